@@ -7,9 +7,10 @@
 pub const SEALED_BYTES_MAX: usize = 65_536;
 /// The largest held part: a KeyPackage (hybrid: 2.7 KB) and an inbox address fit twice over.
 pub const HELD_BYTES_MAX: usize = 8_192;
-/// The largest run of adjacent entries in one append: a hybrid Commit at 500 members with a
+/// The largest run of adjacent entries in one append: a payload of 1 MiB and what sealing adds to
+/// each of its parts. The largest Commit seen is hybrid, at 500 members with a
 /// thinned tree is about 571 KiB.
-pub const RUN_BYTES_MAX: usize = 1 << 20;
+pub const RUN_BYTES_MAX: usize = (1 << 20) + SEALED_BYTES_MAX;
 /// Entries of one item: a run of the smallest class that reaches [`RUN_BYTES_MAX`].
 pub const ITEM_ENTRIES_MAX: usize = RUN_BYTES_MAX / 1024;
 /// Items of one append: a removal is four (Commit, secret, snapshot, inbox); the rest is room.

@@ -1,0 +1,343 @@
+//! What people say: the plaintext of an application message. SPEC.md, "Messages".
+//!
+//! ```text
+//! spoken    = CBOR { content, opening (32), signature (64) }
+//! commitment = HMAC-SHA-256(opening, "sotto/v1/commitment" || log id || epoch (8) || author leaf (32) || SHA-256(content))
+//! signature  = Ed25519 by the author's leaf over "sotto/v1/spoken" || commitment
+//! ```
+//!
+//! The commitment stands in the entry, where the relay stamps it without learning anything; with
+//! opening and signature a receiver can later prove to moderators what was said, and nobody can
+//! prove what was not. MLS's own ChaCha20-Poly1305 does not commit to its key, hence the HMAC.
+
+use hmac::{Hmac, KeyInit, Mac as _};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use sotto_protocol::frame::Bytes;
+use sotto_protocol::id::{Commitment, LogId, PublicKey};
+
+use crate::mls::{LeafId, LeafKey};
+use crate::random;
+
+/// The longest text in bytes: what one run of entries carries, with room for what surrounds it.
+pub const TEXT_BYTES_MAX: usize = 1 << 20;
+/// The longest name in bytes; a name is shown to everyone, so a long one is a weapon.
+pub const NAME_BYTES_MAX: usize = 64;
+/// The longest reaction in bytes: one emoji with its modifiers.
+pub const REACTION_BYTES_MAX: usize = 32;
+/// Names in one roster: the members of the largest room.
+pub(crate) const ROSTER_MAX: usize = 1_000;
+
+/// Names a message within its conversation: 16 random bytes of its author.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct MessageId(#[serde(with = "serde_bytes")] [u8; 16]);
+
+impl MessageId {
+    /// A fresh one.
+    pub(crate) fn random() -> Result<Self, random::NoRandomness> {
+        random::array().map(Self)
+    }
+
+    /// Wraps 16 bytes that came from [`MessageId::as_bytes`].
+    #[must_use]
+    pub const fn new(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
+    /// The 16 bytes.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+}
+
+impl core::fmt::Debug for MessageId {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("MessageId(…)")
+    }
+}
+
+/// One thing said.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Content {
+    pub(crate) id: MessageId,
+    pub(crate) body: ContentBody,
+    /// How many messages this leaf said before; a gap is a message left out.
+    pub(crate) count: u64,
+    /// Minutes since 1970-01-01, UTC, by the author's clock.
+    pub(crate) minute: u64,
+}
+
+/// The kinds of things said.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum ContentBody {
+    /// I am here: sent to newcomers, and once a day where nothing else was said.
+    Alive,
+    /// The author's own earlier message now reads so.
+    Edit { of: MessageId, text: String },
+    /// My name in this conversation, and the public key I would hold `manage` with.
+    Hello { name: String, manage: PublicKey },
+    /// An emoji on a message; empty takes it back.
+    React { to: MessageId, emoji: String },
+    /// A text that answers a message.
+    Reply { to: MessageId, text: String },
+    /// A text.
+    Text(String),
+    /// Takes back the author's own messages.
+    Delete(MessageId),
+    /// Names as the author knows them, for newcomers, who cannot read what was said before them.
+    Roster(Vec<RosterLine>),
+    /// Somebody is writing.
+    Typing,
+    /// Messages the author has read.
+    Receipt(Vec<MessageId>),
+}
+
+impl core::fmt::Debug for ContentBody {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("ContentBody(…)")
+    }
+}
+
+/// One name of a roster.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RosterLine {
+    pub(crate) leaf: LeafId,
+    pub(crate) name: String,
+    pub(crate) manage: PublicKey,
+}
+
+impl core::fmt::Debug for RosterLine {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("RosterLine(…)")
+    }
+}
+
+/// What travels inside the PrivateMessage.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Spoken<'a> {
+    #[serde(borrow)]
+    content: Bytes<'a>,
+    #[serde(with = "serde_bytes")]
+    opening: [u8; 32],
+    #[serde(with = "serde_bytes")]
+    signature: [u8; 64],
+}
+
+/// Who says something, and where.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place<'a> {
+    pub(crate) log: &'a LogId,
+    pub(crate) epoch: u64,
+    pub(crate) author: LeafId,
+}
+
+/// The content cannot be read or does not open its commitment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the message is not what its commitment says")]
+pub(crate) struct Unproven;
+
+/// Bytes for MLS to encrypt, and the commitment for the entry.
+pub(crate) fn speak(
+    place: Place<'_>,
+    key: &LeafKey,
+    content: &Content,
+) -> Result<(Vec<u8>, Commitment), Unproven> {
+    let content = sotto_protocol::cbor::encode(content).map_err(|_| Unproven)?;
+    let opening = random::array().map_err(|_| Unproven)?;
+    let commitment = commit(place, &opening, &content);
+    let spoken = Spoken {
+        content: content.into(),
+        opening,
+        signature: key.sign(&signed(&commitment)),
+    };
+    Ok((
+        sotto_protocol::cbor::encode(&spoken).map_err(|_| Unproven)?,
+        commitment,
+    ))
+}
+
+/// The content, if it opens the entry's commitment and the author signed that.
+pub(crate) fn listen(
+    place: Place<'_>,
+    spoken: &[u8],
+    commitment: &Commitment,
+) -> Result<Content, Unproven> {
+    let spoken: Spoken<'_> = sotto_protocol::cbor::decode(spoken).map_err(|_| Unproven)?;
+    let content = spoken.content.as_slice();
+    if commit(place, &spoken.opening, content) != *commitment
+        || !place
+            .author
+            .verifies(&signed(commitment), &spoken.signature)
+    {
+        return Err(Unproven);
+    }
+    let content: Content = sotto_protocol::cbor::decode(content).map_err(|_| Unproven)?;
+    if content.body.is_within_limits() {
+        Ok(content)
+    } else {
+        Err(Unproven)
+    }
+}
+
+fn commit(place: Place<'_>, opening: &[u8; 32], content: &[u8]) -> Commitment {
+    #[expect(clippy::expect_used, reason = "HMAC takes a key of any length")]
+    let mut mac = Hmac::<Sha256>::new_from_slice(opening).expect("any length");
+    mac.update(b"sotto/v1/commitment");
+    mac.update(place.log.as_bytes());
+    mac.update(&place.epoch.to_be_bytes());
+    mac.update(place.author.as_bytes());
+    mac.update(&Sha256::digest(content));
+    Commitment::new(mac.finalize().into_bytes().into())
+}
+
+fn signed(commitment: &Commitment) -> Vec<u8> {
+    [b"sotto/v1/spoken".as_slice(), commitment.as_bytes()].concat()
+}
+
+impl ContentBody {
+    /// Checked on both sides: a client of ours never sends more, a hostile one is not shown.
+    pub(crate) fn is_within_limits(&self) -> bool {
+        match self {
+            Self::Alive | Self::Typing | Self::Delete(_) => true,
+            Self::Edit { text, .. } | Self::Reply { text, .. } | Self::Text(text) => {
+                text.len() <= TEXT_BYTES_MAX
+            }
+            Self::Hello { name, .. } => name_is_fit(name),
+            Self::React { emoji, .. } => emoji.len() <= REACTION_BYTES_MAX,
+            Self::Roster(lines) => {
+                lines.len() <= ROSTER_MAX && lines.iter().all(|line| name_is_fit(&line.name))
+            }
+            Self::Receipt(of) => of.len() <= ROSTER_MAX,
+        }
+    }
+}
+
+/// A name is short and has no control characters (which also keeps text direction tricks out of
+/// member lists).
+pub(crate) fn name_is_fit(name: &str) -> bool {
+    let trick = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    !name.trim().is_empty() && name.len() <= NAME_BYTES_MAX && !name.chars().any(trick)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(text: &str) -> Content {
+        Content {
+            id: MessageId::new([1; 16]),
+            body: ContentBody::Text(text.into()),
+            count: 0,
+            minute: 1,
+        }
+    }
+
+    #[test]
+    fn every_kind_survives_the_wire() {
+        let id = MessageId::new([1; 16]);
+        let leaf = LeafId::new([2; 32]);
+        let bodies = [
+            ContentBody::Alive,
+            ContentBody::Edit {
+                of: id,
+                text: "a".into(),
+            },
+            ContentBody::Hello {
+                name: "Ann".into(),
+                manage: PublicKey::new([6; 32]),
+            },
+            ContentBody::React {
+                to: id,
+                emoji: "💛".into(),
+            },
+            ContentBody::Reply {
+                to: id,
+                text: "b".into(),
+            },
+            ContentBody::Text(String::new()),
+            ContentBody::Delete(id),
+            ContentBody::Roster(vec![RosterLine {
+                leaf,
+                name: "Ben".into(),
+                manage: PublicKey::new([6; 32]),
+            }]),
+            ContentBody::Typing,
+            ContentBody::Receipt(vec![id]),
+        ];
+        let key = LeafKey::from_seed(&[3; 32]);
+        let log = LogId::new([4; 32]);
+        let place = Place {
+            log: &log,
+            epoch: 5,
+            author: key.id(),
+        };
+        for body in bodies {
+            let content = Content { body, ..said("") };
+            let (spoken, commitment) = speak(place, &key, &content).unwrap();
+            assert_eq!(listen(place, &spoken, &commitment), Ok(content));
+        }
+    }
+
+    #[test]
+    fn words_cannot_be_put_into_another_mouth_place_or_commitment() {
+        let key = LeafKey::from_seed(&[3; 32]);
+        let other = LeafKey::from_seed(&[4; 32]);
+        let (log, elsewhere) = (LogId::new([4; 32]), LogId::new([5; 32]));
+        let place = Place {
+            log: &log,
+            epoch: 5,
+            author: key.id(),
+        };
+        let (spoken, commitment) = speak(place, &key, &said("x")).unwrap();
+        assert_eq!(
+            listen(
+                Place {
+                    author: other.id(),
+                    ..place
+                },
+                &spoken,
+                &commitment
+            ),
+            Err(Unproven)
+        );
+        assert_eq!(
+            listen(Place { epoch: 6, ..place }, &spoken, &commitment),
+            Err(Unproven)
+        );
+        assert_eq!(
+            listen(
+                Place {
+                    log: &elsewhere,
+                    ..place
+                },
+                &spoken,
+                &commitment
+            ),
+            Err(Unproven)
+        );
+        assert_eq!(
+            listen(place, &spoken, &Commitment::new([0; 32])),
+            Err(Unproven)
+        );
+        let (forged, commitment) = speak(place, &other, &said("x")).unwrap();
+        assert_eq!(listen(place, &forged, &commitment), Err(Unproven));
+    }
+
+    #[test]
+    fn a_name_is_short_and_plain() {
+        assert!(name_is_fit("Ann 🌻"));
+        assert!(!name_is_fit(" "));
+        assert!(!name_is_fit("a\u{202e}b"));
+        assert!(!name_is_fit("a\nb"));
+        assert!(!name_is_fit(&"a".repeat(65)));
+    }
+}

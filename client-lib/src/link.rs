@@ -1,0 +1,223 @@
+//! Links: what a person is given so that they may join. SPEC.md, "Links".
+//!
+//! ```text
+//! sotto:1:<base64url, no padding, of the CBOR below>
+//! ```
+//!
+//! A link is a secret. It never stands in a URL's query, where proxies would log it.
+
+use core::fmt;
+use core::str::FromStr;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
+use sotto_protocol::id::{LogId, PublicKey, RelayIdentity};
+
+use crate::mls::LeafId;
+use crate::seal::ConversationSecret;
+
+const PREFIX: &str = "sotto:1:";
+/// The longest relay URL in a link.
+const URL_BYTES_MAX: usize = 256;
+/// The longest link; one of the longest URL with room to spare.
+const LINK_BYTES_MAX: usize = 1_024;
+
+/// Where a relay is and who it must prove to be.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RelayAddress {
+    /// `wss://host/…`, or `ws://` to this machine.
+    pub(crate) url: String,
+    /// The relay's Ed25519 identity.
+    pub(crate) identity: RelayIdentity,
+}
+
+impl fmt::Debug for RelayAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RelayAddress(…)")
+    }
+}
+
+impl RelayAddress {
+    /// The WebSocket URL, without the identity.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The relay's identity.
+    #[must_use]
+    pub fn identity(&self) -> &RelayIdentity {
+        &self.identity
+    }
+}
+
+/// As a relay prints it: `ws://host:port/#<base64url of the identity>`.
+impl FromStr for RelayAddress {
+    type Err = BadLink;
+
+    fn from_str(text: &str) -> Result<Self, BadLink> {
+        let (url, identity) = text.trim().split_once('#').ok_or(BadLink)?;
+        let identity = URL_SAFE_NO_PAD.decode(identity).map_err(|_| BadLink)?;
+        let identity = RelayIdentity::try_from(identity.as_slice()).map_err(|_| BadLink)?;
+        let fit =
+            url.len() <= URL_BYTES_MAX && (url.starts_with("ws://") || url.starts_with("wss://"));
+        if fit {
+            Ok(Self {
+                url: url.to_owned(),
+                identity,
+            })
+        } else {
+            Err(BadLink)
+        }
+    }
+}
+
+impl fmt::Display for RelayAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{}#{}",
+            self.url,
+            URL_SAFE_NO_PAD.encode(self.identity.as_bytes())
+        )
+    }
+}
+
+/// The text is not a link of Sotto, or was damaged on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "this is not a complete Sotto link; please copy it again, from its first to its last character"
+)]
+pub struct BadLink;
+
+/// A link to a conversation.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Link(pub(crate) LinkBody);
+
+/// What a link holds.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum LinkBody {
+    /// Knock at a door; somebody must say yes.
+    Door(DoorLink),
+    /// Join by oneself.
+    Room(RoomLink),
+}
+
+/// Opens a room to whoever has it.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RoomLink {
+    pub(crate) log: LogId,
+    pub(crate) relay: RelayAddress,
+    pub(crate) secret: ConversationSecret,
+    /// The leaf of the facilitator that the link's maker believes in; a newcomer believes a
+    /// snapshot only if a chain of vouching leads from this leaf to the snapshot's maker.
+    pub(crate) founder: LeafId,
+}
+
+/// Leads to a door.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DoorLink {
+    /// The door's log.
+    pub(crate) door: LogId,
+    /// Secret grant key (X25519) that may append knocks.
+    #[serde(with = "serde_bytes")]
+    pub(crate) knock: [u8; 32],
+    pub(crate) relay: RelayAddress,
+    pub(crate) founder: LeafId,
+    /// HPKE public key (DHKEM X25519) that knocks are sealed to.
+    pub(crate) sealing: PublicKey,
+}
+
+impl Link {
+    /// Where the conversation's relay is.
+    #[must_use]
+    pub fn relay(&self) -> &RelayAddress {
+        match &self.0 {
+            LinkBody::Door(door) => &door.relay,
+            LinkBody::Room(room) => &room.relay,
+        }
+    }
+}
+
+impl fmt::Debug for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Link(…)")
+    }
+}
+
+impl fmt::Display for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let body = sotto_protocol::cbor::encode(&self.0).map_err(|_| fmt::Error)?;
+        write!(f, "{PREFIX}{}", URL_SAFE_NO_PAD.encode(body))
+    }
+}
+
+impl FromStr for Link {
+    type Err = BadLink;
+
+    fn from_str(text: &str) -> Result<Self, BadLink> {
+        let text = text.trim();
+        if text.len() > LINK_BYTES_MAX {
+            return Err(BadLink);
+        }
+        let body = text.strip_prefix(PREFIX).ok_or(BadLink)?;
+        let body = URL_SAFE_NO_PAD.decode(body).map_err(|_| BadLink)?;
+        let body = sotto_protocol::cbor::decode(&body).map_err(|_| BadLink)?;
+        let link = Self(body);
+        // The same rules for the address inside as for one that a person types.
+        link.relay()
+            .to_string()
+            .parse::<RelayAddress>()
+            .map(|_| link)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn link() -> Link {
+        Link(LinkBody::Room(RoomLink {
+            log: LogId::new([1; 32]),
+            relay: RelayAddress {
+                url: "ws://127.0.0.1:1/".into(),
+                identity: RelayIdentity::new([2; 32]),
+            },
+            secret: ConversationSecret::new([4; 32]),
+            founder: LeafId::new([3; 32]),
+        }))
+    }
+
+    #[test]
+    fn a_link_survives_copying_and_nothing_less() {
+        let text = link().to_string();
+        assert_eq!(text.parse::<Link>().unwrap(), link());
+        for end in 0..text.len() {
+            assert_eq!(text[..end].parse::<Link>(), Err(BadLink), "cut at {end}");
+        }
+        assert_eq!(format!("{text}A").parse::<Link>(), Err(BadLink));
+    }
+
+    #[test]
+    fn debug_shows_no_secret() {
+        assert_eq!(format!("{:?}", link()), "Link(…)");
+    }
+
+    #[test]
+    fn a_relay_address_survives_copying() {
+        let address: RelayAddress =
+            format!("wss://relay.example/#{}", URL_SAFE_NO_PAD.encode([5; 32]))
+                .parse()
+                .unwrap();
+        assert_eq!(
+            address.to_string().parse::<RelayAddress>().unwrap(),
+            address
+        );
+        assert!("http://relay.example/#AA".parse::<RelayAddress>().is_err());
+    }
+}

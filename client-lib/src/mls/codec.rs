@@ -1,0 +1,144 @@
+//! Bytes to the library's types and back; every input is hostile until it parsed to its last byte.
+
+use openmls::messages::group_info::VerifiableGroupInfo;
+use openmls::prelude::{
+    BasicCredential, Ciphersuite, CredentialWithKey, Extension, ExtensionType, Extensions,
+    GroupContext, KeyPackage, MlsMessageBodyIn, MlsMessageIn, MlsMessageOut, PreSharedKeyProposal,
+    ProposalType, ProtocolMessage, ProtocolVersion, RatchetTreeIn, RequiredCapabilitiesExtension,
+    UnknownExtension,
+};
+use openmls::schedule::{ExternalPsk, PreSharedKeyId, Psk};
+use openmls_traits::OpenMlsProvider;
+use tls_codec::{Deserialize as _, DeserializeBytes as _, Serialize as _};
+use zeroize::Zeroizing;
+
+use super::provider::Provider;
+use super::{LeafId, LeafKey, MlsError, POLICY_EXTENSION};
+
+pub(super) fn bytes_of(message: &MlsMessageOut) -> Result<Vec<u8>, MlsError> {
+    message.to_bytes().map_err(|_| MlsError::Internal)
+}
+
+pub(super) fn fixed(secret: Vec<u8>) -> Result<Zeroizing<[u8; 32]>, MlsError> {
+    let secret = Zeroizing::new(secret);
+    <[u8; 32]>::try_from(secret.as_slice())
+        .map(Zeroizing::new)
+        .map_err(|_| MlsError::Internal)
+}
+
+fn body(bytes: &[u8]) -> Result<MlsMessageBodyIn, MlsError> {
+    let mut rest = bytes;
+    let message = MlsMessageIn::tls_deserialize(&mut rest).map_err(|_| MlsError::Unacceptable)?;
+    if rest.is_empty() {
+        Ok(message.extract())
+    } else {
+        Err(MlsError::Unacceptable)
+    }
+}
+
+/// A Commit, Proposal or application message.
+pub(super) fn protocol_message(bytes: &[u8]) -> Result<ProtocolMessage, MlsError> {
+    match body(bytes)? {
+        MlsMessageBodyIn::PublicMessage(message) => Ok(message.into()),
+        MlsMessageBodyIn::PrivateMessage(message) => Ok(message.into()),
+        _ => Err(MlsError::Unacceptable),
+    }
+}
+
+pub(super) fn group_info(bytes: &[u8]) -> Result<VerifiableGroupInfo, MlsError> {
+    match body(bytes)? {
+        MlsMessageBodyIn::GroupInfo(info) => Ok(info),
+        _ => Err(MlsError::Unacceptable),
+    }
+}
+
+pub(super) fn welcome(bytes: &[u8]) -> Result<openmls::prelude::Welcome, MlsError> {
+    match body(bytes)? {
+        MlsMessageBodyIn::Welcome(welcome) => Ok(welcome),
+        _ => Err(MlsError::Unacceptable),
+    }
+}
+
+pub(super) fn tree(bytes: &[u8]) -> Result<RatchetTreeIn, MlsError> {
+    RatchetTreeIn::tls_deserialize_exact_bytes(bytes).map_err(|_| MlsError::Unacceptable)
+}
+
+/// A KeyPackage whose signature, suite and lifetime hold, and whose credential is its own key.
+pub(super) fn key_package(
+    provider: &Provider,
+    ciphersuite: Ciphersuite,
+    bytes: &[u8],
+) -> Result<KeyPackage, MlsError> {
+    let MlsMessageBodyIn::KeyPackage(package) = body(bytes)? else {
+        return Err(MlsError::Unacceptable);
+    };
+    let package = package
+        .validate(provider.crypto(), ProtocolVersion::Mls10)
+        .map_err(|_| MlsError::Unacceptable)?;
+    let leaf = package.leaf_node();
+    let own = leaf_id(
+        leaf.credential().serialized_content(),
+        leaf.signature_key().as_slice(),
+    );
+    if package.ciphersuite() == ciphersuite && own.is_some() {
+        Ok(package)
+    } else {
+        Err(MlsError::Unacceptable)
+    }
+}
+
+/// The credential of a leaf: its own signature key, so that a leaf cannot speak as another.
+pub(super) fn credential(key: &LeafKey) -> CredentialWithKey {
+    let id = key.id().as_bytes().to_vec();
+    CredentialWithKey {
+        credential: BasicCredential::new(id.clone()).into(),
+        signature_key: id.into(),
+    }
+}
+
+/// The leaf's name, if credential and signature key are the same 32 bytes.
+pub(super) fn leaf_id(credential: &[u8], signature_key: &[u8]) -> Option<LeafId> {
+    if credential == signature_key {
+        LeafId::from_slice(signature_key)
+    } else {
+        None
+    }
+}
+
+pub(super) fn context_extensions(policy: &[u8]) -> Result<Extensions<GroupContext>, MlsError> {
+    let required = RequiredCapabilitiesExtension::new(
+        &[ExtensionType::Unknown(POLICY_EXTENSION)],
+        &[ProposalType::SelfRemove],
+        &[],
+    );
+    Extensions::from_vec(vec![
+        Extension::RequiredCapabilities(required),
+        Extension::Unknown(POLICY_EXTENSION, UnknownExtension(policy.to_vec())),
+    ])
+    .map_err(|_| MlsError::Internal)
+}
+
+/// The id of the external PSK that a proposal names; the library only gives it out serialized.
+pub(super) fn external_psk_id(proposal: &PreSharedKeyProposal) -> Option<Vec<u8>> {
+    let bytes = proposal.tls_serialize_detached().ok()?;
+    let mut rest = bytes.as_slice();
+    let id = PreSharedKeyId::tls_deserialize(&mut rest).ok()?;
+    match id.psk() {
+        Psk::External(external) if rest.is_empty() => Some(external.psk_id().to_vec()),
+        _ => None,
+    }
+}
+
+/// Makes an external PSK known to the store and returns its id with a fresh nonce.
+pub(super) fn store_psk(
+    provider: &Provider,
+    ciphersuite: Ciphersuite,
+    id: &[u8],
+    secret: &[u8; 32],
+) -> Result<PreSharedKeyId, MlsError> {
+    let psk = Psk::External(ExternalPsk::new(id.to_vec()));
+    let id =
+        PreSharedKeyId::new(ciphersuite, provider.rand(), psk).map_err(|_| MlsError::Internal)?;
+    id.store(provider, secret).map_err(|_| MlsError::Internal)?;
+    Ok(id)
+}

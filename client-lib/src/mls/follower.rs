@@ -1,0 +1,116 @@
+//! A group as somebody sees it who is not in it: tree and Commits, no secrets.
+//!
+//! It checks what anyone can check (signatures, tree, parent hashes); it cannot check confirmation tags.
+
+use openmls::group::{ProposalStore, PublicGroup};
+use openmls::prelude::{LeafNodeIndex, ProcessedMessage, ProcessedMessageContent};
+use openmls_memory_storage::MemoryStorage;
+use openmls_traits::OpenMlsProvider;
+use tls_codec::Serialize as _;
+
+use super::codec;
+use super::facts::facts_of;
+use super::provider::{Provider, Values};
+use super::{Facts, LeafId, MlsError, POLICY_EXTENSION, Suite};
+
+/// Follows a group from a snapshot on.
+#[derive(Debug)]
+pub(crate) struct Follower {
+    provider: Provider,
+    group: PublicGroup,
+}
+
+impl Follower {
+    /// Starts at a GroupInfo (`MLSMessage` bytes) and its tree; signatures and tree are verified.
+    pub(crate) fn start(group_info: &[u8], tree: &[u8]) -> Result<Self, MlsError> {
+        let provider = Provider::new(Values::new())?;
+        let info = codec::group_info(group_info)?;
+        Suite::of(info.ciphersuite()).ok_or(MlsError::Unacceptable)?;
+        let tree = codec::tree(tree)?;
+        let (group, _) = PublicGroup::from_external(
+            provider.crypto(),
+            provider.storage(),
+            tree,
+            info,
+            ProposalStore::new(),
+        )
+        .map_err(|_| MlsError::Unacceptable)?;
+        Ok(Self { provider, group })
+    }
+
+    pub(crate) fn group_id(&self) -> &[u8] {
+        self.group.group_id().as_slice()
+    }
+
+    pub(crate) fn epoch(&self) -> u64 {
+        self.group.group_context().epoch().as_u64()
+    }
+
+    /// The policy extension's bytes, empty if there is none.
+    pub(crate) fn policy(&self) -> Vec<u8> {
+        self.group
+            .group_context()
+            .extensions()
+            .unknown(POLICY_EXTENSION)
+            .map(|extension| extension.0.clone())
+            .unwrap_or_default()
+    }
+
+    pub(crate) fn leaves(&self) -> Vec<LeafId> {
+        self.group
+            .members()
+            .filter_map(|member| LeafId::from_slice(&member.signature_key))
+            .collect()
+    }
+
+    /// The tree as it now stands, for an external join (`RatchetTree`, TLS encoding).
+    pub(crate) fn tree(&self) -> Result<Vec<u8>, MlsError> {
+        self.group
+            .export_ratchet_tree()
+            .tls_serialize_detached()
+            .map_err(|_| MlsError::Internal)
+    }
+
+    /// What a Commit or Proposal would do, without doing it.
+    pub(crate) fn look(&self, message: &[u8]) -> Result<Option<Facts>, MlsError> {
+        let processed = self.processed(message)?;
+        match processed.content() {
+            ProcessedMessageContent::StagedCommitMessage(staged) => {
+                facts_of(staged, processed.sender(), processed.aad(), |index| {
+                    self.leaf(index)
+                })
+                .map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Takes a Commit that counts, or remembers a Proposal.
+    pub(crate) fn apply(&mut self, message: &[u8]) -> Result<(), MlsError> {
+        let storage: &MemoryStorage = self.provider.storage();
+        match self.processed(message)?.into_content() {
+            ProcessedMessageContent::StagedCommitMessage(staged) => self
+                .group
+                .merge_commit(storage, *staged)
+                .map_err(|_| MlsError::Internal),
+            ProcessedMessageContent::ProposalMessage(proposal) => self
+                .group
+                .add_proposal(storage, *proposal)
+                .map_err(|_| MlsError::Internal),
+            _ => Err(MlsError::Unacceptable),
+        }
+    }
+
+    fn leaf(&self, index: LeafNodeIndex) -> Option<LeafId> {
+        self.group
+            .leaf(index)
+            .and_then(|leaf| LeafId::from_slice(leaf.signature_key().as_slice()))
+    }
+
+    fn processed(&self, message: &[u8]) -> Result<ProcessedMessage, MlsError> {
+        let message = codec::protocol_message(message)?;
+        self.group
+            .process_message(self.provider.crypto(), message)
+            .map_err(|_| MlsError::Unacceptable)
+    }
+}

@@ -1,0 +1,162 @@
+//! What is inside of the box: an envelope, whole or in parts. SPEC.md, "Envelope".
+
+use serde::{Deserialize, Serialize};
+use sotto_protocol::frame::Bytes;
+use sotto_protocol::id::ChainValue;
+
+/// The content of one sealed entry.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Packet<'a> {
+    #[serde(borrow)]
+    Part(Part<'a>),
+    #[serde(borrow)]
+    Whole(Envelope<'a>),
+}
+
+/// One of the adjacent entries of a run that together carry an encoded [`Envelope`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Part<'a> {
+    /// The same random bytes in every part of the run.
+    pub(crate) run: RunId,
+    #[serde(borrow)]
+    pub(crate) bytes: Bytes<'a>,
+    pub(crate) count: u16,
+    /// From 0.
+    pub(crate) index: u16,
+}
+
+/// Marks the parts of one run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct RunId(#[serde(with = "serde_bytes")] [u8; 8]);
+
+impl From<[u8; 8]> for RunId {
+    fn from(bytes: [u8; 8]) -> Self {
+        Self(bytes)
+    }
+}
+
+/// A message with what its author last saw of the log, so that readers notice forks and holes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Envelope<'a> {
+    #[serde(borrow)]
+    pub(crate) body: EnvelopeBody<'a>,
+    pub(crate) seen: Seen,
+}
+
+/// What an author last saw.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Seen {
+    pub(crate) seq: u64,
+    pub(crate) chain: ChainValue,
+    pub(crate) epoch: u64,
+    /// The first 8 bytes of the epoch authenticator, as a big-endian number.
+    pub(crate) authenticator: u64,
+}
+
+impl Default for Seen {
+    fn default() -> Self {
+        Self {
+            seq: 0,
+            chain: ChainValue::new([0; 32]),
+            epoch: 0,
+            authenticator: 0,
+        }
+    }
+}
+
+/// The kinds of message. All MLS objects are `MLSMessage` bytes (RFC 9420, section 6).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum EnvelopeBody<'a> {
+    /// A KeyPackage of who lost too many races; the next Commit adds it.
+    #[serde(borrow)]
+    Waiting(Bytes<'a>),
+    /// A Commit.
+    #[serde(borrow)]
+    Commit(CommitBody<'a>),
+    /// An application message (PrivateMessage).
+    #[serde(borrow)]
+    Message(Bytes<'a>),
+    /// A refusal of a Commit that does not open, see SPEC.md, "Disputes".
+    Refusal(RefusalBody),
+    /// A Proposal (PublicMessage).
+    #[serde(borrow)]
+    Proposal(Bytes<'a>),
+    /// Where newcomers start.
+    #[serde(borrow)]
+    Snapshot(SnapshotBody<'a>),
+}
+
+/// A Commit with what others need of the epoch it begins.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CommitBody<'a> {
+    /// GroupInfo of the new epoch without its tree; absent in a rotation, whose snapshot has it.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub(crate) info: Option<Bytes<'a>>,
+    /// In a rotation: nonce (24) and XChaCha20-Poly1305 box of the next secret under the new epoch's
+    /// rotate key.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub(crate) next: Option<Bytes<'a>>,
+    /// The PublicMessage.
+    #[serde(borrow)]
+    pub(crate) commit: Bytes<'a>,
+}
+
+/// A leaf says that it cannot open a Commit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RefusalBody {
+    /// The leaf.
+    pub(crate) by: crate::mls::LeafId,
+    /// Sequence number of the Commit's first entry.
+    pub(crate) seq: u64,
+    /// Ed25519 over `"sotto/v1/refusal" || log id || seq (8) || SHA-256(Commit)`.
+    #[serde(with = "serde_bytes")]
+    pub(crate) signature: Vec<u8>,
+}
+
+/// A group as it stands after a fence number.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SnapshotBody<'a> {
+    /// Who made it.
+    pub(crate) by: crate::mls::LeafId,
+    /// GroupInfo without its tree.
+    #[serde(borrow)]
+    pub(crate) info: Bytes<'a>,
+    /// `ratchet_tree` (RFC 9420, section 12.4.3.3).
+    #[serde(borrow)]
+    pub(crate) tree: Bytes<'a>,
+    /// Fenced entries below this number are in it; a reader goes on with this one.
+    pub(crate) fence: u64,
+    /// Proposals that wait for a Commit.
+    #[serde(borrow)]
+    pub(crate) proposals: Vec<Bytes<'a>>,
+    /// Ed25519 by the maker's leaf, see [`SnapshotBody::signed`].
+    #[serde(with = "serde_bytes")]
+    pub(crate) signature: Vec<u8>,
+}
+
+impl SnapshotBody<'_> {
+    /// `"sotto/v1/snapshot" || log id (32) || fence (8) || SHA-256(info) || SHA-256(tree)`.
+    pub(crate) fn signed(
+        log: &sotto_protocol::id::LogId,
+        fence: u64,
+        info: &[u8],
+        tree: &[u8],
+    ) -> Vec<u8> {
+        use sha2::{Digest, Sha256};
+        let mut message = b"sotto/v1/snapshot".to_vec();
+        message.extend_from_slice(log.as_bytes());
+        message.extend_from_slice(&fence.to_be_bytes());
+        message.extend_from_slice(&Sha256::digest(info));
+        message.extend_from_slice(&Sha256::digest(tree));
+        message
+    }
+}
