@@ -1,0 +1,187 @@
+//! What a session sends next. Requests are built only when the socket wants them, so that nothing
+//! queues up behind a slow line.
+
+use sotto_protocol::cbor;
+use sotto_protocol::frame::{Credit, Open, Request, Unfollow, Verb};
+use sotto_protocol::id::LogId;
+use sotto_protocol::limits;
+
+use super::ask::proofs;
+use super::line::Line;
+use super::session::{Asked, Opening, Pushes, Stage};
+use super::{Ask, Session, SessionEvent, Token};
+
+/// Credits remembered in case one is refused.
+const CREDITS_MAX: usize = 64;
+
+impl Session {
+    /// The next WebSocket binary message to send, if there is one now.
+    pub fn poll_output(&mut self) -> Option<Vec<u8>> {
+        if let Some(message) = self.handshake_out.take() {
+            return Some(message);
+        }
+        if !self.is_ready() {
+            return None;
+        }
+        if self.asked.len() < limits::REQUESTS_IN_FLIGHT_MAX
+            && let Some(message) = self.open_next().or_else(|| self.pushes_next())
+        {
+            return Some(message);
+        }
+        if let Some(message) = self.credit_next() {
+            return Some(message);
+        }
+        if self.asked.len() < limits::REQUESTS_IN_FLIGHT_MAX {
+            return self.ask_next();
+        }
+        None
+    }
+
+    fn id(&mut self) -> u64 {
+        self.next_id += 1;
+        self.next_id
+    }
+
+    /// Seals a request; nothing if it cannot be, which is a fault of ours and ends the connection.
+    fn seal(&mut self, request: &Request<'_>) -> Option<Vec<u8>> {
+        let item = cbor::encode(request).ok()?;
+        let Line::Up(line) = &mut self.line else {
+            return None;
+        };
+        line.seal(&item).ok()
+    }
+
+    fn note_asked(&mut self, id: u64, what: Asked) {
+        self.asked.insert(id, (what, self.now.steady_ms));
+    }
+
+    fn open_next(&mut self) -> Option<Vec<u8>> {
+        let being_made: Vec<LogId> = self
+            .asks
+            .values()
+            .filter_map(|pending| match &pending.ask {
+                Ask::Create(new) => Some(new.id()),
+                _ => None,
+            })
+            .collect();
+        let now_ms = self.now.steady_ms;
+        let log = *self
+            .logs
+            .iter()
+            .find(|(log, state)| {
+                state.wanted
+                    && state.opening == Opening::Wanted
+                    && state.not_before_ms <= now_ms
+                    && !being_made.contains(log)
+            })?
+            .0;
+        if self.opened_here.len() >= limits::OPEN_LOGS_MAX && !self.opened_here.contains(&log) {
+            if !self.worn_out {
+                self.worn_out = true;
+                self.events.push_back(SessionEvent::WornOut);
+            }
+            return None;
+        }
+        let id = self.id();
+        let Line::Up(line) = &self.line else {
+            return None;
+        };
+        let state = self.logs.get_mut(&log)?;
+        state.opening = Opening::Asked { again: false };
+        let verb = Verb::Open(Open {
+            log,
+            proofs: proofs(line, &state.keys, &log),
+        });
+        self.opened_here.insert(log);
+        self.note_asked(id, Asked::Open(log));
+        self.seal(&Request { verb, id })
+    }
+
+    fn pushes_next(&mut self) -> Option<Vec<u8>> {
+        let now = self.now;
+        let (log, verb) = self.logs.iter_mut().find_map(|(log, state)| {
+            if state.pushes == Pushes::Leave {
+                state.pushes = Pushes::Leaving;
+                return Some((*log, Verb::Unfollow(Unfollow { log: *log })));
+            }
+            let may = state.opening == Opening::Open
+                && state.pushes == Pushes::Quiet
+                && state.not_before_ms <= now.steady_ms;
+            let reader = state.reader.as_mut().filter(|_| may)?;
+            state.pushes = Pushes::On;
+            Some((*log, Verb::Follow(reader.follow(now))))
+        })?;
+        let id = self.id();
+        let what = match verb {
+            Verb::Unfollow(_) => Asked::Unfollow(log),
+            _ => Asked::Follow(log),
+        };
+        self.note_asked(id, what);
+        self.seal(&Request { verb, id })
+    }
+
+    fn credit_next(&mut self) -> Option<Vec<u8>> {
+        let (log, more) = self
+            .logs
+            .iter_mut()
+            .filter(|(_, state)| state.pushes == Pushes::On)
+            .find_map(|(log, state)| Some((*log, state.reader.as_mut()?.credit()?)))?;
+        let id = self.id();
+        if self.credits.len() == CREDITS_MAX {
+            self.credits.pop_front();
+        }
+        self.credits.push_back((id, log, more));
+        let verb = Verb::Credit(Credit { log, more });
+        self.seal(&Request { verb, id })
+    }
+
+    fn ask_next(&mut self) -> Option<Vec<u8>> {
+        let token = self.next_ask()?;
+        let id = self.id();
+        let Line::Up(line) = &mut self.line else {
+            return None;
+        };
+        let pending = self.asks.get_mut(&token)?;
+        let verb = pending.ask.verb(line, pending.work);
+        let item = cbor::encode(&Request { verb, id });
+        pending.stage = Stage::Sent(id);
+        let fits = item
+            .as_ref()
+            .is_ok_and(|item| item.len() <= limits::REQUEST_BYTES_MAX);
+        let Some(item) = item.ok().filter(|_| fits) else {
+            let refusal =
+                sotto_protocol::frame::Refusal::of(sotto_protocol::error_code::ErrorCode::TooLarge);
+            self.deny(token, refusal);
+            return self.ask_next();
+        };
+        let message = line.seal(&item).ok();
+        self.note_asked(id, Asked::Ask(token));
+        message
+    }
+
+    /// The oldest ask that may be sent. One that waits for a busy relay holds back later appends
+    /// to its logs, so that an author's words keep their order.
+    fn next_ask(&self) -> Option<Token> {
+        let mut held_back: Vec<LogId> = Vec::new();
+        for (token, pending) in &self.asks {
+            if matches!(pending.stage, Stage::Sent(_)) {
+                continue;
+            }
+            let logs = pending.ask.open_logs();
+            let ready = pending.stage == Stage::Waiting
+                && pending.not_before_ms <= self.now.steady_ms
+                && logs.iter().all(|log| {
+                    let state = self.logs.get(log);
+                    state.is_some_and(|state| state.opening == Opening::Open)
+                        && !held_back.contains(log)
+                });
+            if ready {
+                return Some(*token);
+            }
+            if matches!(pending.ask, Ask::Append { .. }) {
+                held_back.extend(logs);
+            }
+        }
+        None
+    }
+}
