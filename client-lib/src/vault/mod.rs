@@ -295,10 +295,9 @@ impl fmt::Debug for SharedVault {
     }
 }
 
-/// 16 random bytes.
+/// Fresh random bytes.
 fn random<const N: usize>() -> Result<[u8; N]> {
-    let mut bytes = [0; N];
-    getrandom::fill(&mut bytes)
-        .map_err(|_| Error::new(ErrorKind::Internal, "the system gives no randomness"))?;
-    Ok(bytes)
+    crate::random::array().map_err(|error| {
+        Error::new(ErrorKind::Internal, "the system gives no randomness").because(error)
+    })
 }
