@@ -65,11 +65,36 @@ pub fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, EncodeError> {
 
 /// Decodes one item, borrowing byte strings from `bytes` where the type does.
 ///
+/// The value is written again and compared with `bytes` while it is written, so nothing that serde
+/// is lenient about (an explicit `false` where absence says it, the other spelling of an enum)
+/// gives an item a second encoding.
+///
 /// # Errors
 /// [`DecodeError`] for anything that is not exactly one deterministic item of the expected shape.
-pub fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, DecodeError> {
+pub fn decode<'a, T: Deserialize<'a> + Serialize>(bytes: &'a [u8]) -> Result<T, DecodeError> {
     check(bytes)?;
-    cbor4ii::serde::from_slice(bytes).map_err(|_| DecodeError::Shape)
+    let value: T = cbor4ii::serde::from_slice(bytes).map_err(|_| DecodeError::Shape)?;
+    let mut same = cbor4ii::serde::Serializer::new(Same { rest: bytes });
+    value.serialize(&mut same).map_err(|_| DecodeError::Shape)?;
+    if same.into_inner().rest.is_empty() {
+        Ok(value)
+    } else {
+        Err(DecodeError::Shape)
+    }
+}
+
+/// Takes what is written and compares it with what should be.
+struct Same<'a> {
+    rest: &'a [u8],
+}
+
+impl cbor4ii::core::enc::Write for Same<'_> {
+    type Error = DecodeError;
+
+    fn push(&mut self, input: &[u8]) -> Result<(), DecodeError> {
+        self.rest = self.rest.strip_prefix(input).ok_or(DecodeError::Shape)?;
+        Ok(())
+    }
 }
 
 /// Whether `bytes` are exactly one item in deterministic encoding.
@@ -181,6 +206,31 @@ impl<'a> Walker<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_serde_would_let_pass_is_refused() {
+        #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(rename_all = "snake_case")]
+        enum Choice {
+            Bare,
+            With(u8),
+        }
+        #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+        struct Flag {
+            #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+            a: bool,
+        }
+        assert_eq!(decode(b"\x64bare"), Ok(Choice::Bare));
+        assert_eq!(decode(b"\xa1\x64with\x07"), Ok(Choice::With(7)));
+        assert_eq!(
+            decode::<Choice>(b"\xa1\x64bare\x07"),
+            Err(DecodeError::Shape)
+        );
+        assert_eq!(decode::<Choice>(b"\x00"), Err(DecodeError::Shape));
+        assert_eq!(decode(b"\xa0"), Ok(Flag { a: false }));
+        assert_eq!(decode(b"\xa1\x61a\xf5"), Ok(Flag { a: true }));
+        assert_eq!(decode::<Flag>(b"\xa1\x61a\xf4"), Err(DecodeError::Shape));
+    }
 
     #[test]
     fn anything_but_the_one_encoding_is_refused() {

@@ -6,6 +6,7 @@
 //! order. Byte strings that may be large borrow from the buffer they were decoded from.
 
 mod answer;
+mod bounds;
 mod entry;
 mod verb;
 

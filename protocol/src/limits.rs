@@ -17,10 +17,24 @@ pub const ITEM_ENTRIES_MAX: usize = RUN_BYTES_MAX / 1024;
 pub const ITEMS_MAX: usize = 16;
 /// Sealed and held bytes of one append: two full runs (a large Commit and a snapshot).
 pub const APPEND_BYTES_MAX: usize = 2 * RUN_BYTES_MAX + (1 << 16);
-/// The largest CBOR item a client may send: one full append and its frame.
-pub const REQUEST_BYTES_MAX: usize = APPEND_BYTES_MAX + (1 << 17);
-/// The largest CBOR item a relay may send: one full page and its frame.
-pub const ANSWER_BYTES_MAX: usize = PAGE_BYTES_MAX + (1 << 17);
+/// Entries of one append, all items together: [`APPEND_BYTES_MAX`] in the smallest class.
+pub const APPEND_ENTRIES_MAX: usize = APPEND_BYTES_MAX / 1024;
+/// CBOR around one new entry's sealed and held bytes: keys, owner and commitment are 120 bytes.
+pub const NEW_ENTRY_FRAME_BYTES_MAX: usize = 128;
+/// CBOR around one entry's sealed bytes in a page: keys, stamp, chain value, commitment and digest
+/// of the held part are 212 bytes.
+pub const ENTRY_FRAME_BYTES_MAX: usize = 224;
+/// CBOR of one grant: the key and every optional field are 84 bytes.
+pub const GRANT_BYTES_MAX: usize = 96;
+/// The largest CBOR item a client may send: one full append in the smallest class, a full list of
+/// grants, and 4 KiB for the frames of [`ITEMS_MAX`] items.
+pub const REQUEST_BYTES_MAX: usize = APPEND_BYTES_MAX
+    + APPEND_ENTRIES_MAX * NEW_ENTRY_FRAME_BYTES_MAX
+    + GRANTS_MAX * GRANT_BYTES_MAX
+    + (1 << 12);
+/// The largest CBOR item a relay may send: one full page in the smallest class and its frame.
+pub const ANSWER_BYTES_MAX: usize =
+    PAGE_BYTES_MAX + PAGE_ENTRIES_MAX * ENTRY_FRAME_BYTES_MAX + (1 << 10);
 /// The largest WebSocket message either side accepts: the larger of the two above, with a Noise
 /// tag for each 65,519 bytes and the outer frame.
 pub const MESSAGE_BYTES_MAX: usize = REQUEST_BYTES_MAX + REQUEST_BYTES_MAX / 1_024 + 1_024;
@@ -78,4 +92,5 @@ const _: () = {
     assert!(ANSWER_BYTES_MAX < MESSAGE_BYTES_MAX);
     assert!(GRANTS_ACTIVE_MAX < GRANTS_MAX);
     assert!(PAGE_BYTES_MAX >= RUN_BYTES_MAX);
+    assert!(GRANTS_MAX * GRANT_BYTES_MAX + (1 << 10) < ANSWER_BYTES_MAX);
 };

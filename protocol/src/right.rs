@@ -73,10 +73,72 @@ impl Rights {
         Self(self.0 | other.0)
     }
 
+    /// Whether the sets share a right.
+    #[must_use]
+    pub const fn intersects(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+
     /// What is in both sets.
     #[must_use]
     pub const fn intersection(self, other: Self) -> Self {
         Self(self.0 & other.0)
+    }
+}
+
+/// What a request needs before the relay carries it out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Need {
+    /// A proof of the log's root key in the request itself.
+    RootKey,
+    /// A proof of the entry's owner key in the request itself; the log need not be open.
+    OwnerKey,
+    /// Proofs of grants in the request itself.
+    GrantKeys,
+    /// That the log is followed on this connection.
+    Followed,
+    /// That the log is open on this connection with at least one of these rights.
+    Any(Rights),
+    /// That the log is open on this connection with all of these rights.
+    All(Rights),
+    /// Of each item what [`Item::need`](crate::frame::Item::need) says.
+    EachItem,
+}
+
+impl Need {
+    /// Whether `rights`, those proved for the log on this connection, are enough. Needs that are
+    /// not about rights are never met by them.
+    #[must_use]
+    pub const fn is_met_by(self, rights: Rights) -> bool {
+        match self {
+            Self::Any(any) => rights.intersects(any),
+            Self::All(all) => rights.contains(all),
+            Self::RootKey | Self::OwnerKey | Self::GrantKeys | Self::Followed | Self::EachItem => {
+                false
+            }
+        }
+    }
+}
+
+impl fmt::Display for Need {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (rights, between) = match self {
+            Self::RootKey => return f.write_str("proof of the root key"),
+            Self::OwnerKey => return f.write_str("proof of the owner key"),
+            Self::GrantKeys => return f.write_str("proofs of grants"),
+            Self::Followed => return f.write_str("the log is followed"),
+            Self::EachItem => return f.write_str("what each item needs"),
+            Self::Any(rights) => (*rights, " or "),
+            Self::All(rights) => (*rights, " and "),
+        };
+        let names = Rights::TABLE
+            .iter()
+            .filter(|(right, _)| rights.contains(*right));
+        for (place, (_, name)) in names.enumerate() {
+            f.write_str(if place == 0 { "" } else { between })?;
+            f.write_str(name)?;
+        }
+        Ok(())
     }
 }
 

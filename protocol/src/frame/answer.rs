@@ -45,11 +45,11 @@ pub struct Refused {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Refusal {
-    /// The registered code.
-    pub code: ErrorCode,
     /// With `work_needed`: how many bits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bits: Option<u8>,
+    /// The registered code.
+    pub code: ErrorCode,
     /// In an append: the item that was refused, from 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub item: Option<u16>,
@@ -72,8 +72,8 @@ impl Refusal {
     #[must_use]
     pub const fn of(code: ErrorCode) -> Self {
         Self {
-            code,
             bits: None,
+            code,
             item: None,
             fence: None,
             version: None,

@@ -19,11 +19,11 @@ pub struct NewEntry<'a> {
     /// The sealed bytes, exactly one size class long.
     #[serde(borrow)]
     pub sealed: Bytes<'a>,
-    /// `true` (or absent): `take` returns it, but leaves it.
-    #[serde(default, skip_serializing_if = "is_false")]
-    pub last_resort: bool,
     /// The author's commitment to the content, random where there is nothing to commit to.
     pub commitment: Commitment,
+    /// Whether `take` returns it but leaves it, as long as no other entry is there.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub last_resort: bool,
 }
 
 /// An entry as a reader gets it.

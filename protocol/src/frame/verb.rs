@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Bytes, NewEntry, entry::is_false};
 use crate::id::{LogId, Mac, PublicKey, RetryId};
-use crate::right::Rights;
+use crate::right::{Need, Rights};
 
 /// One request of a client.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,6 +61,116 @@ pub enum Verb<'a> {
     Delete(Delete),
 }
 
+impl Verb<'_> {
+    /// The name on the wire and in SPEC.md.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Create(_) => "create",
+            Self::Open(_) => "open",
+            Self::Append(_) => "append",
+            Self::Read(_) => "read",
+            Self::Follow(_) => "follow",
+            Self::Credit(_) => "credit",
+            Self::Unfollow(_) => "unfollow",
+            Self::Trim(_) => "trim",
+            Self::Claim(_) => "claim",
+            Self::Renew(_) => "renew",
+            Self::Release(_) => "release",
+            Self::Position(_) => "position",
+            Self::Withdraw(_) => "withdraw",
+            Self::Take(_) => "take",
+            Self::Grants(_) => "grants",
+            Self::Hold(_) => "hold",
+            Self::Describe(_) => "describe",
+            Self::Delete(_) => "delete",
+        }
+    }
+
+    /// What it needs. SPEC: "Verb by right".
+    #[must_use]
+    pub const fn need(&self) -> Need {
+        match self {
+            Self::Create(_) => Need::RootKey,
+            Self::Open(_) => Need::GrantKeys,
+            Self::Append(_) => Need::EachItem,
+            Self::Read(Read { lane, .. }) | Self::Follow(Follow { lane, .. }) => lane.need(),
+            Self::Credit(_) | Self::Unfollow(_) => Need::Followed,
+            Self::Trim(_) => Need::All(Rights::TRIM),
+            Self::Claim(_) | Self::Renew(_) | Self::Release(_) => Need::All(Rights::CLAIM),
+            Self::Position(_) | Self::Withdraw(_) => Need::OwnerKey,
+            Self::Take(_) => Need::All(Rights::TAKE),
+            Self::Grants(_) | Self::Hold(_) | Self::Describe(_) | Self::Delete(_) => {
+                Need::All(Rights::MANAGE)
+            }
+        }
+    }
+
+    /// Retry id and day of a verb that changes something, with the log that remembers them;
+    /// nothing for verbs that a client may simply repeat.
+    #[must_use]
+    pub fn retry(&self) -> Option<(LogId, u32, RetryId)> {
+        match self {
+            Self::Create(create) => Some((LogId::of_root(&create.root), create.day, create.retry)),
+            Self::Append(append) => {
+                let first = append.items.first()?;
+                Some((first.log, append.day, append.retry))
+            }
+            Self::Trim(trim) => Some((trim.log, trim.day, trim.retry)),
+            Self::Claim(claim) => Some((claim.log, claim.day, claim.retry)),
+            Self::Withdraw(withdraw) => Some((withdraw.log, withdraw.day, withdraw.retry)),
+            Self::Take(take) => Some((take.log, take.day, take.retry)),
+            Self::Grants(grants) => Some((grants.log, grants.day, grants.retry)),
+            Self::Delete(delete) => Some((delete.log, delete.day, delete.retry)),
+            Self::Open(_)
+            | Self::Read(_)
+            | Self::Follow(_)
+            | Self::Credit(_)
+            | Self::Unfollow(_)
+            | Self::Renew(_)
+            | Self::Release(_)
+            | Self::Position(_)
+            | Self::Hold(_)
+            | Self::Describe(_) => None,
+        }
+    }
+}
+
+impl Item<'_> {
+    /// The rights it needs, all of them. SPEC: "Verb by right".
+    #[must_use]
+    pub const fn need(&self) -> Need {
+        let mut rights = if self.fence.is_some() {
+            Rights::FENCE
+        } else if self.entries.is_empty() {
+            Rights::NONE
+        } else {
+            Rights::APPEND
+        };
+        if self.pin {
+            rights = rights.union(Rights::PIN);
+        }
+        if self.grants.is_some() {
+            rights = rights.union(Rights::MANAGE);
+        }
+        if self.lease.is_some() {
+            rights = rights.union(Rights::CLAIM);
+        }
+        Need::All(rights)
+    }
+}
+
+impl Lane {
+    /// What reading or following it needs.
+    #[must_use]
+    pub const fn need(self) -> Need {
+        match self {
+            Self::All => Need::All(Rights::READ),
+            Self::Fenced => Need::Any(Rights::READ.union(Rights::PEEK)),
+        }
+    }
+}
+
 /// A grant: what the holder of a key may do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -78,6 +188,18 @@ pub struct Grant {
     /// The last entry the holder may read, inclusive; with it set, nothing but reading is left.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until_seq: Option<u64>,
+}
+
+impl Grant {
+    /// The rights that are left: all, or with `until_seq` only those to read.
+    #[must_use]
+    pub const fn rights_left(&self) -> Rights {
+        if self.until_seq.is_some() {
+            self.rights.intersection(Rights::READ.union(Rights::PEEK))
+        } else {
+            self.rights
+        }
+    }
 }
 
 /// How long and how much a log keeps, within the relay's own limits.
@@ -165,15 +287,15 @@ pub struct Item<'a> {
     /// Whether newcomers may start at the first of these entries.
     #[serde(default, skip_serializing_if = "is_false")]
     pub pin: bool,
-    /// Only while this lease is the caller's and live.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub lease: Option<LeaseCondition>,
     /// A grant with the policy's `admit_rights`, added with this fenced item.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub admit: Option<PublicKey>,
     /// The fence it expects; accepted only while that is the log's, which then grows by one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fence: Option<u64>,
+    /// Only while this lease is the caller's and live.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease: Option<LeaseCondition>,
     /// A new list of grants, set with this fenced item; takes `manage`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grants: Option<NewGrants>,
