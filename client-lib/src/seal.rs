@@ -11,7 +11,9 @@
 mod packet;
 mod secret;
 
-pub(crate) use packet::{CommitBody, Envelope, EnvelopeBody, Packet, Part, Seen, SnapshotBody};
+pub(crate) use packet::{
+    CommitBody, Envelope, EnvelopeBody, Packet, Part, RunId, Seen, SnapshotBody,
+};
 pub(crate) use secret::{ConversationSecret, Generation};
 
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};

@@ -1,0 +1,366 @@
+//! One conversation, sans I/O: bytes, commands and time in; bytes, one store batch and events out.
+//!
+//! The same code is stepped by tests, driven by tokio or run in a browser. It decides by what stands
+//! in the log and by nothing else, so that all members decide alike. SPEC.md, "Conversation".
+//!
+//! | file | what lives there |
+//! |---|---|
+//! | `event` | what an app tells and is told |
+//! | `saved` | what is kept, and under which names |
+//! | `begin` | founding, joining by link, loading |
+//! | `joining` | from a link to the own Commit in the log |
+//! | `reading` | entries to envelopes, and which of them count |
+//! | `commits` | Commits that stand in the log, rotation, removal |
+//! | `sending` | the outbox and the one append that is on its way |
+//! | `changes` | Commits, snapshots and farewells of ours |
+//! | `talk` | what was said, and what is kept of it |
+//!
+//! Rules of order that hold everywhere in this folder:
+//! 1. Whatever an input changes goes into one batch, which stands on the disk before any byte is
+//!    sent or event shown.
+//! 2. At most one append of a conversation is on its way, kept byte for byte until it is answered.
+//! 3. A Commit of ours is merged only when it is met in the log.
+
+mod begin;
+mod changes;
+mod commits;
+mod event;
+mod joining;
+mod reading;
+mod saved;
+mod sending;
+mod talk;
+
+pub use begin::{JoinOptions, RoomOptions};
+pub use event::{Command, Delivery, Event, Member, Message, Reply, Standing, Text};
+
+use std::collections::BTreeMap;
+
+use sotto_protocol::id::{LogId, RetryId};
+use x25519_dalek::StaticSecret;
+
+use crate::content::MessageId;
+use crate::error::{Error, ErrorKind, Result};
+use crate::link::Link;
+use crate::log::{Session, SessionEvent, Token};
+use crate::mls::{Group, LeafId, LeafKey, MlsError};
+use crate::policy::Policy;
+use crate::random;
+use crate::seal::{ConversationSecret, Generation};
+use crate::time::Now;
+use crate::vault::{Batch, Key, Space};
+
+use joining::Joining;
+use reading::{Run, SeenRing};
+use saved::{Flight, Saved, Stage, Waiting};
+
+/// What an input led to. The batch must stand on the disk before the rest is let out.
+#[derive(Debug, Default)]
+pub struct Effects {
+    /// Applied first, whole.
+    pub store: Batch,
+    /// WebSocket binary messages, in order.
+    pub send: Vec<Vec<u8>>,
+    /// For the app, in order.
+    pub events: Vec<Event>,
+    /// When to call [`Engine::tick`] at the latest, on the steady clock in milliseconds.
+    pub wake_at: Option<u64>,
+    /// End the connection; the driver makes a new one unless the conversation is over.
+    pub hang_up: bool,
+}
+
+/// One conversation.
+#[derive(Debug)]
+pub struct Engine {
+    space: Space,
+    session: Session,
+    saved: Saved,
+    key: LeafKey,
+    policy: Option<Policy>,
+    group: Option<Group>,
+    joining: Option<Joining>,
+    outbox: Waiting,
+    flight: Option<Flight>,
+    token: Option<Token>,
+    create_token: Option<Token>,
+    run: Option<Run>,
+    seen: SeenRing,
+    /// Texts that are kept: id to place and author, for edits, deletions and to drop doubles.
+    index: BTreeMap<MessageId, (u64, LeafId)>,
+    /// The head of the log when it was last opened; we are caught up once we read so far.
+    head: Option<u64>,
+    /// After a lost race: wait until the log's fence is read.
+    fence_wanted: u64,
+    is_online: bool,
+    typing_at_ms: Option<u64>,
+    out: Effects,
+}
+
+impl Engine {
+    /// Where the conversation keeps its values.
+    #[must_use]
+    pub const fn space(&self) -> Space {
+        self.space
+    }
+
+    /// The relay it goes through.
+    #[must_use]
+    pub const fn relay(&self) -> &crate::link::RelayAddress {
+        &self.saved.relay
+    }
+
+    /// Where we stand.
+    #[must_use]
+    pub const fn standing(&self) -> Standing {
+        match self.saved.stage {
+            Stage::Founding => Standing::Founding,
+            Stage::Joining => Standing::Joining,
+            Stage::Waiting => Standing::Waiting,
+            Stage::In | Stage::Leaving => Standing::In,
+            Stage::Removed => Standing::Removed,
+            Stage::Left => Standing::Left,
+            Stage::Paused => Standing::Paused,
+        }
+    }
+
+    /// Whether the conversation is over for us; no connection is needed any more.
+    #[must_use]
+    pub const fn is_over(&self) -> bool {
+        matches!(self.saved.stage, Stage::Removed | Stage::Left)
+    }
+
+    /// Everybody who can read what is said now.
+    #[must_use]
+    pub fn members(&self) -> Vec<Member> {
+        let leaves = self.group.as_ref().map(Group::leaves).unwrap_or_default();
+        let me = self.key.id();
+        leaves
+            .into_iter()
+            .map(|leaf| Member {
+                leaf,
+                name: self.name_of(&leaf),
+                facilitates: self.policy.as_ref().is_some_and(|policy| policy.is_facilitator(&leaf)),
+                is_me: leaf == me,
+            })
+            .collect()
+    }
+
+    /// The present link, where the rules let people join by one.
+    #[must_use]
+    pub fn link(&self) -> Option<Link> {
+        let joined = matches!(self.saved.stage, Stage::Waiting | Stage::In);
+        let by_link = self.policy.as_ref().is_some_and(|policy| policy.link_joins);
+        if !(joined && by_link) {
+            return None;
+        }
+        Some(Link(crate::link::LinkBody::Room(crate::link::RoomLink {
+            log: self.saved.log,
+            relay: self.saved.relay.clone(),
+            secret: self.saved.secrets.last()?.clone(),
+            founder: self.saved.founder,
+        })))
+    }
+
+    /// Messages of ours that are not in the log yet, oldest first.
+    #[must_use]
+    pub fn unsent(&self) -> Vec<MessageId> {
+        self.outbox.values().map(|content| content.id).collect()
+    }
+
+    /// The suite that is in force.
+    #[must_use]
+    pub const fn suite(&self) -> crate::mls::Suite {
+        self.saved.suite
+    }
+
+    /// A WebSocket connection to the relay was made.
+    pub fn connected(&mut self, now: Now) -> Effects {
+        self.session.connected(now);
+        self.finish(now)
+    }
+
+    /// The connection is gone, whoever ended it.
+    pub fn disconnected(&mut self, now: Now) -> Effects {
+        self.session.disconnected(now);
+        self.head = None;
+        self.set_online(false);
+        self.finish(now)
+    }
+
+    /// One WebSocket binary message came.
+    pub fn received(&mut self, message: &[u8], now: Now) -> Effects {
+        if self.session.received(message, now).is_err() {
+            self.out.hang_up = true;
+        }
+        self.finish(now)
+    }
+
+    /// Time passed.
+    pub fn tick(&mut self, now: Now) -> Effects {
+        if self.session.tick(now).is_err() {
+            self.out.hang_up = true;
+        }
+        self.forget_old(now);
+        self.finish(now)
+    }
+
+    /// The app wants something.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotMember`], [`ErrorKind::NotAllowed`], [`ErrorKind::TooLarge`],
+    /// [`ErrorKind::Invalid`]; nothing was changed then.
+    pub fn command(&mut self, command: Command, now: Now) -> (Result<Reply>, Effects) {
+        let reply = self.obey(command, now);
+        (reply, self.finish(now))
+    }
+
+    /// Takes what the session has to tell, goes on where one can, and hands out what it led to.
+    fn finish(&mut self, now: Now) -> Effects {
+        // Each round is caused by an event of the session; the session's queues are bounded.
+        while let Some(event) = self.session.poll_event() {
+            if let Err(error) = self.take(event, now) {
+                self.fault(&error);
+            }
+        }
+        if let Err(error) = self.go_on(now) {
+            self.fault(&error);
+        }
+        self.save();
+        while let Some(message) = self.session.poll_output() {
+            self.out.send.push(message);
+        }
+        self.out.wake_at = self.session.next_deadline();
+        core::mem::take(&mut self.out)
+    }
+
+    /// A fault of ours must not be shown as the log's: hang up, so that the next connection starts
+    /// from what is on the disk.
+    fn fault(&mut self, error: &Error) {
+        tracing::error!(kind = error.kind().name(), "a conversation could not go on");
+        self.out.hang_up = true;
+    }
+
+    fn take(&mut self, event: SessionEvent, now: Now) -> Result<()> {
+        match event {
+            SessionEvent::Ready => self.set_online(true),
+            SessionEvent::Opened { log, opened } if log == self.saved.log => self.opened(&opened),
+            SessionEvent::Entry { log, entry, cursor } if log == self.saved.log => {
+                return if self.joining.is_some() { self.join_met(&entry, cursor, now) } else { self.met(&entry, cursor, now) };
+            }
+            SessionEvent::Answered { token, result } => return self.answered(token, result, now),
+            SessionEvent::WorkNeeded(order) => self.session.worked(&order.run()),
+            SessionEvent::Doubt { doubt, .. } => self.tell(Event::Doubt(doubt)),
+            SessionEvent::WornOut => self.out.hang_up = true,
+            SessionEvent::OpenRefused { log, .. } | SessionEvent::Ended { log } if log == self.saved.log => self.head = None,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn set_online(&mut self, online: bool) {
+        if self.is_online != online {
+            self.is_online = online;
+            self.tell(Event::Online(online));
+        }
+    }
+
+    fn tell(&mut self, event: Event) {
+        self.out.events.push(event);
+    }
+
+    fn set_stage(&mut self, stage: Stage) {
+        if self.saved.stage != stage {
+            self.saved.stage = stage;
+            self.tell(Event::Standing(self.standing()));
+        }
+    }
+
+    fn junk(&mut self) {
+        self.saved.junk += 1;
+        self.tell(Event::Junk { count: self.saved.junk });
+    }
+
+    /// Puts the scalar state and the group's changes into the batch. Called once an input.
+    fn save(&mut self) {
+        if self.is_over() {
+            return;
+        }
+        if let Some(group) = &mut self.group
+            && let Ok(changes) = group.changes()
+        {
+            let name = |key: &[u8]| Key::new(self.space, [saved::MLS, key].concat());
+            for (key, value) in changes.puts {
+                self.out.store.put(name(&key), value);
+            }
+            for key in changes.deletes {
+                self.out.store.delete(name(&key));
+            }
+        }
+        if let Ok(state) = saved::encode(&self.saved) {
+            self.out.store.put(Key::new(self.space, saved::STATE), state);
+        }
+    }
+
+    fn generation(&self, secret: &ConversationSecret) -> Generation {
+        secret.generation(&self.saved.log)
+    }
+
+    fn newest_generation(&self) -> Result<Generation> {
+        self.saved.secrets.last().map(|secret| self.generation(secret)).ok_or_else(|| internal("a conversation without a secret"))
+    }
+
+    fn log_bytes(&self) -> [u8; 32] {
+        *self.saved.log.as_bytes()
+    }
+
+    fn manage_key(&self) -> StaticSecret {
+        StaticSecret::from(self.saved.manage)
+    }
+
+    fn facilitates(&self) -> bool {
+        self.policy.as_ref().is_some_and(|policy| policy.is_facilitator(&self.key.id()))
+    }
+
+    fn name_of(&self, leaf: &LeafId) -> Option<String> {
+        self.saved.names.iter().find(|line| line.leaf == *leaf).map(|line| line.name.clone())
+    }
+}
+
+/// The MLS group id of a log (32 bytes): `SHA-256("sotto/v1/group" || log id)`.
+fn group_id(log: &LogId) -> [u8; 32] {
+    use sha2::{Digest, Sha256};
+    let mut hash = Sha256::new();
+    hash.update(b"sotto/v1/group");
+    hash.update(log.as_bytes());
+    hash.finalize().into()
+}
+
+fn internal(what: &'static str) -> Error {
+    Error::new(ErrorKind::Internal, what)
+}
+
+fn retry_id() -> Result<RetryId> {
+    Ok(RetryId::new(random::array().map_err(no_randomness)?))
+}
+
+fn no_randomness(_: random::NoRandomness) -> Error {
+    internal("the system gave no randomness")
+}
+
+impl From<MlsError> for Error {
+    fn from(error: MlsError) -> Self {
+        internal("the group could not go on").because(error)
+    }
+}
+
+impl core::fmt::Debug for Saved {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("Saved(…)")
+    }
+}
+
+impl core::fmt::Debug for Flight {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("Flight(…)")
+    }
+}

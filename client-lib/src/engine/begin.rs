@@ -1,0 +1,303 @@
+//! How a conversation begins on this device: founded, joined by link, or loaded from the vault.
+
+use std::collections::BTreeMap;
+
+use sotto_protocol::frame::{Grant, Lane, Policy as LogPolicy};
+use sotto_protocol::id::LogId;
+use sotto_protocol::limits::{TTL_DAYS_MAX, TTL_FENCED_DAYS_DEFAULT};
+use sotto_protocol::proof::public_key;
+use sotto_protocol::right::Rights;
+use sotto_protocol::size_class::SizeClass;
+use x25519_dalek::StaticSecret;
+
+use super::joining::Joining;
+use super::reading::SeenRing;
+use super::saved::{self, RootKey, Saved, Stage};
+use super::{Effects, Engine, group_id, internal, no_randomness, retry_id};
+use crate::content::{ContentBody, name_is_fit};
+use crate::error::{Error, ErrorKind, Result};
+use crate::link::{Link, LinkBody, RelayAddress};
+use crate::log::{Cursor, Keeps, NewLog, Session};
+use crate::mls::{Group, LeafKey, Suite, Values};
+use crate::policy::{CLIENT_VERSION, Facilitator, Policy};
+use crate::random;
+use crate::seal::ConversationSecret;
+use crate::time::Now;
+use crate::vault::{Row, Space};
+
+/// Days an ordinary entry of a conversation lives: who was away for a month still gets all.
+const TTL_DAYS: u16 = 30;
+/// Bytes of all entries of a conversation: a busy room of 25 for a month, and its snapshots.
+const LOG_BYTES_MAX: u64 = 64 << 20;
+/// What every member's key may do.
+pub(super) const MEMBER_RIGHTS: Rights = Rights::READ.union(Rights::APPEND).union(Rights::FENCE).union(Rights::PIN);
+/// What a link's key may do: find its way in, and nothing else.
+pub(super) const JOIN_RIGHTS: Rights = Rights::PEEK.union(Rights::FENCE);
+/// What a facilitator's own key may do.
+pub(super) const MANAGE_RIGHTS: Rights = MEMBER_RIGHTS.union(Rights::MANAGE);
+/// Joins a minute by all who hold a link together; the evening's seventy fit into one.
+const JOINS_PER_MINUTE: u32 = 120;
+
+/// The rules of a new conversation.
+#[derive(Clone, Debug)]
+pub struct RoomOptions {
+    /// Where it goes through.
+    pub relay: RelayAddress,
+    /// What the founder is called in it; 1 to [`NAME_BYTES_MAX`](crate::NAME_BYTES_MAX) bytes.
+    pub name: String,
+    /// Post-quantum by default.
+    pub suite: Suite,
+    /// How long every device keeps what it received, in seconds; absent: for good.
+    pub keep_seconds: Option<u32>,
+    /// No entry is smaller; larger hides more and costs more.
+    pub floor: SizeClass,
+}
+
+impl RoomOptions {
+    /// A room on this relay with every choice at its default.
+    #[must_use]
+    pub fn new(relay: RelayAddress, name: impl Into<String>) -> Self {
+        Self { relay, name: name.into(), suite: Suite::default(), keep_seconds: None, floor: SizeClass::K1 }
+    }
+}
+
+/// How one joins.
+#[derive(Clone, Debug)]
+pub struct JoinOptions {
+    /// What one is called there; 1 to [`NAME_BYTES_MAX`](crate::NAME_BYTES_MAX) bytes.
+    pub name: String,
+}
+
+impl Engine {
+    /// Founds a conversation that people join by link. It works from the first moment: what is
+    /// said before the relay was reached waits.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] for a name that cannot be shown.
+    pub fn found(options: RoomOptions, now: Now) -> Result<(Self, Effects)> {
+        let root: [u8; 32] = random::array().map_err(no_randomness)?;
+        let log = LogId::of_root(&public_key(&StaticSecret::from(root)));
+        let secret = ConversationSecret::random().map_err(no_randomness)?;
+        let mut saved = new_saved(options.relay, log, &options.name, secret.clone())?;
+        let key = LeafKey::from_seed(&saved.seed);
+        saved.suite = options.suite;
+        saved.founder = key.id();
+        saved.root = Some(RootKey { key: root, retry: retry_id()?, day: now.day() });
+        saved.snapshot_due = true;
+        let manage = public_key(&StaticSecret::from(saved.manage));
+        let policy = Policy {
+            floor: u32::try_from(options.floor.bytes()).map_err(|_| internal("a size class"))?,
+            link_joins: true,
+            members_add: false,
+            min_version: CLIENT_VERSION,
+            facilitators: vec![Facilitator::vouch(&key, &group_id(&log), key.id(), manage)],
+            keep_seconds: options.keep_seconds,
+        };
+        let bytes = policy.encode().map_err(|_| internal("a policy"))?;
+        let group = Group::create(options.suite, &group_id(&log), &key, &bytes)?;
+        let generation = secret.generation(&log);
+        let (psk_id, psk) = generation.psk();
+        group.store_psk(psk_id, psk)?;
+        let mut engine = Self::assemble(new_space()?, saved);
+        engine.group = Some(group);
+        engine.policy = Some(policy);
+        engine.start()?;
+        engine.say_hello(now)?;
+        let effects = engine.finish(now);
+        Ok((engine, effects))
+    }
+
+    /// Joins by a link. Nobody needs to be online but the relay.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] for a name that cannot be shown or a link to a door.
+    pub fn join(link: &Link, options: &JoinOptions, now: Now) -> Result<(Self, Effects)> {
+        let LinkBody::Room(room) = &link.0 else {
+            return Err(Error::new(ErrorKind::Invalid, "this link leads to a door, where one knocks"));
+        };
+        let mut saved = new_saved(room.relay.clone(), room.log, &options.name, room.secret.clone())?;
+        saved.founder = room.founder;
+        saved.stage = Stage::Joining;
+        let mut engine = Self::assemble(new_space()?, saved);
+        engine.start()?;
+        engine.say_hello(now)?;
+        let effects = engine.finish(now);
+        Ok((engine, effects))
+    }
+
+    /// Goes on from what a vault holds of a conversation.
+    ///
+    /// # Errors
+    /// [`ErrorKind::VaultDamaged`] if the rows are not what an engine wrote.
+    pub fn load(space: Space, rows: Vec<Row>, now: Now) -> Result<(Self, Effects)> {
+        let mut values = Values::new();
+        let (mut state, mut flight, mut outbox, mut index) = (None, None, BTreeMap::new(), BTreeMap::new());
+        for (name, value) in rows {
+            if let Some(key) = name.strip_prefix(saved::MLS) {
+                values.insert(key.to_vec(), value);
+            } else if name == saved::STATE {
+                state = Some(saved::decode::<Saved>(&value)?);
+            } else if name == saved::FLIGHT {
+                flight = Some(saved::decode(&value)?);
+            } else if let Some(number) = name.strip_prefix(saved::OUT).and_then(|rest| rest.try_into().ok()) {
+                outbox.insert(u64::from_be_bytes(number), saved::decode(&value)?);
+            } else if let Some((seq, id)) = saved::message_of(&name) {
+                let stored: saved::Stored = saved::decode(&value)?;
+                index.insert(id, (seq, stored.author));
+            }
+        }
+        let state = state.ok_or_else(|| Error::new(ErrorKind::VaultDamaged, "a conversation without its state"))?;
+        let mut engine = Self::assemble(space, state);
+        if !values.is_empty() {
+            let group = Group::load(values, &group_id(&engine.saved.log))?;
+            engine.policy = Policy::parse(&group.policy()).ok();
+            engine.group = Some(group);
+        }
+        engine.outbox = outbox;
+        engine.index = index;
+        engine.flight = flight;
+        engine.start()?;
+        let effects = engine.finish(now);
+        Ok((engine, effects))
+    }
+
+    fn assemble(space: Space, saved: Saved) -> Self {
+        Self {
+            space,
+            session: Session::new(saved.relay.identity),
+            key: LeafKey::from_seed(&saved.seed),
+            saved,
+            policy: None,
+            group: None,
+            joining: None,
+            outbox: BTreeMap::new(),
+            flight: None,
+            token: None,
+            create_token: None,
+            run: None,
+            seen: SeenRing::default(),
+            index: BTreeMap::new(),
+            head: None,
+            fence_wanted: 0,
+            is_online: false,
+            typing_at_ms: None,
+            out: Effects::default(),
+        }
+    }
+
+    /// Wishes of the session that follow from what is kept.
+    fn start(&mut self) -> Result<()> {
+        match self.saved.stage {
+            Stage::Removed | Stage::Left => return Ok(()),
+            Stage::Joining => {
+                self.joining = Some(Joining::default());
+                let join_key = self.newest_generation()?.join_key();
+                self.session.open(self.saved.log, vec![join_key]);
+                return Ok(());
+            }
+            Stage::Founding => {
+                let new = self.new_log()?;
+                self.create_token = Some(self.session.create(new));
+            }
+            _ => {}
+        }
+        self.open_as_member()?;
+        if let Some(flight) = &self.flight {
+            self.token = Some(self.session.append(flight.items.clone(), flight.retry, flight.day));
+        }
+        Ok(())
+    }
+
+    /// Opens the log with the newest keys we have and follows it from where we read to.
+    pub(super) fn open_as_member(&mut self) -> Result<()> {
+        let group = self.group.as_ref().ok_or_else(|| internal("a member without a group"))?;
+        let member_key = StaticSecret::from(*group.member_key(&self.log_bytes())?);
+        let mut keys = vec![member_key];
+        if self.facilitates() {
+            keys.push(self.manage_key());
+        }
+        self.head = None;
+        self.session.open(self.saved.log, keys);
+        let cursor = Cursor { seq: self.saved.seq, chain: self.saved.chain, day: self.saved.day };
+        self.session.follow(self.saved.log, Lane::All, cursor, Keeps::Days(TTL_DAYS));
+        Ok(())
+    }
+
+    fn new_log(&self) -> Result<NewLog> {
+        let root = self.saved.root.as_ref().ok_or_else(|| internal("founding without a root key"))?;
+        let group = self.group.as_ref().ok_or_else(|| internal("founding without a group"))?;
+        let member = StaticSecret::from(*group.member_key(&self.log_bytes())?);
+        let join = self.newest_generation()?.join_key();
+        Ok(NewLog {
+            root: StaticSecret::from(root.key),
+            grants: vec![
+                grant(&self.manage_key(), MANAGE_RIGHTS),
+                grant(&member, MEMBER_RIGHTS),
+                Grant { rate: Some(JOINS_PER_MINUTE), ..grant(&join, JOIN_RIGHTS) },
+            ],
+            policy: LogPolicy {
+                ttl_days: TTL_DAYS.min(TTL_DAYS_MAX),
+                bytes_max: LOG_BYTES_MAX,
+                admit_rights: MEMBER_RIGHTS,
+                ttl_fenced_days: TTL_FENCED_DAYS_DEFAULT,
+            },
+            ticket: None,
+            retry: root.retry,
+            day: root.day,
+        })
+    }
+
+    pub(super) fn join_grant(&self, secret: &ConversationSecret) -> Grant {
+        let key = secret.generation(&self.saved.log).join_key();
+        Grant { rate: Some(JOINS_PER_MINUTE), ..grant(&key, JOIN_RIGHTS) }
+    }
+
+    pub(super) fn say_hello(&mut self, now: Now) -> Result<()> {
+        let manage = public_key(&self.manage_key());
+        let name = self.saved.name.clone();
+        self.queue(ContentBody::Hello { name, manage }, now).map(drop)
+    }
+}
+
+pub(super) fn grant(key: &StaticSecret, rights: Rights) -> Grant {
+    Grant { key: public_key(key), rate: None, work: None, rights, until_seq: None }
+}
+
+fn new_space() -> Result<Space> {
+    Ok(Space(random::array().map_err(no_randomness)?))
+}
+
+fn new_saved(relay: RelayAddress, log: LogId, name: &str, secret: ConversationSecret) -> Result<Saved> {
+    if !name_is_fit(name) {
+        return Err(Error::new(ErrorKind::Invalid, "a name has 1 to 64 bytes and no control characters"));
+    }
+    let seed: [u8; 32] = random::array().map_err(no_randomness)?;
+    Ok(Saved {
+        relay,
+        log,
+        suite: Suite::default(),
+        seed,
+        manage: random::array().map_err(no_randomness)?,
+        root: None,
+        founder: LeafKey::from_seed(&seed).id(),
+        secrets: vec![secret],
+        stage: Stage::Founding,
+        seq: 0,
+        chain: Some(sotto_protocol::chain::genesis(&log)),
+        day: 0,
+        fence: 0,
+        closed_below: 0,
+        joined_epoch: 0,
+        grants_version: 0,
+        fenced_since_pin: 0,
+        is_rotated: true,
+        roster_due: false,
+        snapshot_due: false,
+        junk: 0,
+        name: name.to_owned(),
+        count: 0,
+        next_out: 0,
+        names: Vec::new(),
+        intents: Vec::new(),
+    })
+}

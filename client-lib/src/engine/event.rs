@@ -1,0 +1,265 @@
+//! What an app tells a conversation, and what a conversation tells an app.
+
+use core::fmt;
+
+use crate::content::MessageId;
+use crate::log::Doubt;
+use crate::mls::LeafId;
+
+/// Somebody in a conversation.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Member {
+    /// Names the member in this conversation and nowhere else.
+    pub leaf: LeafId,
+    /// What they call themselves; absent until they said so.
+    pub name: Option<String>,
+    /// Whether they may remove others and change who facilitates.
+    pub facilitates: bool,
+    /// Whether it is us.
+    pub is_me: bool,
+}
+
+impl fmt::Debug for Member {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Member").field("facilitates", &self.facilitates).field("is_me", &self.is_me).finish_non_exhaustive()
+    }
+}
+
+/// A text somebody said.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Message {
+    /// Names it in this conversation.
+    pub id: MessageId,
+    /// Place in the log; messages of one conversation are in this order for everybody.
+    pub seq: u64,
+    /// Who said it.
+    pub author: LeafId,
+    /// Whether it is ours.
+    pub is_mine: bool,
+    /// The message it answers.
+    pub reply_to: Option<MessageId>,
+    /// The author's clock, in minutes since 1970-01-01, UTC.
+    pub minute: u64,
+    /// Whether its author changed it later.
+    pub is_edited: bool,
+    /// What was said.
+    pub text: String,
+}
+
+impl fmt::Debug for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Message").field("seq", &self.seq).field("is_mine", &self.is_mine).finish_non_exhaustive()
+    }
+}
+
+/// Where one stands in a conversation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Standing {
+    /// The log is being made.
+    Founding,
+    /// On the way in.
+    Joining,
+    /// A member who has not yet heard another one.
+    Waiting,
+    /// A member.
+    In,
+    /// Removed by a facilitator.
+    Removed,
+    /// Left by one's own will.
+    Left,
+    /// This client is too old for the conversation and waits rather than skip what it does not know.
+    Paused,
+}
+
+/// What became of a message of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Delivery {
+    /// Kept on this device; goes out when the relay can be reached.
+    Unsent,
+    /// Stands in the log.
+    Sent,
+    /// Will not go out: refused for good.
+    Failed,
+    /// Waited too long.
+    Expired,
+}
+
+/// What a conversation tells, in log order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// A text, ours included, once it stands in the log.
+    Message(Message),
+    /// A message reads differently now.
+    Edited {
+        /// Which.
+        id: MessageId,
+        /// What it says now.
+        text: Text,
+    },
+    /// A message was taken back by its author.
+    Deleted {
+        /// Which.
+        id: MessageId,
+    },
+    /// A reaction; an empty emoji takes it back.
+    Reacted {
+        /// To which message.
+        to: MessageId,
+        /// Who.
+        by: LeafId,
+        /// With what.
+        emoji: Text,
+    },
+    /// Somebody is writing.
+    Typing {
+        /// Who.
+        by: LeafId,
+    },
+    /// Somebody has read messages.
+    Read {
+        /// Who.
+        by: LeafId,
+        /// Which.
+        of: Vec<MessageId>,
+    },
+    /// What became of a message of ours.
+    Delivery {
+        /// Which.
+        id: MessageId,
+        /// What.
+        state: Delivery,
+    },
+    /// Somebody joined; everybody is told of everybody.
+    Joined {
+        /// Who.
+        leaf: LeafId,
+        /// Who let them in; absent for a join by link.
+        by: Option<LeafId>,
+    },
+    /// Somebody said or changed their name.
+    Named {
+        /// Who.
+        leaf: LeafId,
+        /// What they call themselves.
+        name: Text,
+    },
+    /// Somebody asked to leave; they are gone with the next change of members.
+    Leaving {
+        /// Who.
+        leaf: LeafId,
+    },
+    /// Somebody left.
+    Left {
+        /// Who.
+        leaf: LeafId,
+    },
+    /// A facilitator removed somebody.
+    Removed {
+        /// Who is gone.
+        leaf: LeafId,
+        /// Who did it.
+        by: LeafId,
+    },
+    /// Who facilitates, or another rule, changed.
+    RulesChanged {
+        /// Who changed it.
+        by: LeafId,
+    },
+    /// The secret was renewed; an old link no longer opens anything.
+    Rotated,
+    /// Somebody is gone, but the secret is still the one they had: a facilitator must come.
+    NotYetRotated,
+    /// Where we stand changed.
+    Standing(Standing),
+    /// The relay did what an honest one does not.
+    Doubt(Doubt),
+    /// A member says that the relay showed them another history than us.
+    Fork {
+        /// Where theirs differs.
+        seq: u64,
+    },
+    /// A change of members that some cannot open; its author is named.
+    Spoiled {
+        /// Who wrote it.
+        by: LeafId,
+    },
+    /// Entries that open for nobody or that nobody may write; a count, so far.
+    Junk {
+        /// How many, in all.
+        count: u64,
+    },
+    /// The connection stands, or is gone.
+    Online(bool),
+}
+
+/// Text in an event that `Debug` does not print.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Text(pub String);
+
+impl fmt::Debug for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Text({} bytes)", self.0.len())
+    }
+}
+
+/// What an app wants of a conversation.
+#[derive(Clone)]
+#[non_exhaustive]
+pub enum Command {
+    /// Say something.
+    Send {
+        /// What; at most [`TEXT_BYTES_MAX`](crate::TEXT_BYTES_MAX) bytes, may be empty.
+        text: String,
+        /// The message it answers.
+        reply_to: Option<MessageId>,
+    },
+    /// Change a message of ours.
+    Edit {
+        /// Which.
+        of: MessageId,
+        /// What it shall say.
+        text: String,
+    },
+    /// Take back a message of ours.
+    Delete(MessageId),
+    /// React to a message; an empty emoji takes it back.
+    React {
+        /// To which.
+        to: MessageId,
+        /// With what; at most [`REACTION_BYTES_MAX`](crate::REACTION_BYTES_MAX) bytes.
+        emoji: String,
+    },
+    /// Tell that we are writing; at most one in ten seconds goes out, the others are dropped.
+    Typing,
+    /// Tell that we have read messages.
+    Read(Vec<MessageId>),
+    /// Change our name here.
+    Rename(String),
+    /// Remove a member and renew the secret. For facilitators.
+    Remove(LeafId),
+    /// Let a member facilitate. For facilitators.
+    Promote(LeafId),
+    /// Renew the secret, so that old links end. For facilitators.
+    Rotate,
+    /// Leave; keys are erased once the relay has the farewell.
+    Leave,
+}
+
+impl fmt::Debug for Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Command(…)")
+    }
+}
+
+/// What a command gave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Reply {
+    /// It is kept and will be done.
+    Kept,
+    /// The message's id; the message is kept and will go out.
+    Message(MessageId),
+}

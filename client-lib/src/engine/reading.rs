@@ -1,0 +1,207 @@
+//! From entries to envelopes: opening the outer box, joining runs, and which kinds count where.
+
+use std::collections::VecDeque;
+
+use sotto_protocol::frame::{Bytes, Entry, Opened};
+use sotto_protocol::id::{ChainValue, Commitment};
+use sotto_protocol::limits::{RUN_BYTES_MAX, SEALED_BYTES_MAX};
+
+use super::saved::{Digest, Stage};
+use super::{Engine, Event};
+use crate::error::Result;
+use crate::log::Cursor;
+use crate::mls::Incoming;
+use crate::seal::{self, Envelope, EnvelopeBody, Packet, Part, RunId, Seen};
+use crate::time::Now;
+
+/// Chain values kept to compare with what others saw: more than any honest author lags behind.
+const RING_MAX: usize = 512;
+/// Parts of the longest run.
+const PARTS_MAX: u16 = (RUN_BYTES_MAX / SEALED_BYTES_MAX) as u16;
+
+/// Where an envelope stands.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct At {
+    pub(super) first: u64,
+    pub(super) fence: Option<u64>,
+    pub(super) commitment: Commitment,
+    pub(super) digest: Digest,
+}
+
+/// Parts of a run, until it is whole.
+#[derive(Debug)]
+pub(super) struct Run {
+    id: RunId,
+    count: u16,
+    next: u16,
+    bytes: Vec<u8>,
+    at: At,
+}
+
+/// The last chain values, by sequence number.
+#[derive(Debug, Default)]
+pub(super) struct SeenRing(VecDeque<(u64, ChainValue)>);
+
+impl SeenRing {
+    fn push(&mut self, seq: u64, chain: ChainValue) {
+        if self.0.len() == RING_MAX {
+            self.0.pop_front();
+        }
+        self.0.push_back((seq, chain));
+    }
+
+    /// Whether somebody saw another history than we did; `false` where we cannot tell.
+    fn differs(&self, seen: &Seen) -> bool {
+        self.0.iter().any(|(seq, chain)| *seq == seen.seq && *chain != seen.chain)
+    }
+}
+
+/// What opening an entry gave.
+pub(super) enum Unsealed {
+    /// Nothing that anybody can read.
+    Junk,
+    /// A part of a run that goes on.
+    More,
+    /// An encoded envelope.
+    Whole(Vec<u8>, At),
+}
+
+impl Engine {
+    pub(super) fn opened(&mut self, opened: &Opened) {
+        self.head = Some(opened.head);
+        self.saved.grants_version = opened.version;
+        if let Some(joining) = &mut self.joining {
+            joining.opened(opened);
+        }
+    }
+
+    /// Whether everything is read that stood in the log when it was opened.
+    pub(super) fn is_caught_up(&self) -> bool {
+        self.run.is_none() && self.head.is_some_and(|head| self.saved.seq >= head)
+    }
+
+    /// The next entry of the log, as a member.
+    pub(super) fn met(&mut self, entry: &Entry<'_>, cursor: Cursor, now: Now) -> Result<()> {
+        if self.is_over() || self.saved.stage == Stage::Paused {
+            return Ok(());
+        }
+        if let Some(fence) = entry.fence {
+            // The entries of a fenced run share a number; a newcomer's count starts at its own.
+            if fence >= self.saved.fence {
+                self.saved.fence = fence + 1;
+                self.saved.fenced_since_pin += 1;
+            }
+        }
+        match self.unseal(entry) {
+            Unsealed::More => return Ok(()),
+            Unsealed::Junk => self.junk(),
+            Unsealed::Whole(bytes, at) => match sotto_protocol::cbor::decode::<Envelope<'_>>(&bytes) {
+                Ok(envelope) => self.envelope_met(&envelope, at, now)?,
+                Err(_) => self.junk(),
+            },
+        }
+        self.read_to(cursor);
+        Ok(())
+    }
+
+    /// Everything up to and with `cursor` is done with.
+    pub(super) fn read_to(&mut self, cursor: Cursor) {
+        self.saved.seq = cursor.seq;
+        self.saved.chain = cursor.chain;
+        self.saved.day = cursor.day;
+        if let Some(chain) = cursor.chain {
+            self.seen.push(cursor.seq, chain);
+        }
+        let log = self.saved.log;
+        self.session.consumed(&log, cursor.seq);
+    }
+
+    /// Opens the outer box and joins runs. A run that is broken off was never whole for anybody.
+    pub(super) fn unseal(&mut self, entry: &Entry<'_>) -> Unsealed {
+        let sealed = entry.sealed.as_slice();
+        let opened = self.saved.secrets.iter().rev().find_map(|secret| {
+            let generation = secret.generation(&self.saved.log);
+            seal::open(&generation, &self.saved.log, sealed).ok()
+        });
+        let run = self.run.take();
+        let Some(packet) = opened else { return Unsealed::Junk };
+        let at = At { first: entry.seq, fence: entry.fence, commitment: entry.commitment, digest: Digest::of(sealed) };
+        match sotto_protocol::cbor::decode::<Packet<'_>>(&packet) {
+            Err(_) => Unsealed::Junk,
+            Ok(Packet::Whole(envelope)) => match sotto_protocol::cbor::encode(&envelope) {
+                Ok(bytes) => Unsealed::Whole(bytes, at),
+                Err(_) => Unsealed::Junk,
+            },
+            Ok(Packet::Part(part)) => self.join_part(run, &part, at),
+        }
+    }
+
+    fn join_part(&mut self, run: Option<Run>, part: &Part<'_>, at: At) -> Unsealed {
+        if part.count == 0 || part.count > PARTS_MAX || part.index >= part.count {
+            return Unsealed::Junk;
+        }
+        let mut run = match run {
+            Some(run) if part.index > 0 => run,
+            _ => Run { id: part.run, count: part.count, next: 0, bytes: Vec::new(), at },
+        };
+        let fits = run.id == part.run && run.count == part.count && run.next == part.index && run.at.fence == at.fence;
+        if !fits {
+            return Unsealed::Junk;
+        }
+        run.bytes.extend_from_slice(part.bytes.as_slice());
+        run.next += 1;
+        if run.next == run.count {
+            return Unsealed::Whole(run.bytes, run.at);
+        }
+        self.run = Some(run);
+        Unsealed::More
+    }
+
+    fn envelope_met(&mut self, envelope: &Envelope<'_>, at: At, now: Now) -> Result<()> {
+        if self.seen.differs(&envelope.seen) {
+            self.tell(Event::Fork { seq: envelope.seen.seq });
+        }
+        match &envelope.body {
+            // A Commit counts only in a fenced entry, and a fenced entry holds nothing else.
+            EnvelopeBody::Commit(body) if at.fence.is_some() => self.commit_met(body, now),
+            EnvelopeBody::Message(bytes) if at.fence.is_none() => self.message_met(bytes, at, now),
+            EnvelopeBody::Proposal(bytes) if at.fence.is_none() => self.proposal_met(bytes, at),
+            EnvelopeBody::Snapshot(_) if at.fence.is_none() => {
+                self.snapshot_met(at);
+                Ok(())
+            }
+            _ => {
+                self.junk();
+                Ok(())
+            }
+        }
+    }
+
+    fn proposal_met(&mut self, bytes: &Bytes<'_>, at: At) -> Result<()> {
+        if self.is_own_farewell(&at.digest) {
+            return Ok(());
+        }
+        let Some(group) = &mut self.group else { return Ok(()) };
+        match group.open(bytes.as_slice()) {
+            // Only leaving is proposed; everything else is a Commit of who may do it.
+            Ok(Incoming::Proposal { author, self_remove: true, proposal }) => {
+                group.remember(*proposal)?;
+                self.tell(Event::Leaving { leaf: author });
+                self.want_to_let_go();
+            }
+            _ => self.junk(),
+        }
+        Ok(())
+    }
+
+    /// What we saw of the log, for the envelopes we write.
+    pub(super) fn seen_now(&self) -> Seen {
+        let group = self.group.as_ref();
+        Seen {
+            seq: self.saved.seq,
+            chain: self.saved.chain.unwrap_or(ChainValue::new([0; 32])),
+            epoch: group.map_or(0, crate::mls::Group::epoch),
+            authenticator: group.map_or(0, |group| u64::from_be_bytes(group.authenticator())),
+        }
+    }
+}

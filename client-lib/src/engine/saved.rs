@@ -1,0 +1,187 @@
+//! What a conversation keeps between two starts of the process, and how it stands in the vault.
+//!
+//! | name in the space | value |
+//! |---|---|
+//! | `state` | [`Saved`] |
+//! | `flight` | [`Flight`], while an append is unanswered or not yet met |
+//! | `mls/` and the library's key | the group's values |
+//! | `out/` and a number | a [`Content`] that waits to be sent |
+//! | `msg/`, seq (8, big-endian) and message id | [`Stored`] |
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use sotto_protocol::frame::Item;
+use sotto_protocol::id::{ChainValue, LogId, PublicKey, RetryId};
+
+use crate::content::{Content, MessageId, RosterLine};
+use crate::error::{Error, ErrorKind, Result};
+use crate::link::RelayAddress;
+use crate::mls::{LeafId, Suite};
+use crate::seal::ConversationSecret;
+
+pub(super) const STATE: &[u8] = b"state";
+pub(super) const FLIGHT: &[u8] = b"flight";
+pub(super) const MLS: &[u8] = b"mls/";
+pub(super) const OUT: &[u8] = b"out/";
+pub(super) const MESSAGE: &[u8] = b"msg/";
+
+/// Secrets kept: the present one and those that late entries may still be sealed under.
+pub(super) const SECRETS_KEPT: usize = 3;
+
+/// The scalar state; small, rewritten with every change.
+#[derive(Clone, Serialize, Deserialize)]
+pub(super) struct Saved {
+    pub(super) relay: RelayAddress,
+    pub(super) log: LogId,
+    pub(super) suite: Suite,
+    /// Seed of the leaf's signature key.
+    #[serde(with = "serde_bytes")]
+    pub(super) seed: [u8; 32],
+    /// Secret grant key that holds `manage` while we facilitate.
+    #[serde(with = "serde_bytes")]
+    pub(super) manage: [u8; 32],
+    /// Secret root key, until the log is made.
+    pub(super) root: Option<RootKey>,
+    /// The founding facilitator, whom newcomers believe.
+    pub(super) founder: LeafId,
+    /// Newest last.
+    pub(super) secrets: Vec<ConversationSecret>,
+    pub(super) stage: Stage,
+    /// The last entry that was read to its end, and what follows from it.
+    pub(super) seq: u64,
+    pub(super) chain: Option<ChainValue>,
+    pub(super) day: u32,
+    /// The number that the next fenced item carries, as far as we read.
+    pub(super) fence: u64,
+    /// Messages of earlier epochs are no longer shown: a removal closed them.
+    pub(super) closed_below: u64,
+    pub(super) joined_epoch: u64,
+    pub(super) grants_version: u64,
+    pub(super) fenced_since_pin: u64,
+    pub(super) is_rotated: bool,
+    pub(super) roster_due: bool,
+    pub(super) snapshot_due: bool,
+    pub(super) junk: u64,
+    pub(super) name: String,
+    /// Messages said so far by this leaf.
+    pub(super) count: u64,
+    pub(super) next_out: u64,
+    pub(super) names: Vec<RosterLine>,
+    pub(super) intents: Vec<Intent>,
+}
+
+/// A root key on its way to be used once.
+#[derive(Clone, Serialize, Deserialize)]
+pub(super) struct RootKey {
+    #[serde(with = "serde_bytes")]
+    pub(super) key: [u8; 32],
+    pub(super) retry: RetryId,
+    pub(super) day: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Stage {
+    Founding,
+    Joining,
+    Waiting,
+    In,
+    Leaving,
+    Removed,
+    Left,
+    Paused,
+}
+
+/// A change of members or rules that the person wanted; rebuilt after every lost race.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Intent {
+    Remove(LeafId),
+    Promote(LeafId, PublicKey),
+    /// Renew the secret, and let go who asked to leave.
+    Rotate,
+    /// Let go who asked to leave, without the right to renew the secret.
+    LetGo,
+}
+
+/// An append that is on its way: sent again, byte for byte, until it is answered.
+#[derive(Clone, Serialize, Deserialize)]
+pub(super) struct Flight {
+    pub(super) kind: FlightKind,
+    pub(super) items: Vec<Item<'static>>,
+    pub(super) retry: RetryId,
+    pub(super) day: u32,
+    pub(super) epoch: u64,
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+pub(super) enum FlightKind {
+    Snapshot,
+    Messages(Vec<Flying>),
+    Commit { next: Option<ConversationSecret>, done: Vec<Intent> },
+    Farewell,
+    /// The group of an external join, in scratch until it stands in the log.
+    Join { digest: Digest, values: Vec<(ByteString, ByteString)> },
+}
+
+/// A message that is on its way.
+#[derive(Clone, Serialize, Deserialize)]
+pub(super) struct Flying {
+    pub(super) digest: Digest,
+    pub(super) number: u64,
+}
+
+/// SHA-256 of an entry's sealed bytes.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(super) struct Digest(#[serde(with = "serde_bytes")] pub(super) [u8; 32]);
+
+impl Digest {
+    pub(super) fn of(sealed: &[u8]) -> Self {
+        use sha2::Digest as _;
+        Self(sha2::Sha256::digest(sealed).into())
+    }
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(super) struct ByteString(#[serde(with = "serde_bytes")] pub(super) Vec<u8>);
+
+/// A text as it is kept.
+#[derive(Clone, Serialize, Deserialize)]
+pub(super) struct Stored {
+    pub(super) author: LeafId,
+    pub(super) is_mine: bool,
+    pub(super) reply_to: Option<MessageId>,
+    pub(super) minute: u64,
+    pub(super) is_edited: bool,
+    /// When this device first had it, for keeping it no longer than the rules say.
+    pub(super) here_ms: u64,
+    pub(super) text: String,
+}
+
+/// Encodes a value that only this device reads; field order is free here.
+pub(super) fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>> {
+    cbor4ii::serde::to_vec(Vec::new(), value).map_err(|_| Error::new(ErrorKind::Internal, "a value of the vault cannot be encoded"))
+}
+
+/// Decodes what [`encode`] wrote; anything else means that the vault is damaged.
+pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
+    cbor4ii::serde::from_slice(bytes).map_err(|_| Error::new(ErrorKind::VaultDamaged, "a value of the vault cannot be read"))
+}
+
+pub(super) fn out_name(number: u64) -> Vec<u8> {
+    [OUT, &number.to_be_bytes()].concat()
+}
+
+pub(super) fn message_name(seq: u64, id: &MessageId) -> Vec<u8> {
+    [MESSAGE, &seq.to_be_bytes(), id.as_bytes()].concat()
+}
+
+/// Seq and id of a message's name.
+pub(super) fn message_of(name: &[u8]) -> Option<(u64, MessageId)> {
+    let rest = name.strip_prefix(MESSAGE)?;
+    let (seq, id) = rest.split_first_chunk::<8>()?;
+    Some((u64::from_be_bytes(*seq), MessageId::new(id.try_into().ok()?)))
+}
+
+/// A content that waits, with its number.
+pub(super) type Waiting = std::collections::BTreeMap<u64, Content>;
