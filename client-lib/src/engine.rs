@@ -86,7 +86,7 @@ pub struct Engine {
     run: Option<Run>,
     seen: SeenRing,
     /// Texts that are kept: id to place and author, for edits, deletions and to drop doubles.
-    index: BTreeMap<MessageId, (u64, LeafId)>,
+    index: BTreeMap<MessageId, Indexed>,
     /// The head of the log when it was last opened; we are caught up once we read so far.
     head: Option<u64>,
     /// After a lost race: wait until the log's fence is read.
@@ -139,7 +139,10 @@ impl Engine {
             .map(|leaf| Member {
                 leaf,
                 name: self.name_of(&leaf),
-                facilitates: self.policy.as_ref().is_some_and(|policy| policy.is_facilitator(&leaf)),
+                facilitates: self
+                    .policy
+                    .as_ref()
+                    .is_some_and(|policy| policy.is_facilitator(&leaf)),
                 is_me: leaf == me,
             })
             .collect()
@@ -200,7 +203,6 @@ impl Engine {
         if self.session.tick(now).is_err() {
             self.out.hang_up = true;
         }
-        self.forget_old(now);
         self.finish(now)
     }
 
@@ -225,11 +227,15 @@ impl Engine {
         if let Err(error) = self.go_on(now) {
             self.fault(&error);
         }
+        let forget_at = self.forget_old(now);
         self.save();
         while let Some(message) = self.session.poll_output() {
             self.out.send.push(message);
         }
-        self.out.wake_at = self.session.next_deadline();
+        self.out.wake_at = [self.session.next_deadline(), forget_at]
+            .into_iter()
+            .flatten()
+            .min();
         core::mem::take(&mut self.out)
     }
 
@@ -245,13 +251,21 @@ impl Engine {
             SessionEvent::Ready => self.set_online(true),
             SessionEvent::Opened { log, opened } if log == self.saved.log => self.opened(&opened),
             SessionEvent::Entry { log, entry, cursor } if log == self.saved.log => {
-                return if self.joining.is_some() { self.join_met(&entry, cursor, now) } else { self.met(&entry, cursor, now) };
+                return if self.joining.is_some() {
+                    self.join_met(&entry, cursor)
+                } else {
+                    self.met(&entry, cursor, now)
+                };
             }
-            SessionEvent::Answered { token, result } => return self.answered(token, result, now),
+            SessionEvent::Answered { token, result } => return self.answered(token, result),
             SessionEvent::WorkNeeded(order) => self.session.worked(&order.run()),
             SessionEvent::Doubt { doubt, .. } => self.tell(Event::Doubt(doubt)),
             SessionEvent::WornOut => self.out.hang_up = true,
-            SessionEvent::OpenRefused { log, .. } | SessionEvent::Ended { log } if log == self.saved.log => self.head = None,
+            SessionEvent::OpenRefused { log, .. } if log == self.saved.log => {
+                self.head = None;
+                self.tell(Event::Refused);
+            }
+            SessionEvent::Ended { log } if log == self.saved.log => self.head = None,
             _ => {}
         }
         Ok(())
@@ -277,7 +291,9 @@ impl Engine {
 
     fn junk(&mut self) {
         self.saved.junk += 1;
-        self.tell(Event::Junk { count: self.saved.junk });
+        self.tell(Event::Junk {
+            count: self.saved.junk,
+        });
     }
 
     /// Puts the scalar state and the group's changes into the batch. Called once an input.
@@ -297,7 +313,9 @@ impl Engine {
             }
         }
         if let Ok(state) = saved::encode(&self.saved) {
-            self.out.store.put(Key::new(self.space, saved::STATE), state);
+            self.out
+                .store
+                .put(Key::new(self.space, saved::STATE), state);
         }
     }
 
@@ -306,7 +324,11 @@ impl Engine {
     }
 
     fn newest_generation(&self) -> Result<Generation> {
-        self.saved.secrets.last().map(|secret| self.generation(secret)).ok_or_else(|| internal("a conversation without a secret"))
+        self.saved
+            .secrets
+            .last()
+            .map(|secret| self.generation(secret))
+            .ok_or_else(|| internal("a conversation without a secret"))
     }
 
     fn log_bytes(&self) -> [u8; 32] {
@@ -318,12 +340,27 @@ impl Engine {
     }
 
     fn facilitates(&self) -> bool {
-        self.policy.as_ref().is_some_and(|policy| policy.is_facilitator(&self.key.id()))
+        self.policy
+            .as_ref()
+            .is_some_and(|policy| policy.is_facilitator(&self.key.id()))
     }
 
     fn name_of(&self, leaf: &LeafId) -> Option<String> {
-        self.saved.names.iter().find(|line| line.leaf == *leaf).map(|line| line.name.clone())
+        self.saved
+            .names
+            .iter()
+            .find(|line| line.leaf == *leaf)
+            .map(|line| line.name.clone())
     }
+}
+
+/// Where a kept text is and whose it is.
+#[derive(Clone, Copy, Debug)]
+struct Indexed {
+    seq: u64,
+    author: LeafId,
+    reply_to: Option<MessageId>,
+    here_ms: u64,
 }
 
 /// The MLS group id of a log (32 bytes): `SHA-256("sotto/v1/group" || log id)`.

@@ -1,6 +1,7 @@
 //! The Sotto SDK.
 
 mod content;
+pub mod engine;
 pub mod error;
 mod jitter;
 mod link;

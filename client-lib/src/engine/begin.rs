@@ -13,7 +13,7 @@ use x25519_dalek::StaticSecret;
 use super::joining::Joining;
 use super::reading::SeenRing;
 use super::saved::{self, RootKey, Saved, Stage};
-use super::{Effects, Engine, group_id, internal, no_randomness, retry_id};
+use super::{Effects, Engine, Indexed, group_id, internal, no_randomness, retry_id};
 use crate::content::{ContentBody, name_is_fit};
 use crate::error::{Error, ErrorKind, Result};
 use crate::link::{Link, LinkBody, RelayAddress};
@@ -30,7 +30,10 @@ const TTL_DAYS: u16 = 30;
 /// Bytes of all entries of a conversation: a busy room of 25 for a month, and its snapshots.
 const LOG_BYTES_MAX: u64 = 64 << 20;
 /// What every member's key may do.
-pub(super) const MEMBER_RIGHTS: Rights = Rights::READ.union(Rights::APPEND).union(Rights::FENCE).union(Rights::PIN);
+pub(super) const MEMBER_RIGHTS: Rights = Rights::READ
+    .union(Rights::APPEND)
+    .union(Rights::FENCE)
+    .union(Rights::PIN);
 /// What a link's key may do: find its way in, and nothing else.
 pub(super) const JOIN_RIGHTS: Rights = Rights::PEEK.union(Rights::FENCE);
 /// What a facilitator's own key may do.
@@ -57,7 +60,13 @@ impl RoomOptions {
     /// A room on this relay with every choice at its default.
     #[must_use]
     pub fn new(relay: RelayAddress, name: impl Into<String>) -> Self {
-        Self { relay, name: name.into(), suite: Suite::default(), keep_seconds: None, floor: SizeClass::K1 }
+        Self {
+            relay,
+            name: name.into(),
+            suite: Suite::default(),
+            keep_seconds: None,
+            floor: SizeClass::K1,
+        }
     }
 }
 
@@ -82,7 +91,11 @@ impl Engine {
         let key = LeafKey::from_seed(&saved.seed);
         saved.suite = options.suite;
         saved.founder = key.id();
-        saved.root = Some(RootKey { key: root, retry: retry_id()?, day: now.day() });
+        saved.root = Some(RootKey {
+            key: root,
+            retry: retry_id()?,
+            day: now.day(),
+        });
         saved.snapshot_due = true;
         let manage = public_key(&StaticSecret::from(saved.manage));
         let policy = Policy {
@@ -113,9 +126,17 @@ impl Engine {
     /// [`ErrorKind::Invalid`] for a name that cannot be shown or a link to a door.
     pub fn join(link: &Link, options: &JoinOptions, now: Now) -> Result<(Self, Effects)> {
         let LinkBody::Room(room) = &link.0 else {
-            return Err(Error::new(ErrorKind::Invalid, "this link leads to a door, where one knocks"));
+            return Err(Error::new(
+                ErrorKind::Invalid,
+                "this link leads to a door, where one knocks",
+            ));
         };
-        let mut saved = new_saved(room.relay.clone(), room.log, &options.name, room.secret.clone())?;
+        let mut saved = new_saved(
+            room.relay.clone(),
+            room.log,
+            &options.name,
+            room.secret.clone(),
+        )?;
         saved.founder = room.founder;
         saved.stage = Stage::Joining;
         let mut engine = Self::assemble(new_space()?, saved);
@@ -131,7 +152,8 @@ impl Engine {
     /// [`ErrorKind::VaultDamaged`] if the rows are not what an engine wrote.
     pub fn load(space: Space, rows: Vec<Row>, now: Now) -> Result<(Self, Effects)> {
         let mut values = Values::new();
-        let (mut state, mut flight, mut outbox, mut index) = (None, None, BTreeMap::new(), BTreeMap::new());
+        let (mut state, mut flight, mut outbox, mut index) =
+            (None, None, BTreeMap::new(), BTreeMap::new());
         for (name, value) in rows {
             if let Some(key) = name.strip_prefix(saved::MLS) {
                 values.insert(key.to_vec(), value);
@@ -139,14 +161,27 @@ impl Engine {
                 state = Some(saved::decode::<Saved>(&value)?);
             } else if name == saved::FLIGHT {
                 flight = Some(saved::decode(&value)?);
-            } else if let Some(number) = name.strip_prefix(saved::OUT).and_then(|rest| rest.try_into().ok()) {
+            } else if let Some(number) = name
+                .strip_prefix(saved::OUT)
+                .and_then(|rest| rest.try_into().ok())
+            {
                 outbox.insert(u64::from_be_bytes(number), saved::decode(&value)?);
             } else if let Some((seq, id)) = saved::message_of(&name) {
                 let stored: saved::Stored = saved::decode(&value)?;
-                index.insert(id, (seq, stored.author));
+                index.insert(
+                    id,
+                    Indexed {
+                        seq,
+                        author: stored.author,
+                        reply_to: stored.reply_to,
+                        here_ms: stored.here_ms,
+                    },
+                );
             }
         }
-        let state = state.ok_or_else(|| Error::new(ErrorKind::VaultDamaged, "a conversation without its state"))?;
+        let state = state.ok_or_else(|| {
+            Error::new(ErrorKind::VaultDamaged, "a conversation without its state")
+        })?;
         let mut engine = Self::assemble(space, state);
         if !values.is_empty() {
             let group = Group::load(values, &group_id(&engine.saved.log))?;
@@ -193,6 +228,7 @@ impl Engine {
                 self.joining = Some(Joining::default());
                 let join_key = self.newest_generation()?.join_key();
                 self.session.open(self.saved.log, vec![join_key]);
+                self.resend();
                 return Ok(());
             }
             Stage::Founding => {
@@ -202,15 +238,26 @@ impl Engine {
             _ => {}
         }
         self.open_as_member()?;
-        if let Some(flight) = &self.flight {
-            self.token = Some(self.session.append(flight.items.clone(), flight.retry, flight.day));
-        }
+        self.resend();
         Ok(())
+    }
+
+    /// An append whose answer we never had goes out again, byte for byte.
+    fn resend(&mut self) {
+        if let Some(flight) = &self.flight {
+            self.token = Some(
+                self.session
+                    .append(flight.items.clone(), flight.retry, flight.day),
+            );
+        }
     }
 
     /// Opens the log with the newest keys we have and follows it from where we read to.
     pub(super) fn open_as_member(&mut self) -> Result<()> {
-        let group = self.group.as_ref().ok_or_else(|| internal("a member without a group"))?;
+        let group = self
+            .group
+            .as_ref()
+            .ok_or_else(|| internal("a member without a group"))?;
         let member_key = StaticSecret::from(*group.member_key(&self.log_bytes())?);
         let mut keys = vec![member_key];
         if self.facilitates() {
@@ -218,14 +265,26 @@ impl Engine {
         }
         self.head = None;
         self.session.open(self.saved.log, keys);
-        let cursor = Cursor { seq: self.saved.seq, chain: self.saved.chain, day: self.saved.day };
-        self.session.follow(self.saved.log, Lane::All, cursor, Keeps::Days(TTL_DAYS));
+        let cursor = Cursor {
+            seq: self.saved.seq,
+            chain: self.saved.chain,
+            day: self.saved.day,
+        };
+        self.session
+            .follow(self.saved.log, Lane::All, cursor, Keeps::Days(TTL_DAYS));
         Ok(())
     }
 
     fn new_log(&self) -> Result<NewLog> {
-        let root = self.saved.root.as_ref().ok_or_else(|| internal("founding without a root key"))?;
-        let group = self.group.as_ref().ok_or_else(|| internal("founding without a group"))?;
+        let root = self
+            .saved
+            .root
+            .as_ref()
+            .ok_or_else(|| internal("founding without a root key"))?;
+        let group = self
+            .group
+            .as_ref()
+            .ok_or_else(|| internal("founding without a group"))?;
         let member = StaticSecret::from(*group.member_key(&self.log_bytes())?);
         let join = self.newest_generation()?.join_key();
         Ok(NewLog {
@@ -233,7 +292,10 @@ impl Engine {
             grants: vec![
                 grant(&self.manage_key(), MANAGE_RIGHTS),
                 grant(&member, MEMBER_RIGHTS),
-                Grant { rate: Some(JOINS_PER_MINUTE), ..grant(&join, JOIN_RIGHTS) },
+                Grant {
+                    rate: Some(JOINS_PER_MINUTE),
+                    ..grant(&join, JOIN_RIGHTS)
+                },
             ],
             policy: LogPolicy {
                 ttl_days: TTL_DAYS.min(TTL_DAYS_MAX),
@@ -249,27 +311,45 @@ impl Engine {
 
     pub(super) fn join_grant(&self, secret: &ConversationSecret) -> Grant {
         let key = secret.generation(&self.saved.log).join_key();
-        Grant { rate: Some(JOINS_PER_MINUTE), ..grant(&key, JOIN_RIGHTS) }
+        Grant {
+            rate: Some(JOINS_PER_MINUTE),
+            ..grant(&key, JOIN_RIGHTS)
+        }
     }
 
     pub(super) fn say_hello(&mut self, now: Now) -> Result<()> {
         let manage = public_key(&self.manage_key());
         let name = self.saved.name.clone();
-        self.queue(ContentBody::Hello { name, manage }, now).map(drop)
+        self.queue(ContentBody::Hello { name, manage }, now)
+            .map(drop)
     }
 }
 
 pub(super) fn grant(key: &StaticSecret, rights: Rights) -> Grant {
-    Grant { key: public_key(key), rate: None, work: None, rights, until_seq: None }
+    Grant {
+        key: public_key(key),
+        rate: None,
+        work: None,
+        rights,
+        until_seq: None,
+    }
 }
 
 fn new_space() -> Result<Space> {
     Ok(Space(random::array().map_err(no_randomness)?))
 }
 
-fn new_saved(relay: RelayAddress, log: LogId, name: &str, secret: ConversationSecret) -> Result<Saved> {
+fn new_saved(
+    relay: RelayAddress,
+    log: LogId,
+    name: &str,
+    secret: ConversationSecret,
+) -> Result<Saved> {
     if !name_is_fit(name) {
-        return Err(Error::new(ErrorKind::Invalid, "a name has 1 to 64 bytes and no control characters"));
+        return Err(Error::new(
+            ErrorKind::Invalid,
+            "a name has 1 to 64 bytes and no control characters",
+        ));
     }
     let seed: [u8; 32] = random::array().map_err(no_randomness)?;
     Ok(Saved {

@@ -21,7 +21,10 @@ pub struct Member {
 
 impl fmt::Debug for Member {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Member").field("facilitates", &self.facilitates).field("is_me", &self.is_me).finish_non_exhaustive()
+        f.debug_struct("Member")
+            .field("facilitates", &self.facilitates)
+            .field("is_me", &self.is_me)
+            .finish_non_exhaustive()
     }
 }
 
@@ -48,7 +51,10 @@ pub struct Message {
 
 impl fmt::Debug for Message {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Message").field("seq", &self.seq).field("is_mine", &self.is_mine).finish_non_exhaustive()
+        f.debug_struct("Message")
+            .field("seq", &self.seq)
+            .field("is_mine", &self.is_mine)
+            .finish_non_exhaustive()
     }
 }
 
@@ -193,6 +199,8 @@ pub enum Event {
     },
     /// The connection stands, or is gone.
     Online(bool),
+    /// The relay does not let us in: the link or our key no longer opens anything there.
+    Refused,
 }
 
 /// Text in an event that `Debug` does not print.

@@ -17,7 +17,8 @@ use crate::time::Now;
 /// Chain values kept to compare with what others saw: more than any honest author lags behind.
 const RING_MAX: usize = 512;
 /// Parts of the longest run.
-const PARTS_MAX: u16 = (RUN_BYTES_MAX / SEALED_BYTES_MAX) as u16;
+const PARTS_MAX: u16 = 17;
+const _: () = assert!(PARTS_MAX as usize == RUN_BYTES_MAX / SEALED_BYTES_MAX);
 
 /// Where an envelope stands.
 #[derive(Clone, Copy, Debug)]
@@ -52,7 +53,9 @@ impl SeenRing {
 
     /// Whether somebody saw another history than we did; `false` where we cannot tell.
     fn differs(&self, seen: &Seen) -> bool {
-        self.0.iter().any(|(seq, chain)| *seq == seen.seq && *chain != seen.chain)
+        self.0
+            .iter()
+            .any(|(seq, chain)| *seq == seen.seq && *chain != seen.chain)
     }
 }
 
@@ -95,10 +98,12 @@ impl Engine {
         match self.unseal(entry) {
             Unsealed::More => return Ok(()),
             Unsealed::Junk => self.junk(),
-            Unsealed::Whole(bytes, at) => match sotto_protocol::cbor::decode::<Envelope<'_>>(&bytes) {
-                Ok(envelope) => self.envelope_met(&envelope, at, now)?,
-                Err(_) => self.junk(),
-            },
+            Unsealed::Whole(bytes, at) => {
+                match sotto_protocol::cbor::decode::<Envelope<'_>>(&bytes) {
+                    Ok(envelope) => self.envelope_met(&envelope, at, now)?,
+                    Err(_) => self.junk(),
+                }
+            }
         }
         self.read_to(cursor);
         Ok(())
@@ -124,8 +129,15 @@ impl Engine {
             seal::open(&generation, &self.saved.log, sealed).ok()
         });
         let run = self.run.take();
-        let Some(packet) = opened else { return Unsealed::Junk };
-        let at = At { first: entry.seq, fence: entry.fence, commitment: entry.commitment, digest: Digest::of(sealed) };
+        let Some(packet) = opened else {
+            return Unsealed::Junk;
+        };
+        let at = At {
+            first: entry.seq,
+            fence: entry.fence,
+            commitment: entry.commitment,
+            digest: Digest::of(sealed),
+        };
         match sotto_protocol::cbor::decode::<Packet<'_>>(&packet) {
             Err(_) => Unsealed::Junk,
             Ok(Packet::Whole(envelope)) => match sotto_protocol::cbor::encode(&envelope) {
@@ -142,9 +154,18 @@ impl Engine {
         }
         let mut run = match run {
             Some(run) if part.index > 0 => run,
-            _ => Run { id: part.run, count: part.count, next: 0, bytes: Vec::new(), at },
+            _ => Run {
+                id: part.run,
+                count: part.count,
+                next: 0,
+                bytes: Vec::new(),
+                at,
+            },
         };
-        let fits = run.id == part.run && run.count == part.count && run.next == part.index && run.at.fence == at.fence;
+        let fits = run.id == part.run
+            && run.count == part.count
+            && run.next == part.index
+            && run.at.fence == at.fence;
         if !fits {
             return Unsealed::Junk;
         }
@@ -159,15 +180,17 @@ impl Engine {
 
     fn envelope_met(&mut self, envelope: &Envelope<'_>, at: At, now: Now) -> Result<()> {
         if self.seen.differs(&envelope.seen) {
-            self.tell(Event::Fork { seq: envelope.seen.seq });
+            self.tell(Event::Fork {
+                seq: envelope.seen.seq,
+            });
         }
         match &envelope.body {
             // A Commit counts only in a fenced entry, and a fenced entry holds nothing else.
-            EnvelopeBody::Commit(body) if at.fence.is_some() => self.commit_met(body, now),
+            EnvelopeBody::Commit(body) if at.fence.is_some() => self.commit_met(body),
             EnvelopeBody::Message(bytes) if at.fence.is_none() => self.message_met(bytes, at, now),
             EnvelopeBody::Proposal(bytes) if at.fence.is_none() => self.proposal_met(bytes, at),
             EnvelopeBody::Snapshot(_) if at.fence.is_none() => {
-                self.snapshot_met(at);
+                self.snapshot_met();
                 Ok(())
             }
             _ => {
@@ -181,10 +204,16 @@ impl Engine {
         if self.is_own_farewell(&at.digest) {
             return Ok(());
         }
-        let Some(group) = &mut self.group else { return Ok(()) };
+        let Some(group) = &mut self.group else {
+            return Ok(());
+        };
         match group.open(bytes.as_slice()) {
             // Only leaving is proposed; everything else is a Commit of who may do it.
-            Ok(Incoming::Proposal { author, self_remove: true, proposal }) => {
+            Ok(Incoming::Proposal {
+                author,
+                self_remove: true,
+                proposal,
+            }) => {
                 group.remember(*proposal)?;
                 self.tell(Event::Leaving { leaf: author });
                 self.want_to_let_go();

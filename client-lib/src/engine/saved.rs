@@ -9,7 +9,7 @@
 //! | `msg/`, seq (8, big-endian) and message id | [`Stored`] |
 
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use sotto_protocol::frame::Item;
 use sotto_protocol::id::{ChainValue, LogId, PublicKey, RetryId};
 
@@ -106,6 +106,7 @@ pub(super) enum Intent {
 #[derive(Clone, Serialize, Deserialize)]
 pub(super) struct Flight {
     pub(super) kind: FlightKind,
+    #[serde(deserialize_with = "owned_items")]
     pub(super) items: Vec<Item<'static>>,
     pub(super) retry: RetryId,
     pub(super) day: u32,
@@ -116,10 +117,24 @@ pub(super) struct Flight {
 pub(super) enum FlightKind {
     Snapshot,
     Messages(Vec<Flying>),
-    Commit { next: Option<ConversationSecret>, done: Vec<Intent> },
+    Commit {
+        next: Option<ConversationSecret>,
+        done: Vec<Intent>,
+    },
     Farewell,
     /// The group of an external join, in scratch until it stands in the log.
-    Join { digest: Digest, values: Vec<(ByteString, ByteString)> },
+    Join {
+        digest: Digest,
+        values: Vec<(ByteString, ByteString)>,
+    },
+}
+
+/// Frames borrow from what they were decoded from; what is kept must not.
+fn owned_items<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> core::result::Result<Vec<Item<'static>>, D::Error> {
+    let items = Vec::<Item<'de>>::deserialize(deserializer)?;
+    Ok(items.into_iter().map(Item::into_owned).collect())
 }
 
 /// A message that is on its way.
@@ -130,7 +145,7 @@ pub(super) struct Flying {
 }
 
 /// SHA-256 of an entry's sealed bytes.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(super) struct Digest(#[serde(with = "serde_bytes")] pub(super) [u8; 32]);
 
@@ -160,12 +175,22 @@ pub(super) struct Stored {
 
 /// Encodes a value that only this device reads; field order is free here.
 pub(super) fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>> {
-    cbor4ii::serde::to_vec(Vec::new(), value).map_err(|_| Error::new(ErrorKind::Internal, "a value of the vault cannot be encoded"))
+    cbor4ii::serde::to_vec(Vec::new(), value).map_err(|_| {
+        Error::new(
+            ErrorKind::Internal,
+            "a value of the vault cannot be encoded",
+        )
+    })
 }
 
 /// Decodes what [`encode`] wrote; anything else means that the vault is damaged.
 pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
-    cbor4ii::serde::from_slice(bytes).map_err(|_| Error::new(ErrorKind::VaultDamaged, "a value of the vault cannot be read"))
+    cbor4ii::serde::from_slice(bytes).map_err(|_| {
+        Error::new(
+            ErrorKind::VaultDamaged,
+            "a value of the vault cannot be read",
+        )
+    })
 }
 
 pub(super) fn out_name(number: u64) -> Vec<u8> {
@@ -180,7 +205,10 @@ pub(super) fn message_name(seq: u64, id: &MessageId) -> Vec<u8> {
 pub(super) fn message_of(name: &[u8]) -> Option<(u64, MessageId)> {
     let rest = name.strip_prefix(MESSAGE)?;
     let (seq, id) = rest.split_first_chunk::<8>()?;
-    Some((u64::from_be_bytes(*seq), MessageId::new(id.try_into().ok()?)))
+    Some((
+        u64::from_be_bytes(*seq),
+        MessageId::new(id.try_into().ok()?),
+    ))
 }
 
 /// A content that waits, with its number.

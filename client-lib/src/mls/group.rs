@@ -160,6 +160,26 @@ impl Group {
         self.provider.changes(&mut self.saved)
     }
 
+    /// The same group as if nothing of it had been saved, so that [`Group::changes`] gives all of it.
+    pub(crate) fn unsaved(self) -> Self {
+        Self {
+            saved: Values::new(),
+            ..self
+        }
+    }
+
+    /// Whether a GroupInfo (`MLSMessage` bytes) is what `key`'s owner would say of the present epoch:
+    /// same context, same external key, and a signature that holds.
+    pub(crate) fn info_is_true(&self, info: &[u8], key: &LeafKey) -> bool {
+        let own = self.group_info(key).and_then(|own| codec::group_info(&own));
+        let (Ok(own), Ok(theirs), Ok(tree)) = (own, codec::group_info(info), self.tree()) else {
+            return false;
+        };
+        own.group_context() == theirs.group_context()
+            && own.extensions().external_pub() == theirs.extensions().external_pub()
+            && super::Follower::start(info, &tree).is_ok()
+    }
+
     /// Everything that [`Group::load`] needs; for keeping an epoch aside.
     pub(crate) fn values(&self) -> Result<Values, MlsError> {
         self.provider.values()

@@ -26,6 +26,18 @@ pub struct NewEntry<'a> {
     pub last_resort: bool,
 }
 
+impl NewEntry<'_> {
+    /// A copy that borrows from nothing.
+    #[must_use]
+    pub fn into_owned(self) -> NewEntry<'static> {
+        NewEntry {
+            held: self.held.map(Bytes::into_owned),
+            sealed: self.sealed.into_owned(),
+            ..self
+        }
+    }
+}
+
 /// An entry as a reader gets it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

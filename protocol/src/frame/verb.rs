@@ -304,6 +304,18 @@ pub struct Item<'a> {
     pub entries: Vec<NewEntry<'a>>,
 }
 
+impl Item<'_> {
+    /// A copy that borrows from nothing.
+    #[must_use]
+    pub fn into_owned(self) -> Item<'static> {
+        let entries = self.entries.into_iter().map(NewEntry::into_owned);
+        Item {
+            entries: entries.collect(),
+            ..self
+        }
+    }
+}
+
 /// The lease an item depends on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

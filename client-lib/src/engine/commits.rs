@@ -1,0 +1,246 @@
+//! Commits that stand in the log: which one is *the* Commit, and what follows from it.
+
+use chacha20poly1305::aead::{Aead, KeyInit, Payload};
+use chacha20poly1305::{XChaCha20Poly1305, XNonce};
+use serde::{Deserialize, Serialize};
+use sotto_protocol::id::LogId;
+use zeroize::Zeroizing;
+
+use super::saved::{FlightKind, Intent, SECRETS_KEPT, Stage};
+use super::{Engine, Event, group_id, internal, no_randomness};
+use crate::error::Result;
+use crate::mls::{Author, Facts, Incoming, LeafId};
+use crate::policy::{CLIENT_VERSION, Policy};
+use crate::random;
+use crate::seal::{CommitBody, ConversationSecret, Seen};
+
+/// What a Commit's author signs with it (the MLS authenticated data).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CommitAad {
+    /// In a rotation: [`ConversationSecret::digest`] of the next secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) next: Option<serde_bytes::ByteArray<32>>,
+    pub(super) seen: Seen,
+}
+
+impl CommitAad {
+    pub(super) fn encode(&self) -> Result<Vec<u8>> {
+        sotto_protocol::cbor::encode(self)
+            .map_err(|_| internal("a Commit's data cannot be encoded"))
+    }
+}
+
+impl Engine {
+    /// A fenced entry holds a Commit. The first one of the present epoch that anyone can check is
+    /// the one; everything else is skipped and counted.
+    pub(super) fn commit_met(&mut self, body: &CommitBody<'_>) -> Result<()> {
+        let (Some(group), Some(policy)) = (&mut self.group, &self.policy) else {
+            return Ok(());
+        };
+        let commit = body.commit.as_slice();
+        let Ok(facts) = group.look(commit) else {
+            self.junk();
+            return Ok(());
+        };
+        let gid = group_id(&self.saved.log);
+        let psk_id = self.newest_generation()?.psk().0.to_vec();
+        let (Some(group), Ok(())) = (&mut self.group, policy.judge(&gid, &facts, &psk_id)) else {
+            self.junk();
+            return Ok(());
+        };
+        match group.open(commit) {
+            Ok(Incoming::OwnCommit) => {
+                group.merge_pending()?;
+                let next = self.own_commit_landed();
+                self.epoch_begun(&facts, body, next)
+            }
+            Ok(Incoming::Commit(staged)) if staged.removes_us => {
+                self.removed_by(&facts);
+                Ok(())
+            }
+            Ok(Incoming::Commit(staged)) => {
+                group.merge(*staged)?;
+                let next = self.next_secret(&facts, body);
+                self.epoch_begun(&facts, body, next)
+            }
+            Ok(_) | Err(_) => {
+                let (Author::Member(by) | Author::Newcomer(by)) = facts.author;
+                self.tell(Event::Spoiled { by });
+                Ok(())
+            }
+        }
+    }
+
+    /// Our Commit stands: what it was for is done.
+    fn own_commit_landed(&mut self) -> Option<ConversationSecret> {
+        let flight = self.take_flight()?;
+        let FlightKind::Commit { next, done } = flight.kind else {
+            return None;
+        };
+        self.saved.intents.retain(|intent| !done.contains(intent));
+        next
+    }
+
+    /// The secret that a rotation of somebody else hands on, if it is the one its author signed.
+    fn next_secret(&self, facts: &Facts, body: &CommitBody<'_>) -> Option<ConversationSecret> {
+        let aad: CommitAad = sotto_protocol::cbor::decode(&facts.aad).ok()?;
+        let key = self.group.as_ref()?.rotate_key(&self.log_bytes()).ok()?;
+        let secret = open_next(&key, &self.saved.log, body.next.as_ref()?.as_slice())?;
+        let by_facilitator = matches!(facts.author, Author::Member(leaf) if self.policy.as_ref()?.is_facilitator(&leaf));
+        (by_facilitator && aad.next?.into_array() == secret.digest()).then_some(secret)
+    }
+
+    fn epoch_begun(
+        &mut self,
+        facts: &Facts,
+        body: &CommitBody<'_>,
+        next: Option<ConversationSecret>,
+    ) -> Result<()> {
+        self.drop_lost_commit()?;
+        let group = self
+            .group
+            .as_ref()
+            .ok_or_else(|| internal("a Commit without a group"))?;
+        let epoch = group.epoch();
+        let info_is_good = next.is_some()
+            || body
+                .info
+                .as_ref()
+                .is_some_and(|info| group.info_is_true(info.as_slice(), &self.key));
+        let rules = Policy::parse(&group.policy());
+        let leaves = group.leaves();
+        self.saved.names.retain(|line| leaves.contains(&line.leaf));
+        let Ok(rules) = rules else {
+            self.set_stage(Stage::Paused);
+            return Ok(());
+        };
+        if rules.min_version > CLIENT_VERSION {
+            self.set_stage(Stage::Paused);
+        }
+        self.policy = Some(rules);
+        self.tell_changes(facts);
+        let has_removal = !facts.removed.is_empty() || !facts.left.is_empty();
+        if has_removal {
+            self.saved.closed_below = epoch;
+        }
+        match next {
+            Some(secret) => self.rotated(secret)?,
+            None if has_removal => {
+                self.saved.is_rotated = false;
+                self.tell(Event::NotYetRotated);
+            }
+            None => {}
+        }
+        if self.facilitates() {
+            self.saved.roster_due |=
+                matches!(facts.author, Author::Newcomer(_)) || !facts.added.is_empty();
+            self.saved.snapshot_due |= !info_is_good;
+            if !self.saved.is_rotated {
+                self.want(Intent::Rotate);
+            }
+        }
+        self.saved
+            .intents
+            .retain(|intent| is_meaningful(intent, &leaves));
+        Ok(())
+    }
+
+    /// The next secret is in force: late entries may still be sealed under the ones before.
+    fn rotated(&mut self, secret: ConversationSecret) -> Result<()> {
+        let generation = secret.generation(&self.saved.log);
+        let (psk_id, psk) = generation.psk();
+        if let Some(group) = &self.group {
+            group.store_psk(psk_id, psk)?;
+        }
+        self.saved.secrets.push(secret);
+        let surplus = self.saved.secrets.len().saturating_sub(SECRETS_KEPT);
+        self.saved.secrets.drain(..surplus);
+        self.saved.is_rotated = true;
+        self.saved.fenced_since_pin = 0;
+        self.saved.grants_version += 1;
+        self.tell(Event::Rotated);
+        self.open_as_member()
+    }
+
+    fn tell_changes(&mut self, facts: &Facts) {
+        match facts.author {
+            Author::Newcomer(leaf) => self.tell(Event::Joined { leaf, by: None }),
+            Author::Member(by) => {
+                for leaf in &facts.added {
+                    self.tell(Event::Joined {
+                        leaf: *leaf,
+                        by: Some(by),
+                    });
+                }
+                if facts.policy.is_some() {
+                    self.tell(Event::RulesChanged { by });
+                }
+            }
+        }
+        for (leaf, by) in &facts.removed {
+            self.tell(Event::Removed {
+                leaf: *leaf,
+                by: *by,
+            });
+        }
+        for leaf in &facts.left {
+            self.tell(Event::Left { leaf: *leaf });
+        }
+    }
+
+    /// We are out: texts stay readable here, every key goes.
+    fn removed_by(&mut self, facts: &Facts) {
+        let me = self.key.id();
+        if let Some((_, by)) = facts.removed.iter().find(|(leaf, _)| *leaf == me) {
+            self.tell(Event::Removed { leaf: me, by: *by });
+        }
+        self.end(Stage::Removed);
+    }
+}
+
+/// Whether a change that was wanted still makes sense among these leaves.
+fn is_meaningful(intent: &Intent, leaves: &[LeafId]) -> bool {
+    match intent {
+        Intent::Remove(leaf) | Intent::Promote(leaf, _) => leaves.contains(leaf),
+        Intent::Rotate | Intent::LetGo => true,
+    }
+}
+
+const NONCE_BYTES: usize = 24;
+
+/// `nonce (24) || XChaCha20-Poly1305(rotate key, nonce, "sotto/v1/next" || log id, secret (32))`.
+pub(super) fn box_next(
+    key: &Zeroizing<[u8; 32]>,
+    log: &LogId,
+    secret: &ConversationSecret,
+) -> Result<Vec<u8>> {
+    let nonce: [u8; NONCE_BYTES] = random::array().map_err(no_randomness)?;
+    let aad = [b"sotto/v1/next".as_slice(), log.as_bytes()].concat();
+    let boxed = XChaCha20Poly1305::new((&**key).into())
+        .encrypt(
+            &XNonce::from(nonce),
+            Payload {
+                msg: secret.as_bytes(),
+                aad: &aad,
+            },
+        )
+        .map_err(|_| internal("a secret could not be boxed"))?;
+    Ok([nonce.as_slice(), &boxed].concat())
+}
+
+fn open_next(key: &Zeroizing<[u8; 32]>, log: &LogId, boxed: &[u8]) -> Option<ConversationSecret> {
+    let (nonce, boxed) = boxed.split_first_chunk::<NONCE_BYTES>()?;
+    let aad = [b"sotto/v1/next".as_slice(), log.as_bytes()].concat();
+    let secret = XChaCha20Poly1305::new((&**key).into())
+        .decrypt(
+            &XNonce::from(*nonce),
+            Payload {
+                msg: boxed,
+                aad: &aad,
+            },
+        )
+        .ok()?;
+    let secret = Zeroizing::new(secret);
+    Some(ConversationSecret::new(secret.as_slice().try_into().ok()?))
+}

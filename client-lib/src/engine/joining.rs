@@ -1,0 +1,260 @@
+//! From a link to the own Commit in the log: a snapshot, the Commits behind it, an external Commit.
+
+use sotto_protocol::frame::{Entry, Item, Lane, Opened};
+use sotto_protocol::proof::public_key;
+use x25519_dalek::StaticSecret;
+
+use super::commits::CommitAad;
+use super::reading::Unsealed;
+use super::saved::{ByteString, Digest, FlightKind, Stage};
+use super::{Engine, Event, group_id, internal};
+use crate::error::Result;
+use crate::log::{Cursor, Keeps};
+use crate::mls::{Follower, Group, Values};
+use crate::policy::Policy;
+use crate::seal::{CommitBody, Envelope, EnvelopeBody, Seen, SnapshotBody};
+use crate::time::Now;
+
+/// What a newcomer knows of the conversation so far.
+#[derive(Debug, Default)]
+pub(super) struct Joining {
+    /// Pins that were not tried yet, oldest first.
+    pins: Vec<u64>,
+    /// The log's fence when it was opened.
+    fence: u64,
+    /// The fence up to which we read.
+    read: u64,
+    follower: Option<Follower>,
+    /// GroupInfo of the follower's epoch.
+    info: Option<Vec<u8>>,
+    started: bool,
+}
+
+impl Joining {
+    pub(super) const fn is_started(&self) -> bool {
+        self.started
+    }
+
+    pub(super) fn opened(&mut self, opened: &Opened) {
+        self.fence = self.fence.max(opened.fence);
+        if !self.started {
+            self.pins.clone_from(&opened.pins);
+        }
+    }
+}
+
+impl Engine {
+    /// Goes to the newest pin that was not tried yet.
+    pub(super) fn follow_from_pin(&mut self) {
+        let Some(joining) = &mut self.joining else {
+            return;
+        };
+        let start = match joining.pins.pop() {
+            Some(pin) => Cursor::behind(pin.saturating_sub(1)),
+            // The founder's first snapshot may still be on its way.
+            None if !joining.started => Cursor::start(&self.saved.log),
+            None => return,
+        };
+        joining.started = true;
+        joining.follower = None;
+        joining.info = None;
+        joining.read = 0;
+        self.run = None;
+        let log = self.saved.log;
+        self.session
+            .follow(log, Lane::Fenced, start, Keeps::Removable);
+    }
+
+    /// A fenced or pinned entry, seen from outside.
+    pub(super) fn join_met(&mut self, entry: &Entry<'_>, cursor: Cursor) -> Result<()> {
+        let log = self.saved.log;
+        self.session.consumed(&log, cursor.seq);
+        if self.is_own_join(entry) {
+            return self.joined(cursor);
+        }
+        let unsealed = self.unseal(entry);
+        if let (Some(joining), Some(fence)) = (&mut self.joining, entry.fence) {
+            joining.read = joining.read.max(fence + 1);
+        }
+        if let Unsealed::Whole(bytes, at) = unsealed
+            && let Ok(envelope) = sotto_protocol::cbor::decode::<Envelope<'_>>(&bytes)
+        {
+            match envelope.body {
+                EnvelopeBody::Snapshot(snapshot) if at.fence.is_none() => {
+                    self.start_following(&snapshot)
+                }
+                EnvelopeBody::Commit(body) => self.follow_commit(&body, at.fence),
+                _ => {}
+            }
+        }
+        self.next_pin_if_stuck();
+        Ok(())
+    }
+
+    /// Believes a snapshot whose maker a chain of vouching from the link's founder reaches.
+    fn start_following(&mut self, snapshot: &SnapshotBody<'_>) {
+        let Some(joining) = &mut self.joining else {
+            return;
+        };
+        // A later snapshot helps where a Commit came without a true GroupInfo.
+        let helps = joining.follower.is_none() || joining.info.is_none();
+        let signed = SnapshotBody::signed(
+            &self.saved.log,
+            snapshot.fence,
+            snapshot.info.as_slice(),
+            snapshot.tree.as_slice(),
+        );
+        if !helps || !snapshot.by.verifies(&signed, &snapshot.signature) {
+            return;
+        }
+        let Ok(follower) = Follower::start(snapshot.info.as_slice(), snapshot.tree.as_slice())
+        else {
+            return;
+        };
+        let gid = group_id(&self.saved.log);
+        let Ok(policy) = Policy::parse(&follower.policy()) else {
+            return;
+        };
+        let believed = follower.group_id() == gid
+            && follower.leaves().contains(&snapshot.by)
+            && policy.is_facilitator(&snapshot.by)
+            && policy.leads_from(&gid, &self.saved.founder, &snapshot.by);
+        if believed {
+            joining.follower = Some(follower);
+            joining.info = Some(snapshot.info.as_slice().to_vec());
+            joining.read = joining.read.max(snapshot.fence);
+        }
+    }
+
+    fn follow_commit(&mut self, body: &CommitBody<'_>, fence: Option<u64>) {
+        let Ok(generation) = self.newest_generation() else {
+            return;
+        };
+        let Some(joining) = &mut self.joining else {
+            return;
+        };
+        let (Some(follower), Some(_)) = (&mut joining.follower, fence) else {
+            return;
+        };
+        let Ok(policy) = Policy::parse(&follower.policy()) else {
+            return;
+        };
+        let Ok(Some(facts)) = follower.look(body.commit.as_slice()) else {
+            return;
+        };
+        if policy
+            .judge(&group_id(&self.saved.log), &facts, generation.psk().0)
+            .is_ok()
+            && follower.apply(body.commit.as_slice()).is_ok()
+        {
+            joining.info = body.info.as_ref().map(|info| info.as_slice().to_vec());
+        }
+    }
+
+    /// Without anything to believe at this pin, an older one may have it.
+    fn next_pin_if_stuck(&mut self) {
+        let stuck = self.joining.as_ref().is_some_and(|joining| {
+            joining.follower.is_none() && joining.read >= joining.fence && joining.fence > 0
+        });
+        if stuck {
+            self.follow_from_pin();
+        }
+    }
+
+    /// Builds the external Commit once everything fenced is read, and sends it under that fence.
+    pub(super) fn try_to_join(&mut self, now: Now) -> Result<()> {
+        let generation = self.newest_generation()?;
+        let log = self.log_bytes();
+        let Some(joining) = &mut self.joining else {
+            return Ok(());
+        };
+        let (Some(follower), Some(info)) = (&joining.follower, &joining.info) else {
+            return Ok(());
+        };
+        let fence = joining.read;
+        if fence < joining.fence.max(self.fence_wanted) {
+            return Ok(());
+        }
+        let seen = Seen {
+            epoch: follower.epoch(),
+            ..Seen::default()
+        };
+        let aad = CommitAad {
+            next: None,
+            seen: seen.clone(),
+        }
+        .encode()?;
+        let Ok(join) = Group::join(
+            &self.key,
+            info,
+            &follower.tree()?,
+            generation.psk(),
+            &aad,
+            &log,
+        ) else {
+            // The GroupInfo was false: wait for a facilitator's snapshot.
+            joining.info = None;
+            return Ok(());
+        };
+        let body = CommitBody {
+            info: Some(join.out.info.clone().into()),
+            next: None,
+            commit: join.out.commit.clone().into(),
+        };
+        let entries = self.entries(&generation, EnvelopeBody::Commit(body))?;
+        let digest = entries
+            .last()
+            .map(|entry| Digest::of(entry.sealed.as_slice()))
+            .ok_or_else(|| internal("a Commit without an entry"))?;
+        let member = StaticSecret::from(*join.out.member_key);
+        let item = Item {
+            fence: Some(fence),
+            admit: Some(public_key(&member)),
+            ..self.item(entries)
+        };
+        let values = join
+            .group
+            .values()?
+            .into_iter()
+            .map(|(key, value)| (ByteString(key), ByteString(value)))
+            .collect();
+        self.fly(FlightKind::Join { digest, values }, vec![item], now)
+    }
+
+    fn is_own_join(&self, entry: &Entry<'_>) -> bool {
+        let kind = self.flight.as_ref().map(|flight| &flight.kind);
+        matches!(kind, Some(FlightKind::Join { digest, .. }) if *digest == Digest::of(entry.sealed.as_slice()))
+    }
+
+    /// Our Commit stands in the log: the scratch group becomes ours, and we read on as a member.
+    fn joined(&mut self, cursor: Cursor) -> Result<()> {
+        let Some(flight) = self.take_flight() else {
+            return Ok(());
+        };
+        let FlightKind::Join { values, .. } = flight.kind else {
+            return Ok(());
+        };
+        let values: Values = values
+            .into_iter()
+            .map(|(key, value)| (key.0, value.0))
+            .collect();
+        let group = Group::load(values, &group_id(&self.saved.log))?.unsaved();
+        let generation = self.newest_generation()?;
+        let (psk_id, psk) = generation.psk();
+        group.store_psk(psk_id, psk)?;
+        self.policy = Policy::parse(&group.policy()).ok();
+        self.saved.suite = group.suite();
+        self.saved.joined_epoch = group.epoch();
+        self.saved.fence = self.joining.as_ref().map_or(0, |joining| joining.read) + 1;
+        self.saved.seq = cursor.seq;
+        self.saved.chain = cursor.chain;
+        self.saved.day = cursor.day;
+        self.group = Some(group);
+        self.joining = None;
+        self.run = None;
+        let me = self.key.id();
+        self.tell(Event::Joined { leaf: me, by: None });
+        self.set_stage(Stage::Waiting);
+        self.open_as_member()
+    }
+}
