@@ -30,6 +30,12 @@ impl Jitter {
     pub(crate) const fn spread(&mut self, ms: u64) -> u64 {
         ms.saturating_add(self.next() % (ms / 2 + 1))
     }
+
+    /// Anything from 0 to `ms`.
+    #[cfg(feature = "native")]
+    pub(crate) const fn up_to(&mut self, ms: u64) -> u64 {
+        self.next() % ms.saturating_add(1)
+    }
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! The Sotto SDK.
 
+#[cfg(feature = "native")]
+mod client;
 mod content;
 pub mod engine;
 pub mod error;
@@ -11,8 +13,16 @@ mod policy;
 mod random;
 mod seal;
 pub mod time;
+#[cfg(feature = "native")]
+pub mod transport;
 pub mod vault;
 
+#[cfg(feature = "native")]
+pub use client::{Client, ClientOptions, Conversation, ConversationId};
 pub use content::{MessageId, NAME_BYTES_MAX, REACTION_BYTES_MAX, TEXT_BYTES_MAX};
+pub use engine::{
+    Command, Delivery, Event, JoinOptions, Member, Message, Reply, RoomOptions, Standing, Text,
+};
+pub use error::{Error, ErrorKind};
 pub use link::{BadLink, Link, RelayAddress};
 pub use mls::{LeafId, Suite};

@@ -24,6 +24,34 @@ struct Said {
 }
 
 impl Engine {
+    /// What the names of kept messages begin with.
+    pub(crate) const MESSAGES: &[u8] = saved::MESSAGE;
+
+    /// A message as it is kept.
+    pub(crate) fn kept_message(name: &[u8], value: &[u8]) -> Result<Message> {
+        let (seq, id) = saved::message_of(name)
+            .ok_or_else(|| Error::new(ErrorKind::VaultDamaged, "a message without its name"))?;
+        let Stored {
+            author,
+            is_mine,
+            reply_to,
+            minute,
+            is_edited,
+            text,
+            ..
+        } = saved::decode(value)?;
+        Ok(Message {
+            id,
+            seq,
+            author,
+            is_mine,
+            reply_to,
+            minute,
+            is_edited,
+            text,
+        })
+    }
+
     /// An entry holds an application message.
     pub(super) fn message_met(&mut self, bytes: &Bytes<'_>, at: At, now: Now) -> Result<()> {
         if let Some(number) = self.own_message(&at) {

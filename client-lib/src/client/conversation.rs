@@ -1,0 +1,253 @@
+//! An app's handle to one running conversation.
+
+use core::fmt;
+use std::sync::Arc;
+
+use futures_util::Stream;
+use futures_util::stream;
+use tokio::sync::{Mutex, mpsc, oneshot};
+
+use super::on_disk;
+use crate::content::MessageId;
+use crate::engine::{Command, Engine, Event, Member, Message, Reply, Standing};
+use crate::error::{Error, ErrorKind, Result};
+use crate::link::Link;
+use crate::mls::{LeafId, Suite};
+use crate::vault::{Range, SharedVault, Space};
+
+/// Commands that may wait for the driver; an app that gives more waits.
+const COMMANDS_MAX: usize = 64;
+/// Events that may wait for the app; with more the conversation stops reading, and loses nothing.
+const EVENTS_MAX: usize = 1_024;
+
+/// Names a conversation on this device; means nothing anywhere else.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConversationId(Space);
+
+impl fmt::Debug for ConversationId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ConversationId(…)")
+    }
+}
+
+/// One conversation. Cheap to clone; all clones are the same conversation, and share its events.
+#[derive(Clone)]
+pub struct Conversation {
+    id: ConversationId,
+    vault: SharedVault,
+    asks: mpsc::Sender<Ask>,
+    events: Arc<Mutex<mpsc::Receiver<Event>>>,
+}
+
+impl fmt::Debug for Conversation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Conversation")
+    }
+}
+
+/// What a handle asks of its driver.
+pub(super) enum Ask {
+    Do(Command, oneshot::Sender<Result<Reply>>),
+    Look(Box<dyn FnOnce(&Engine) + Send>),
+}
+
+/// The driver's side of a handle.
+pub(super) struct Seat {
+    pub(super) asks: mpsc::Receiver<Ask>,
+    pub(super) events: mpsc::Sender<Event>,
+}
+
+pub(super) fn pair(space: Space, vault: SharedVault) -> (Conversation, Seat) {
+    let (asks, asks_in) = mpsc::channel(COMMANDS_MAX);
+    let (events_out, events) = mpsc::channel(EVENTS_MAX);
+    let conversation = Conversation {
+        id: ConversationId(space),
+        vault,
+        asks,
+        events: Arc::new(Mutex::new(events)),
+    };
+    (
+        conversation,
+        Seat {
+            asks: asks_in,
+            events: events_out,
+        },
+    )
+}
+
+fn closed() -> Error {
+    Error::new(ErrorKind::Closed, "this conversation no longer runs")
+}
+
+impl Conversation {
+    /// Names it on this device.
+    #[must_use]
+    pub const fn id(&self) -> ConversationId {
+        self.id
+    }
+
+    /// Does something. What it changes is on the disk when this returns; the relay need not be
+    /// reachable.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotMember`], [`ErrorKind::NotAllowed`], [`ErrorKind::TooLarge`],
+    /// [`ErrorKind::Invalid`], [`ErrorKind::Closed`], the vault's kinds.
+    ///
+    /// # Cancel safety
+    /// Cancelled, it may or may not have been done.
+    pub async fn command(&self, command: Command) -> Result<Reply> {
+        let (answer, answered) = oneshot::channel();
+        self.asks
+            .send(Ask::Do(command, answer))
+            .await
+            .map_err(|_| closed())?;
+        answered.await.map_err(|_| closed())?
+    }
+
+    /// Says something; the message goes out when it can, exactly once, in the order it was said.
+    ///
+    /// # Errors
+    /// As [`Conversation::command`].
+    ///
+    /// # Cancel safety
+    /// As [`Conversation::command`].
+    pub async fn send(&self, text: &str) -> Result<MessageId> {
+        match self
+            .command(Command::Send {
+                text: text.to_owned(),
+                reply_to: None,
+            })
+            .await?
+        {
+            Reply::Message(id) => Ok(id),
+            Reply::Kept => Err(Error::new(ErrorKind::Internal, "a message without an id")),
+        }
+    }
+
+    /// Removes a member and renews the secret.
+    ///
+    /// # Errors
+    /// As [`Conversation::command`].
+    ///
+    /// # Cancel safety
+    /// As [`Conversation::command`].
+    pub async fn remove(&self, leaf: LeafId) -> Result<()> {
+        self.command(Command::Remove(leaf)).await.map(drop)
+    }
+
+    /// Leaves. Keys and texts are erased here as soon as the relay has the farewell.
+    ///
+    /// # Errors
+    /// As [`Conversation::command`].
+    ///
+    /// # Cancel safety
+    /// As [`Conversation::command`].
+    pub async fn leave(&self) -> Result<()> {
+        self.command(Command::Leave).await.map(drop)
+    }
+
+    /// The next event; nothing once the conversation has ended or the client was closed. Events come
+    /// once: of several callers each gets some.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: an event is given out or stays.
+    pub async fn next_event(&self) -> Option<Event> {
+        self.events.lock().await.recv().await
+    }
+
+    /// The events as a stream; see [`Conversation::next_event`].
+    pub fn events(&self) -> impl Stream<Item = Event> + Send + use<> {
+        stream::unfold(self.clone(), |conversation| async move {
+            let event = conversation.next_event().await?;
+            Some((event, conversation))
+        })
+    }
+
+    /// Everybody who can read what is said now.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Closed`].
+    ///
+    /// # Cancel safety
+    /// Cancel safe: it changes nothing.
+    pub async fn members(&self) -> Result<Vec<Member>> {
+        self.look(Engine::members).await
+    }
+
+    /// Where one stands.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Closed`].
+    ///
+    /// # Cancel safety
+    /// Cancel safe: it changes nothing.
+    pub async fn standing(&self) -> Result<Standing> {
+        self.look(Engine::standing).await
+    }
+
+    /// The present link, where people join by one.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Closed`].
+    ///
+    /// # Cancel safety
+    /// Cancel safe: it changes nothing.
+    pub async fn link(&self) -> Result<Option<Link>> {
+        self.look(Engine::link).await
+    }
+
+    /// Messages of ours that are not in the log yet, oldest first.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Closed`].
+    ///
+    /// # Cancel safety
+    /// Cancel safe: it changes nothing.
+    pub async fn unsent(&self) -> Result<Vec<MessageId>> {
+        self.look(Engine::unsent).await
+    }
+
+    /// The suite in force.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Closed`].
+    ///
+    /// # Cancel safety
+    /// Cancel safe: it changes nothing.
+    pub async fn suite(&self) -> Result<Suite> {
+        self.look(Engine::suite).await
+    }
+
+    /// Every message that is kept on this device, in log order.
+    ///
+    /// # Errors
+    /// The vault's kinds.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: it changes nothing.
+    pub async fn history(&self) -> Result<Vec<Message>> {
+        let (vault, space) = (self.vault.clone(), self.id.0);
+        let rows =
+            on_disk(move || vault.with(|vault| vault.range(space, Range::of(Engine::MESSAGES))))
+                .await?;
+        rows.iter()
+            .map(|(name, value)| Engine::kept_message(name, value))
+            .collect()
+    }
+
+    async fn look<T: Send + 'static>(
+        &self,
+        at: impl FnOnce(&Engine) -> T + Send + 'static,
+    ) -> Result<T> {
+        let (answer, answered) = oneshot::channel();
+        let look = move |engine: &Engine| {
+            // Nobody waits any more: then nobody needs to know.
+            let _ = answer.send(at(engine));
+        };
+        self.asks
+            .send(Ask::Look(Box::new(look)))
+            .await
+            .map_err(|_| closed())?;
+        answered.await.map_err(|_| closed())
+    }
+}

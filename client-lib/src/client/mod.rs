@@ -1,0 +1,212 @@
+//! The door for apps: a [`Client`] holds a vault and runs its conversations, each on a connection of
+//! its own.
+
+mod clock;
+mod conversation;
+mod driver;
+
+use core::fmt;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+pub use conversation::{Conversation, ConversationId};
+
+use crate::engine::{Effects, Engine, JoinOptions, RoomOptions};
+use crate::error::{Error, ErrorKind, Result};
+use crate::link::Link;
+use crate::transport::{Dial, WebSocketDialer};
+use crate::vault::{MemoryVault, SharedVault, Space};
+
+use clock::Clock;
+
+/// What a client is made of.
+#[derive(Debug)]
+pub struct ClientOptions {
+    vault: SharedVault,
+    dialer: Arc<dyn Dial>,
+}
+
+impl ClientOptions {
+    /// Nothing is kept: when the process ends, everything is gone.
+    #[must_use]
+    pub fn memory() -> Self {
+        Self::vault(SharedVault::new(MemoryVault::new()))
+    }
+
+    /// Keeps everything in this vault.
+    #[must_use]
+    pub fn vault(vault: SharedVault) -> Self {
+        Self {
+            vault,
+            dialer: Arc::new(WebSocketDialer::new()),
+        }
+    }
+
+    /// Trusts only these authorities (PEM) for `wss://`, instead of the web's.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Certificate`] if there is no certificate in it.
+    pub fn certificate_authority(mut self, pem: &[u8]) -> Result<Self> {
+        self.dialer = Arc::new(WebSocketDialer::trusting(pem)?);
+        Ok(self)
+    }
+
+    /// Connects another way; for tests, and for apps that bring their own network.
+    #[must_use]
+    pub fn dialer(mut self, dialer: Arc<dyn Dial>) -> Self {
+        self.dialer = dialer;
+        self
+    }
+}
+
+/// One vault and the conversations in it, running. Cheap to clone; all clones are the same client.
+#[derive(Clone)]
+pub struct Client(Arc<Shared>);
+
+struct Shared {
+    vault: SharedVault,
+    dialer: Arc<dyn Dial>,
+    clock: Clock,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+    conversations: Mutex<BTreeMap<Space, Conversation>>,
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Client")
+    }
+}
+
+impl Client {
+    /// Opens the vault and goes on with every conversation in it. Must be called on a tokio runtime.
+    ///
+    /// # Errors
+    /// [`ErrorKind::VaultDamaged`] or [`ErrorKind::VaultIo`] if a conversation cannot be read.
+    ///
+    /// # Cancel safety
+    /// Cancelled, it leaves nothing running and nothing changed.
+    pub async fn open(options: ClientOptions) -> Result<Self> {
+        let client = Self(Arc::new(Shared {
+            vault: options.vault,
+            dialer: options.dialer,
+            clock: Clock::start(),
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
+            conversations: Mutex::default(),
+        }));
+        let vault = client.0.vault.clone();
+        let spaces = on_disk(move || {
+            vault.with(|vault| {
+                let spaces = vault.spaces()?;
+                spaces
+                    .into_iter()
+                    .map(|space| Ok((space, vault.load(space)?)))
+                    .collect::<Result<Vec<_>>>()
+            })
+        })
+        .await?;
+        let mut loaded = Vec::new();
+        for (space, rows) in spaces {
+            loaded.push(Engine::load(space, rows, client.0.clock.now())?);
+        }
+        for (engine, effects) in loaded {
+            client.run(engine, effects);
+        }
+        Ok(client)
+    }
+
+    /// Founds a conversation that people join by link. It is kept when this returns; the relay need
+    /// not be reachable yet.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] for a name that cannot be shown; the vault's kinds.
+    ///
+    /// # Cancel safety
+    /// Cancelled, the conversation may or may not have been founded.
+    pub async fn found(&self, options: RoomOptions) -> Result<Conversation> {
+        let (engine, effects) = Engine::found(options, self.0.clock.now())?;
+        self.begin(engine, effects).await
+    }
+
+    /// Joins by a link. It is kept when this returns; watch for [`Standing`](crate::Standing) events.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] for a name that cannot be shown; the vault's kinds.
+    ///
+    /// # Cancel safety
+    /// Cancelled, the joining may or may not have begun.
+    pub async fn join(&self, link: &Link, options: &JoinOptions) -> Result<Conversation> {
+        let (engine, effects) = Engine::join(link, options, self.0.clock.now())?;
+        self.begin(engine, effects).await
+    }
+
+    /// Every conversation of this client, in no particular order.
+    #[must_use]
+    pub fn conversations(&self) -> Vec<Conversation> {
+        let conversations = self
+            .0
+            .conversations
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        conversations.values().cloned().collect()
+    }
+
+    /// Stops everything and waits for it. What was promised is on the disk; unsent messages go out
+    /// when the vault is opened again.
+    ///
+    /// # Cancel safety
+    /// Cancelled, everything still stops, but nobody waits for it.
+    pub async fn close(&self) {
+        self.0.stop.cancel();
+        self.0.tasks.close();
+        self.0.tasks.wait().await;
+        self.0
+            .conversations
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
+    }
+
+    async fn begin(&self, engine: Engine, mut effects: Effects) -> Result<Conversation> {
+        let (vault, batch) = (self.0.vault.clone(), core::mem::take(&mut effects.store));
+        on_disk(move || vault.with(|vault| vault.apply(&batch))).await?;
+        Ok(self.run(engine, effects))
+    }
+
+    fn run(&self, engine: Engine, effects: Effects) -> Conversation {
+        let space = engine.space();
+        let (conversation, seat) = conversation::pair(space, self.0.vault.clone());
+        let driver = driver::Driver {
+            engine,
+            effects,
+            seat,
+            vault: self.0.vault.clone(),
+            dialer: Arc::clone(&self.0.dialer),
+            clock: self.0.clock.clone(),
+            stop: self.0.stop.child_token(),
+        };
+        self.0.tasks.spawn(driver.run());
+        self.0
+            .conversations
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(space, conversation.clone());
+        conversation
+    }
+}
+
+/// Runs what waits for a disk where it stops nobody.
+async fn on_disk<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| {
+        Err(Error::new(
+            ErrorKind::Internal,
+            "a vault's work was broken off",
+        ))
+    })
+}
