@@ -1,0 +1,236 @@
+//! What the writer and all readers share: the store, the keys, and the state of logs in use.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+use sotto_protocol::id::{Commitment, LogId, Stamp, Tag};
+
+use super::LogParts;
+use super::codec;
+use super::fault::Fault;
+use super::recent::Recent;
+use super::stamp;
+use super::state::{LogState, Now, StoredEntry};
+use super::watch::Watches;
+use crate::clock::{Clock, day_of};
+use crate::limits::{HEADS_CACHED_MAX, LogLimits};
+use crate::retention::{Keys, KeysError, LogKeys};
+use crate::store::{Key, LogName, Range, Record, Store};
+
+/// See the module.
+pub(crate) struct Shared {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) keys: Arc<Keys>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) limits: LogLimits,
+    pub(crate) recent: Recent,
+    pub(crate) watches: Watches,
+    /// States as they are in the store, never ahead of it.
+    states: Mutex<HashMap<LogId, Arc<LogState>>>,
+    tag_key: [u8; 32],
+    run: u64,
+    start_ms: u64,
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").finish_non_exhaustive()
+    }
+}
+
+/// One read of a lane.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LaneRange {
+    pub(crate) fenced: bool,
+    /// Exclusive.
+    pub(crate) after: u64,
+    /// Inclusive.
+    pub(crate) to: u64,
+    pub(crate) records_max: usize,
+    pub(crate) bytes_max: usize,
+    pub(crate) values: bool,
+}
+
+impl Shared {
+    pub(crate) fn new(parts: LogParts) -> Result<Self, Fault> {
+        let mut tag_key = [0; 32];
+        getrandom::fill(&mut tag_key).map_err(|_| KeysError::Random)?;
+        let run = getrandom::u64().map_err(|_| KeysError::Random)?;
+        let start_ms = millis(parts.clock.as_ref());
+        Ok(Self {
+            store: parts.store,
+            keys: parts.keys,
+            clock: parts.clock,
+            limits: parts.limits,
+            recent: Recent::default(),
+            watches: Watches::default(),
+            states: Mutex::default(),
+            tag_key,
+            run,
+            start_ms,
+        })
+    }
+
+    /// This moment.
+    pub(crate) fn now(&self) -> Now {
+        let wall = self.clock.wall();
+        Now {
+            day: day_of(wall),
+            wall_s: wall.as_secs(),
+            mono_ms: millis(self.clock.as_ref()),
+            start_ms: self.start_ms,
+            run: self.run,
+            random: getrandom::u64().unwrap_or(0),
+        }
+    }
+
+    fn states(&self) -> MutexGuard<'_, HashMap<LogId, Arc<LogState>>> {
+        self.states.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The state of a log as it was last committed; nothing for an unknown log.
+    pub(crate) async fn state(
+        &self,
+        id: &LogId,
+    ) -> Result<Option<(Arc<LogState>, Arc<LogKeys>)>, Fault> {
+        let Some(log) = self.keys.log(id) else {
+            return Ok(None);
+        };
+        let known = self.states().get(id).cloned();
+        if let Some(state) = known {
+            return Ok(Some((state, log)));
+        }
+        let Some(state) = self.read_state(id, &log).await? else {
+            return Ok(None);
+        };
+        Ok(Some((self.publish(id, state), log)))
+    }
+
+    /// The state of a log as it is in the store.
+    pub(crate) async fn read_state(
+        &self,
+        id: &LogId,
+        log: &LogKeys,
+    ) -> Result<Option<LogState>, Fault> {
+        let keys = state_keys(log.name).to_vec();
+        let mut values = self.store.get(keys).await?.into_iter();
+        let (head, grants) = (values.next().flatten(), values.next().flatten());
+        let Some(head) = head else {
+            return Ok(None);
+        };
+        codec::open_state(&self.keys, log, id, &head, grants.as_deref()).map(Some)
+    }
+
+    /// Lets everybody see a state that is in the store, unless a later one is already seen.
+    pub(crate) fn publish(&self, id: &LogId, state: LogState) -> Arc<LogState> {
+        let state = Arc::new(state);
+        let mut states = self.states();
+        if let Some(known) = states.get(id)
+            && known.revision > state.revision
+        {
+            return Arc::clone(known);
+        }
+        if states.len() >= HEADS_CACHED_MAX && !states.contains_key(id) {
+            let mut left = HEADS_CACHED_MAX / 8;
+            states.retain(|_, _| {
+                left = left.saturating_sub(1);
+                left == 0
+            });
+        }
+        states.insert(*id, Arc::clone(&state));
+        state
+    }
+
+    /// Forgets a state, so that it is read again.
+    pub(crate) fn unpublish(&self, id: &LogId) {
+        self.states().remove(id);
+        self.recent.forget(id);
+    }
+
+    /// Records of one lane, in order.
+    pub(crate) async fn lane(
+        &self,
+        name: LogName,
+        range: LaneRange,
+    ) -> Result<Vec<(Key, Bytes)>, Fault> {
+        let record = |seq| {
+            if range.fenced {
+                Record::Fenced(seq)
+            } else {
+                Record::Ordinary(seq)
+            }
+        };
+        if range.after >= range.to {
+            return Ok(Vec::new());
+        }
+        Ok(self
+            .store
+            .range(Range {
+                from: Key::new(name, record(range.after + 1)),
+                to: Key::new(name, record(range.to)),
+                records_max: range.records_max,
+                bytes_max: range.bytes_max,
+                values: range.values,
+            })
+            .await?)
+    }
+
+    /// One entry, wherever it lies; nothing if it is trimmed or gone.
+    pub(crate) async fn entry(
+        &self,
+        log: &LogKeys,
+        floor: u64,
+        seq: u64,
+    ) -> Result<Option<StoredEntry<'static>>, Fault> {
+        let keys = [Record::Ordinary(seq), Record::Fenced(seq)]
+            .map(|record| Key::new(log.name, record))
+            .to_vec();
+        let values = self.store.get(keys.clone()).await?;
+        for (key, value) in keys.iter().zip(values) {
+            if let Some(value) = value
+                && seq > floor
+            {
+                return codec::open_entry(&self.keys, log, key, &value).map(Some);
+            }
+        }
+        Ok(None)
+    }
+
+    /// The tag of a log, for this run.
+    pub(crate) fn tag(&self, log: &LogId) -> Tag {
+        #[expect(clippy::expect_used, reason = "HMAC takes a key of any length")]
+        let mut mac = Hmac::<Sha256>::new_from_slice(&self.tag_key).expect("any length");
+        mac.update(log.as_bytes());
+        let bytes: [u8; 32] = mac.finalize().into_bytes().into();
+        Tag::new(bytes.first_chunk().copied().unwrap_or_default())
+    }
+
+    /// See [`Logs::confirms_stamp`](super::Logs::confirms_stamp).
+    pub(crate) fn confirms_stamp(
+        &self,
+        log: &LogId,
+        seq: u64,
+        day: u32,
+        commitment: &Commitment,
+        given: &Stamp,
+    ) -> bool {
+        let period = stamp::period_of(given);
+        self.keys.known_stamp(period).is_some_and(|key| {
+            let made = stamp::stamp(period, &key, log, seq, day, commitment);
+            stamp::equal(&made, given)
+        })
+    }
+}
+
+/// The keys of the records that make a state.
+pub(crate) const fn state_keys(name: LogName) -> [Key; 2] {
+    [Key::new(name, Record::Head), Key::new(name, Record::Grants)]
+}
+
+fn millis(clock: &dyn Clock) -> u64 {
+    u64::try_from(clock.monotonic().as_millis()).unwrap_or(u64::MAX)
+}
