@@ -5,8 +5,8 @@ use sotto_protocol::error_code::ErrorCode;
 use sotto_protocol::frame::{Append, Item, ItemDone, NewEntry, Refusal};
 use sotto_protocol::id::{Commitment, LogId, PublicKey, Stamp};
 use sotto_protocol::limits::{
-    APPEND_BYTES_MAX, HELD_BYTES_MAX, ITEM_ENTRIES_MAX, ITEMS_MAX, PIN_DAYS, PIN_FENCED_SPACING,
-    PINS_LAST, RUN_BYTES_MAX,
+    APPEND_BYTES_MAX, APPEND_ENTRIES_MAX, HELD_BYTES_MAX, ITEM_ENTRIES_MAX, ITEMS_MAX, PIN_DAYS,
+    PIN_FENCED_SPACING, PINS_LAST, RUN_BYTES_MAX,
 };
 use sotto_protocol::right::Rights;
 use sotto_protocol::size_class::SizeClass;
@@ -52,7 +52,8 @@ pub(crate) fn check_shape(append: &Append<'_>) -> Result<(), Refusal> {
         };
         bytes += check_item(item).map_err(at)?;
     }
-    if bytes > APPEND_BYTES_MAX {
+    let entries: usize = append.items.iter().map(|item| item.entries.len()).sum();
+    if bytes > APPEND_BYTES_MAX || entries > APPEND_ENTRIES_MAX {
         return Err(Refusal::of(ErrorCode::TooLarge));
     }
     Ok(())

@@ -27,7 +27,7 @@ fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, Fault> {
     cbor::encode(value).map_err(|_| Fault::Shape)
 }
 
-fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Fault> {
+fn decode<'a, T: Deserialize<'a> + Serialize>(bytes: &'a [u8]) -> Result<T, Fault> {
     cbor::decode(bytes).map_err(|_| Fault::Shape)
 }
 
