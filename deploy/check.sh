@@ -6,6 +6,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 failed=0
+output=$(mktemp)
+trap 'rm -f "$output"' EXIT
 same() { # WHAT, then values that must be equal
   local what=$1 first=$2 value
   shift
@@ -31,14 +33,13 @@ more() { # WHAT, LARGE, SMALL
 holds() { # WHAT, COMMAND...
   local what=$1
   shift
-  if "$@" >/tmp/sotto-check.$$ 2>&1; then
+  if "$@" >"$output" 2>&1; then
     echo "ok: $what"
   else
     printf 'FAILED: %s\n' "$what" >&2
-    sed 's/^/    /' /tmp/sotto-check.$$ >&2
+    sed 's/^/    /' "$output" >&2
     failed=1
   fi
-  rm -f /tmp/sotto-check.$$
 }
 # first FILE REGEX: the first group of the first match.
 first() { sed -nE "s#.*$2.*#\1#p" "$1" | head -n 1; }
