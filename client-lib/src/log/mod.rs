@@ -47,3 +47,6 @@ pub const HANDSHAKE_TIMEOUT_MS: u64 = 20_000;
 pub const ANSWER_TIMEOUT_MS: u64 = 180_000;
 /// How long a relay may keep back an entry that it told of, on a connection that has credit.
 pub const WITHHELD_AFTER_MS: u64 = 300_000;
+
+#[cfg(test)]
+mod tests;
