@@ -188,50 +188,6 @@ impl Ask {
         }
     }
 
-    /// What the relay would refuse as malformed, ending the connection for everything else on it.
-    pub(super) fn local_refusal(&self) -> Option<Refusal> {
-        let fits = match self {
-            Self::Append { items, .. } => {
-                let entries = || items.iter().flat_map(|item| &item.entries);
-                let payload: usize = entries()
-                    .map(|entry| {
-                        entry.sealed.0.len() + entry.held.as_ref().map_or(0, |held| held.0.len())
-                    })
-                    .sum();
-                let grants = items.iter().filter_map(|item| item.grants.as_ref());
-                !items.is_empty()
-                    && items.len() <= limits::ITEMS_MAX
-                    && payload <= limits::APPEND_BYTES_MAX
-                    && items
-                        .iter()
-                        .all(|item| item.entries.len() <= limits::ITEM_ENTRIES_MAX)
-                    && entries().all(|entry| {
-                        entry.sealed.0.len() <= limits::SEALED_BYTES_MAX
-                            && entry
-                                .held
-                                .as_ref()
-                                .is_none_or(|held| held.0.len() <= limits::HELD_BYTES_MAX)
-                    })
-                    && grants
-                        .map(|grants| grants.list.len())
-                        .all(|count| count <= limits::GRANTS_ACTIVE_MAX)
-            }
-            Self::Create(new) => {
-                new.grants.len() <= limits::GRANTS_ACTIVE_MAX
-                    && new
-                        .ticket
-                        .as_ref()
-                        .is_none_or(|ticket| ticket.len() <= limits::TICKET_BYTES_MAX)
-            }
-            Self::Grants(ask) => ask.new.list.len() <= limits::GRANTS_ACTIVE_MAX,
-            Self::Read(ask) => {
-                usize::try_from(ask.entries_max).is_ok_and(|max| max <= limits::PAGE_ENTRIES_MAX)
-            }
-            _ => true,
-        };
-        (!fits).then(|| Refusal::of(ErrorCode::TooLarge))
-    }
-
     /// The wire form for this connection, borrowing what may be large.
     pub(super) fn verb(&self, line: &Secured, work: Option<u64>) -> Verb<'_> {
         match self {

@@ -2,7 +2,8 @@
 //! queues up behind a slow line.
 
 use sotto_protocol::cbor;
-use sotto_protocol::frame::{Credit, Open, Request, Unfollow, Verb};
+use sotto_protocol::error_code::ErrorCode;
+use sotto_protocol::frame::{Credit, Open, Refusal, Request, Unfollow, Verb};
 use sotto_protocol::id::LogId;
 use sotto_protocol::limits;
 
@@ -143,16 +144,13 @@ impl Session {
         };
         let pending = self.asks.get_mut(&token)?;
         let verb = pending.ask.verb(line, pending.work);
-        let item = cbor::encode(&Request { verb, id });
         pending.stage = Stage::Sent(id);
-        let fits = item
-            .as_ref()
-            .is_ok_and(|item| item.len() <= limits::REQUEST_BYTES_MAX);
-        let Some(item) = item.ok().filter(|_| fits) else {
-            let refusal =
-                sotto_protocol::frame::Refusal::of(sotto_protocol::error_code::ErrorCode::TooLarge);
-            self.deny(token, refusal);
-            return self.ask_next();
+        let item = match within_limits(&Request { verb, id }) {
+            Ok(item) => item,
+            Err(code) => {
+                self.deny(token, Refusal::of(code));
+                return self.ask_next();
+            }
         };
         let message = line.seal(&item).ok();
         self.note_asked(id, Asked::Ask(token));
@@ -184,4 +182,15 @@ impl Session {
         }
         None
     }
+}
+
+/// Encodes a request; the code the relay would give instead of an answer, closing the connection
+/// for everything else on it.
+fn within_limits(request: &Request<'_>) -> Result<Vec<u8>, ErrorCode> {
+    request.check_bounds()?;
+    let item = cbor::encode(request).map_err(|_| ErrorCode::BadRequest)?;
+    if item.len() > limits::REQUEST_BYTES_MAX {
+        return Err(ErrorCode::TooLarge);
+    }
+    Ok(item)
 }

@@ -331,9 +331,7 @@ impl Session {
         let token = Token(self.next_token);
         self.next_token += 1;
         let bytes = ask.bytes();
-        let refusal = if let Some(refusal) = ask.local_refusal() {
-            Some(refusal)
-        } else if self.asks.len() >= ASKS_MAX || self.ask_bytes + bytes > ASK_BYTES_MAX {
+        let refusal = if self.asks.len() >= ASKS_MAX || self.ask_bytes + bytes > ASK_BYTES_MAX {
             Some(Refusal::of(ErrorCode::Busy))
         } else {
             self.refused_log(&ask)

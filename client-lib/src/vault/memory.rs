@@ -26,7 +26,7 @@ impl MemoryVault {
             mark: Mark {
                 generation: 0,
                 // Only tells openings apart; a system without randomness fails elsewhere.
-                opening: super::random().unwrap_or_default(),
+                opening: crate::random::array().unwrap_or_default(),
             },
         }
     }

@@ -10,12 +10,25 @@
 //! | [`MemoryVault`] | tests, browsers without storage, people who want nothing kept |
 //! | `SqliteVault` (feature `native`) | everything else |
 
+#[cfg(feature = "native")]
+mod lock;
 mod memory;
+#[cfg(feature = "native")]
+mod sealing;
+#[cfg(feature = "native")]
+mod sqlite;
+#[cfg(test)]
+mod tests;
 
 use core::fmt;
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub use memory::MemoryVault;
+#[cfg(feature = "native")]
+pub use sealing::VaultKey;
+#[cfg(feature = "native")]
+pub use sqlite::{SCRUB_EVERY, SqliteVault};
 
 use crate::error::{Error, ErrorKind, Result};
 
@@ -88,6 +101,22 @@ impl Batch {
     /// Destroys a space.
     pub fn erase(&mut self, space: Space) {
         self.erase.push(space);
+    }
+
+    /// Adds a batch that would be applied after this one; together they do what both do in turn.
+    pub fn then(&mut self, later: Self) {
+        for space in &later.erase {
+            self.puts.retain(|(key, _)| key.space != *space);
+            self.deletes.retain(|key| key.space != *space);
+        }
+        {
+            let written = later.puts.iter().map(|(key, _)| key);
+            let touched: BTreeSet<&Key> = later.deletes.iter().chain(written).collect();
+            self.puts.retain(|(key, _)| !touched.contains(key));
+        }
+        self.erase.extend(later.erase);
+        self.deletes.extend(later.deletes);
+        self.puts.extend(later.puts);
     }
 
     /// Whether it changes nothing.
@@ -296,6 +325,7 @@ impl fmt::Debug for SharedVault {
 }
 
 /// Fresh random bytes.
+#[cfg(feature = "native")]
 fn random<const N: usize>() -> Result<[u8; N]> {
     crate::random::array().map_err(|error| {
         Error::new(ErrorKind::Internal, "the system gives no randomness").because(error)

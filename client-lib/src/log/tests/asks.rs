@@ -126,9 +126,9 @@ fn a_busy_relay_is_asked_again_later() {
     let texts: Vec<_> = pair.relay.logs[&log]
         .entries
         .iter()
-        .map(|entry| entry.sealed.as_slice().to_vec())
+        .map(super::text)
         .collect();
-    assert_eq!(texts, [b"one", b"two"]);
+    assert_eq!(texts, ["one", "two"]);
 }
 
 #[test]
@@ -170,7 +170,7 @@ fn little_work_is_done_on_the_spot_and_much_is_handed_out() {
             .iter()
             .position(|event| matches!(event, SessionEvent::WorkNeeded(_)));
         let SessionEvent::WorkNeeded(order) = pair.others.remove(found.unwrap()) else {
-            unreachable!();
+            panic!("found as such");
         };
         order
     };
@@ -226,7 +226,13 @@ fn what_is_too_large_is_refused_here_and_not_sent() {
         .append(vec![item(log, b"x"); limits::ITEMS_MAX + 1], retry(2), DAY);
     let none = pair.session.append(vec![], retry(3), DAY);
     pair.settle();
-    for token in [too_long, too_many, none] {
+    let odd = {
+        let mut item = item(log, b"x");
+        item.entries[0].sealed = b"unpadded".to_vec().into();
+        pair.session.append(vec![item], retry(5), DAY)
+    };
+    pair.settle();
+    for token in [too_long, too_many, none, odd] {
         let denied = pair.answers[&token].as_ref().unwrap_err();
         assert_eq!(denied.refusal.code, ErrorCode::TooLarge);
     }
@@ -351,7 +357,7 @@ fn a_closed_log_is_left_and_its_asks_end() {
 fn a_connection_that_has_held_its_logs_says_so() {
     let mut pair = Pair::new();
     pair.connect();
-    for root in 1..=limits::OPEN_LOGS_MAX as u8 + 1 {
+    for root in 1..=u8::try_from(limits::OPEN_LOGS_MAX).unwrap() + 1 {
         let log = pair.relay.log(root, &member());
         pair.session.open(log, vec![member()]);
         pair.settle();

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 use sotto_protocol::frame::{Entry, Item, NewEntry};
 use sotto_protocol::id::{Commitment, LogId, RetryId};
+use sotto_protocol::size_class::SizeClass;
 use x25519_dalek::StaticSecret;
 
 use super::{Cursor, Doubt, Session, SessionEvent, Token};
@@ -26,6 +27,19 @@ fn member() -> StaticSecret {
     StaticSecret::from([11; 32])
 }
 
+/// Pads to the smallest class; the text comes back by [`text`].
+fn padded(text: &[u8]) -> Vec<u8> {
+    let length = SizeClass::holding(text.len()).map_or(text.len(), SizeClass::bytes);
+    let mut sealed = text.to_vec();
+    sealed.resize(length, 0);
+    sealed
+}
+
+fn text(entry: &Entry<'_>) -> String {
+    let text = String::from_utf8(entry.sealed.as_slice().to_vec()).unwrap();
+    text.trim_end_matches('\0').to_owned()
+}
+
 fn item(log: LogId, text: &[u8]) -> Item<'static> {
     Item {
         log,
@@ -37,9 +51,9 @@ fn item(log: LogId, text: &[u8]) -> Item<'static> {
         entries: vec![NewEntry {
             held: None,
             owner: None,
-            sealed: text.to_vec().into(),
-            last_resort: false,
+            sealed: padded(text).into(),
             commitment: Commitment::new([1; 32]),
+            last_resort: false,
         }],
     }
 }

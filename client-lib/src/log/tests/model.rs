@@ -8,8 +8,9 @@ use sotto_protocol::chain::{self, Link};
 use sotto_protocol::channel;
 use sotto_protocol::error_code::ErrorCode;
 use sotto_protocol::frame::{
-    Answer, Bytes, Created, Done, Ended, Entry, Followed, Frame, FromRelay, Greeting, ItemDone,
-    Lane, Notice, Opened, Page, Push, Refusal, Refused, Request, Verb,
+    Answer, Append, Bytes, Create, Created, Done, Ended, Entry, Followed, Frame, FromRelay,
+    Greeting, ItemDone, Lane, Notice, Open, Opened, Page, Push, Read, Refusal, Refused, Request,
+    Verb,
 };
 use sotto_protocol::id::{ChainValue, LogId, PublicKey, RelayIdentity, RetryId, Stamp, Tag};
 use sotto_protocol::proof::{self, Purpose};
@@ -285,12 +286,6 @@ impl ModelRelay {
         }
     }
 
-    fn pay(&mut self, work: Option<u64>, hash: &[u8; 32], log: &LogId, retry: &RetryId) -> bool {
-        self.work.is_none_or(|bits| {
-            work.is_some_and(|nonce| proof::work_bits(hash, log, retry, nonce) >= u32::from(bits))
-        })
-    }
-
     fn answer(&mut self, verb: Verb<'_>, hash: &[u8; 32]) -> Result<Answer<'static>, Refusal> {
         if self.busy > 0 {
             self.busy -= 1;
@@ -298,108 +293,11 @@ impl ModelRelay {
             refusal.retry_after_ms = Some(1000);
             return Err(refusal);
         }
-        let refused = Refusal::of(ErrorCode::Refused);
-        let work_needed = Refusal {
-            bits: self.work,
-            ..Refusal::of(ErrorCode::WorkNeeded)
-        };
         match verb {
-            Verb::Create(create) => {
-                self.seen.push("create");
-                let log = LogId::of_root(&create.root);
-                assert!(proof::verify(
-                    &self.secret,
-                    &create.root,
-                    Purpose::Create,
-                    hash,
-                    &log,
-                    &create.proof
-                ));
-                if !self.pay(create.work, hash, &log, &create.retry) {
-                    return Err(work_needed);
-                }
-                if let Some(answer) = self.retries.get(&create.retry) {
-                    return Ok(answer.clone());
-                }
-                self.insert(log, create.grants[0].key);
-                let chain = chain::genesis(&log);
-                let answer = Answer::Created(Created { chain });
-                self.retries.insert(create.retry, answer.clone());
-                Ok(answer)
-            }
-            Verb::Open(open) => {
-                self.seen.push("open");
-                let log = self.logs.get(&open.log).ok_or(refused.clone())?;
-                let first = &open.proofs[0];
-                let proved = first.key == log.key
-                    && proof::verify(
-                        &self.secret,
-                        &first.key,
-                        Purpose::Open,
-                        hash,
-                        &open.log,
-                        &first.mac,
-                    );
-                if !proved {
-                    return Err(refused);
-                }
-                let mut opened = Opened {
-                    day: self.day,
-                    tag: log.tag,
-                    head: log.head,
-                    pins: Vec::new(),
-                    chain: log.chain,
-                    fence: log.fence,
-                    first: log.entries.first().map_or(log.head + 1, |entry| entry.seq),
-                    rights: Rights::READ | Rights::APPEND,
-                    version: 1,
-                };
-                if let Some(lie) = &mut self.open_lie {
-                    lie(&mut opened);
-                }
-                Ok(Answer::Opened(opened))
-            }
-            Verb::Append(append) => {
-                self.seen.push("append");
-                if !self.pay(append.work, hash, &append.items[0].log, &append.retry) {
-                    return Err(work_needed);
-                }
-                if let Some(answer) = self.retries.get(&append.retry) {
-                    return Ok(answer.clone());
-                }
-                let day = self.day;
-                let mut done = Vec::new();
-                for item in &append.items {
-                    let log = self.logs.get_mut(&item.log).ok_or(refused.clone())?;
-                    for entry in &item.entries {
-                        log.append(entry.sealed.as_slice(), item.fence.is_some(), day);
-                    }
-                    done.push(ItemDone {
-                        day,
-                        seq: log.head,
-                        chain: log.chain,
-                        fence: log.fence,
-                    });
-                }
-                let answer = Answer::Appended(done);
-                self.retries.insert(append.retry, answer.clone());
-                Ok(answer)
-            }
-            Verb::Read(read) => {
-                self.seen.push("read");
-                let log = &self.logs[&read.log];
-                let rest: Vec<_> = log
-                    .entries
-                    .iter()
-                    .filter(|entry| entry.seq > read.after)
-                    .cloned()
-                    .collect();
-                let max = read.entries_max as usize;
-                Ok(Answer::Page(Page {
-                    more: rest.len() > max,
-                    entries: rest.into_iter().take(max).collect(),
-                }))
-            }
+            Verb::Create(create) => self.create(&create, hash),
+            Verb::Open(open) => self.open(&open, hash),
+            Verb::Append(append) => self.append(&append, hash),
+            Verb::Read(read) => Ok(self.read(&read)),
             Verb::Follow(follow) => {
                 self.seen.push("follow");
                 let following = Following {
@@ -428,5 +326,122 @@ impl ModelRelay {
                 Ok(Answer::Ok)
             }
         }
+    }
+
+    fn paid(
+        &self,
+        work: Option<u64>,
+        hash: &[u8; 32],
+        log: &LogId,
+        retry: &RetryId,
+    ) -> Result<(), Refusal> {
+        let Some(bits) = self.work else {
+            return Ok(());
+        };
+        let done = work.map_or(0, |nonce| proof::work_bits(hash, log, retry, nonce));
+        if done >= u32::from(bits) {
+            return Ok(());
+        }
+        Err(Refusal {
+            bits: self.work,
+            ..Refusal::of(ErrorCode::WorkNeeded)
+        })
+    }
+
+    fn create(&mut self, create: &Create<'_>, hash: &[u8; 32]) -> Result<Answer<'static>, Refusal> {
+        self.seen.push("create");
+        let log = LogId::of_root(&create.root);
+        assert!(proof::verify(
+            &self.secret,
+            &create.root,
+            Purpose::Create,
+            hash,
+            &log,
+            &create.proof
+        ));
+        self.paid(create.work, hash, &log, &create.retry)?;
+        if let Some(answer) = self.retries.get(&create.retry) {
+            return Ok(answer.clone());
+        }
+        self.insert(log, create.grants[0].key);
+        let chain = chain::genesis(&log);
+        let answer = Answer::Created(Created { chain });
+        self.retries.insert(create.retry, answer.clone());
+        Ok(answer)
+    }
+
+    fn open(&mut self, open: &Open, hash: &[u8; 32]) -> Result<Answer<'static>, Refusal> {
+        self.seen.push("open");
+        let refused = || Refusal::of(ErrorCode::Refused);
+        let log = self.logs.get(&open.log).ok_or_else(refused)?;
+        let first = &open.proofs[0];
+        let proved = first.key == log.key
+            && proof::verify(
+                &self.secret,
+                &first.key,
+                Purpose::Open,
+                hash,
+                &open.log,
+                &first.mac,
+            );
+        if !proved {
+            return Err(refused());
+        }
+        let mut opened = Opened {
+            day: self.day,
+            tag: log.tag,
+            head: log.head,
+            pins: Vec::new(),
+            chain: log.chain,
+            fence: log.fence,
+            first: log.entries.first().map_or(log.head + 1, |entry| entry.seq),
+            rights: Rights::READ | Rights::APPEND,
+            version: 1,
+        };
+        if let Some(lie) = &mut self.open_lie {
+            lie(&mut opened);
+        }
+        Ok(Answer::Opened(opened))
+    }
+
+    fn append(&mut self, append: &Append<'_>, hash: &[u8; 32]) -> Result<Answer<'static>, Refusal> {
+        self.seen.push("append");
+        self.paid(append.work, hash, &append.items[0].log, &append.retry)?;
+        if let Some(answer) = self.retries.get(&append.retry) {
+            return Ok(answer.clone());
+        }
+        let day = self.day;
+        let mut done = Vec::new();
+        for item in &append.items {
+            let log = self.logs.get_mut(&item.log).unwrap();
+            for entry in &item.entries {
+                log.append(entry.sealed.as_slice(), item.fence.is_some(), day);
+            }
+            done.push(ItemDone {
+                day,
+                seq: log.head,
+                chain: log.chain,
+                fence: log.fence,
+            });
+        }
+        let answer = Answer::Appended(done);
+        self.retries.insert(append.retry, answer.clone());
+        Ok(answer)
+    }
+
+    fn read(&mut self, read: &Read) -> Answer<'static> {
+        self.seen.push("read");
+        let log = &self.logs[&read.log];
+        let rest: Vec<_> = log
+            .entries
+            .iter()
+            .filter(|entry| entry.seq > read.after)
+            .cloned()
+            .collect();
+        let max = read.entries_max as usize;
+        Answer::Page(Page {
+            more: rest.len() > max,
+            entries: rest.into_iter().take(max).collect(),
+        })
     }
 }
