@@ -62,7 +62,8 @@ pub struct Refusal {
     /// With `internal`: a random number that stands in the relay's log as well.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub incident: Option<u64>,
-    /// With codes of the blame *busy*: when to come back.
+    /// With codes of the blame *busy*: when to come back. With `claimed`: when the other lease ends
+    /// at the latest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after_ms: Option<u32>,
 }

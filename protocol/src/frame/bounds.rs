@@ -3,7 +3,7 @@
 //! Everything here follows from the request alone; what depends on a log, a grant or the relay's
 //! configuration is checked where those are known.
 
-use super::{Append, Create, Grant, Item, NewEntry, NewGrants, Policy, Request, Verb};
+use super::{Append, Create, Grant, Item, NewEntry, Policy, Request, Verb};
 use crate::error_code::ErrorCode;
 use crate::limits;
 use crate::right::Rights;
@@ -26,7 +26,7 @@ impl Request<'_> {
             Verb::Claim(claim) => within(as_usize(claim.ms), 1, as_usize(limits::LEASE_MS_MAX)),
             Verb::Renew(renew) => within(as_usize(renew.ms), 1, as_usize(limits::LEASE_MS_MAX)),
             Verb::Hold(hold) => at_most(hold.ms, limits::HOLD_MS_MAX),
-            Verb::Grants(grants) => check_new_grants(&grants.new),
+            Verb::Grants(grants) => check_list(&grants.new.list),
             Verb::Unfollow(_)
             | Verb::Trim(_)
             | Verb::Release(_)
@@ -83,7 +83,9 @@ fn check_policy(policy: &Policy) -> Result<(), ErrorCode> {
 }
 
 fn check_list(list: &[Grant]) -> Result<(), ErrorCode> {
-    within(list.len(), 0, limits::GRANTS_ACTIVE_MAX)?;
+    within(list.len(), 0, limits::GRANTS_MAX)?;
+    let active = list.iter().filter(|grant| grant.until_seq.is_none());
+    within(active.count(), 0, limits::GRANTS_ACTIVE_MAX)?;
     let mut keys: Vec<_> = list.iter().map(|grant| grant.key).collect();
     keys.sort_unstable();
     keys.dedup();
@@ -96,10 +98,6 @@ fn check_list(list: &[Grant]) -> Result<(), ErrorCode> {
             usize::from(work_max),
         )
     })
-}
-
-fn check_new_grants(new: &NewGrants) -> Result<(), ErrorCode> {
-    check_list(&new.list)
 }
 
 fn check_append(append: &Append<'_>) -> Result<(), ErrorCode> {
@@ -122,16 +120,16 @@ fn check_item(item: &Item<'_>) -> Result<(), ErrorCode> {
     item.entries.iter().try_for_each(check_entry)?;
     let sealed = item.entries.iter().map(|entry| entry.sealed.as_slice());
     within(sealed.map(<[u8]>::len).sum(), 0, limits::RUN_BYTES_MAX)?;
-    item.grants.as_ref().map_or(Ok(()), check_new_grants)?;
+    if let Some(new) = &item.grants {
+        check_list(&new.list)?;
+    }
     rule(item.fence.is_some() || (item.admit.is_none() && item.grants.is_none()))?;
     let stands_alone = item.lease.is_some() && item.fence.is_none() && !item.pin;
     rule(!item.entries.is_empty() || stands_alone)
 }
 
 fn check_entry(entry: &NewEntry<'_>) -> Result<(), ErrorCode> {
-    if SizeClass::exactly(entry.sealed.as_slice().len()).is_none() {
-        return Err(ErrorCode::TooLarge);
-    }
+    rule(SizeClass::exactly(entry.sealed.as_slice().len()).is_some())?;
     let held = entry.held.as_ref().map(|held| held.as_slice().len());
     held.map_or(Ok(()), |length| within(length, 1, limits::HELD_BYTES_MAX))
 }

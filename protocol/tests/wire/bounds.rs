@@ -47,10 +47,19 @@ fn grants(count: usize) -> Vec<Grant> {
             rate: Some(u32::MAX),
             work: Some(limits::WORK_BITS_MAX),
             rights: Rights::ALL,
-            until_seq: Some(u64::MAX),
+            until_seq: None,
         }
     };
     (0..count).map(grant).collect()
+}
+
+/// The longest grants there are.
+fn cut_grants(count: usize) -> Vec<Grant> {
+    let mut list = grants(count);
+    for grant in &mut list {
+        grant.until_seq = Some(u64::MAX);
+    }
+    list
 }
 
 fn largest_entry(length: usize, held: usize) -> NewEntry<'static> {
@@ -126,11 +135,10 @@ fn counts_and_lengths_are_refused_one_past_their_limit() {
         ticket(limits::TICKET_BYTES_MAX),
         ticket(limits::TICKET_BYTES_MAX + 1),
     );
-    let list = |count| change!("grants", Grants, |verb| verb.new.list = grants(count));
-    edge(
-        list(limits::GRANTS_ACTIVE_MAX),
-        list(limits::GRANTS_ACTIVE_MAX + 1),
-    );
+    let list = |list| change!("grants", Grants, |verb| verb.new.list = list);
+    let (active, all) = (limits::GRANTS_ACTIVE_MAX, limits::GRANTS_MAX);
+    edge(list(grants(active)), list(grants(active + 1)));
+    edge(list(cut_grants(all)), list(cut_grants(all + 1)));
     let items = |count| {
         change!("append", Append, |append| append.items =
             vec![append.items[0].clone(); count])
@@ -144,20 +152,17 @@ fn counts_and_lengths_are_refused_one_past_their_limit() {
     };
     let run = limits::ITEM_ENTRIES_MAX;
     edge(entries(1024, 0, run), entries(1024, 0, run + 1));
-    edge(entries(65_536, 0, 16), entries(65_536, 0, 17));
+    let large = limits::RUN_BYTES_MAX / limits::SEALED_BYTES_MAX;
+    edge(entries(65_536, 0, large), entries(65_536, 0, large + 1));
     edge(
         entries(1024, limits::HELD_BYTES_MAX, 1),
         entries(1024, limits::HELD_BYTES_MAX + 1, 1),
     );
     for class in SizeClass::ALL {
-        edge(
-            entries(class.bytes(), 0, 1),
-            entries(class.bytes() + 1, 0, 1),
-        );
-        edge(
-            entries(class.bytes(), 0, 1),
-            entries(class.bytes() - 1, 0, 1),
-        );
+        assert_eq!(entries(class.bytes(), 0, 1), Ok(()));
+        for other in [class.bytes() - 1, class.bytes() + 1] {
+            assert_eq!(entries(other, 0, 1), Err(ErrorCode::BadRequest));
+        }
     }
 }
 
@@ -210,7 +215,7 @@ fn the_largest_append_fits_a_request() {
         left -= count;
         let grants = NewGrants {
             cut: true,
-            list: grants(if place < 2 {
+            list: cut_grants(if place < 2 {
                 limits::GRANTS_ACTIVE_MAX
             } else {
                 0
@@ -240,7 +245,7 @@ fn frames_around_entries_and_grants_are_as_long_as_the_limits_say() {
         .unwrap()
         .len();
     assert!(bare - 1024 - limits::HELD_BYTES_MAX <= limits::NEW_ENTRY_FRAME_BYTES_MAX);
-    let grant = cbor::encode(&grants(1)[0]).unwrap().len();
+    let grant = cbor::encode(&cut_grants(1)[0]).unwrap().len();
     assert!(grant <= limits::GRANT_BYTES_MAX);
     let entry = cbor::encode(&full_entry(1024)).unwrap().len();
     assert!(entry - 1024 <= limits::ENTRY_FRAME_BYTES_MAX);
@@ -293,7 +298,7 @@ fn the_largest_answers_fit() {
             _ => None,
         });
     let described = answer(Answer::Described(Described {
-        grants: grants(limits::GRANTS_MAX),
+        grants: cut_grants(limits::GRANTS_MAX),
         ..described.unwrap()
     }));
     assert!(described <= limits::ANSWER_BYTES_MAX, "{described}");

@@ -8,7 +8,7 @@ use crate::{json, recipes};
 
 /// Every file with its contents.
 pub(crate) fn all() -> Vec<(String, Value)> {
-    let frames = Kind::ALL.map(|kind| (format!("{}.json", kind.rule()), frames(kind)));
+    let frames = Kind::ALL.map(|kind| (kind.file().to_owned(), frames(kind)));
     let recipes = [
         ("id.json", recipes::ids()),
         ("connection.json", recipes::connection()),

@@ -17,4 +17,7 @@ mod noise;
 mod properties;
 mod recipes;
 mod samples;
+mod spec;
+mod spec_cddl;
+mod spec_tables;
 mod vectors;

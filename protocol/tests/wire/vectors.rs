@@ -31,7 +31,7 @@ fn checked_in_files_are_what_the_code_makes() {
 #[test]
 fn hex_decodes_to_the_sample_and_the_decoded_form_encodes_to_the_hex() {
     for kind in Kind::ALL {
-        let vectors = read(&format!("{}.json", kind.rule()));
+        let vectors = read(kind.file());
         let mut samples = samples::all();
         samples.retain(|sample| sample.value.kind() == kind);
         let vectors = vectors.as_array().unwrap();

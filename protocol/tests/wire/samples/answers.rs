@@ -59,7 +59,7 @@ fn refusal(code: ErrorCode) -> Refusal {
             item: Some(15),
             ..bare
         },
-        ErrorCode::Busy | ErrorCode::FenceHeld | ErrorCode::StoreFull => busy,
+        ErrorCode::Claimed | ErrorCode::Busy | ErrorCode::FenceHeld | ErrorCode::StoreFull => busy,
         ErrorCode::Internal => Refusal {
             incident: Some(0x0123_4567_89ab_cdef),
             ..bare

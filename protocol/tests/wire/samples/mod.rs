@@ -34,9 +34,17 @@ impl Kind {
 
     pub(crate) const fn rule(self) -> &'static str {
         match self {
-            Self::Frame => "frame",
-            Self::Request => "request",
-            Self::FromRelay => "from-relay",
+            Self::Frame => "Frame",
+            Self::Request => "Request",
+            Self::FromRelay => "FromRelay",
+        }
+    }
+
+    pub(crate) const fn file(self) -> &'static str {
+        match self {
+            Self::Frame => "frame.json",
+            Self::Request => "request.json",
+            Self::FromRelay => "from-relay.json",
         }
     }
 

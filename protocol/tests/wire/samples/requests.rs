@@ -72,13 +72,13 @@ fn making() -> Vec<(&'static str, Verb<'static>)> {
         work: None,
         proof: Mac::new([0x73; 32]),
         retry: retry(),
-        grants: vec![grant()],
+        grants: vec![full_grant()],
         policy: policy(),
         ticket: None,
     };
     let full = Create {
         work: Some(123_456),
-        grants: vec![grant(), full_grant()],
+        grants: vec![full_grant(), grant()],
         ticket: Some(vec![0x75; 24].into()),
         ..create.clone()
     };
@@ -137,7 +137,7 @@ fn appending() -> Vec<(&'static str, Verb<'static>)> {
         fence: Some(12),
         grants: Some(NewGrants {
             cut: true,
-            list: vec![grant(), full_grant()],
+            list: vec![full_grant(), grant()],
             version: 4,
         }),
         entries: vec![full_entry],
@@ -294,8 +294,8 @@ fn managing() -> Vec<(&'static str, Verb<'static>)> {
         })
     };
     vec![
-        ("", grants(false, vec![grant()])),
-        ("cut", grants(true, vec![grant(), full_grant()])),
+        ("", grants(false, vec![full_grant()])),
+        ("cut", grants(true, vec![full_grant(), grant()])),
         (
             "",
             Verb::Hold(Hold {
