@@ -7,6 +7,7 @@ mod driver;
 
 use core::fmt;
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio_util::sync::CancellationToken;
@@ -18,15 +19,21 @@ use crate::engine::{Effects, Engine, JoinOptions, RoomOptions};
 use crate::error::{Error, ErrorKind, Result};
 use crate::link::Link;
 use crate::transport::{Dial, WebSocketDialer};
-use crate::vault::{MemoryVault, SharedVault, Space};
+use crate::vault::{MemoryVault, SharedVault, Space, SqliteVault, VaultKey};
 
 use clock::Clock;
 
 /// What a client is made of.
 #[derive(Debug)]
 pub struct ClientOptions {
-    vault: SharedVault,
+    vault: VaultChoice,
     dialer: Arc<dyn Dial>,
+}
+
+#[derive(Debug)]
+enum VaultChoice {
+    Ready(SharedVault),
+    Folder(PathBuf, VaultKey),
 }
 
 impl ClientOptions {
@@ -36,9 +43,19 @@ impl ClientOptions {
         Self::vault(SharedVault::new(MemoryVault::new()))
     }
 
+    /// Keeps everything in a folder, sealed under `key`. One process at a time.
+    #[must_use]
+    pub fn folder(folder: impl Into<PathBuf>, key: VaultKey) -> Self {
+        Self::with(VaultChoice::Folder(folder.into(), key))
+    }
+
     /// Keeps everything in this vault.
     #[must_use]
     pub fn vault(vault: SharedVault) -> Self {
+        Self::with(VaultChoice::Ready(vault))
+    }
+
+    fn with(vault: VaultChoice) -> Self {
         Self {
             vault,
             dialer: Arc::new(WebSocketDialer::new()),
@@ -85,13 +102,21 @@ impl Client {
     /// Opens the vault and goes on with every conversation in it. Must be called on a tokio runtime.
     ///
     /// # Errors
-    /// [`ErrorKind::VaultDamaged`] or [`ErrorKind::VaultIo`] if a conversation cannot be read.
+    /// [`ErrorKind::VaultInUse`], [`ErrorKind::VaultKey`], [`ErrorKind::VaultDamaged`] or
+    /// [`ErrorKind::VaultIo`] if the vault or a conversation in it cannot be read.
     ///
     /// # Cancel safety
     /// Cancelled, it leaves nothing running and nothing changed.
     pub async fn open(options: ClientOptions) -> Result<Self> {
+        let vault = match options.vault {
+            VaultChoice::Ready(vault) => vault,
+            VaultChoice::Folder(folder, key) => {
+                // A passphrase takes Argon2id's time.
+                on_disk(move || SqliteVault::open(&folder, &key).map(SharedVault::new)).await?
+            }
+        };
         let client = Self(Arc::new(Shared {
-            vault: options.vault,
+            vault,
             dialer: options.dialer,
             clock: Clock::start(),
             tasks: TaskTracker::new(),
