@@ -284,9 +284,8 @@ fn write(
             },
         );
         head.seq = seq;
-        let due = sealed_day(head, &entry);
-        let lane = head.lane_mut(entry.is_fenced_lane());
-        lane.add(seq, stored_bytes(&entry), due);
+        head.lane_mut(entry.is_fenced_lane())
+            .add(seq, stored_bytes(&entry));
         if entry.join {
             head.join_bytes += widen(stored_bytes(&entry));
         }

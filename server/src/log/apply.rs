@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 
+use bytes::Bytes;
 use sotto_protocol::error_code::ErrorCode;
 use sotto_protocol::frame::{
     Answer, Append, Claimed, Create, Created, Granted, Held, ItemDone, Refusal, Taken,
@@ -19,12 +20,12 @@ use super::group::{self, After, Group, Outcome, Working};
 use super::shared::{LaneRange, Shared};
 use super::state::{GrantList, Head, LaneUse, LogState, Now, RetryCount, StoredEntry};
 use super::verify::seq_of;
-use super::{Caller, Change, grant, lease, stamp};
+use super::{Caller, Change, grant, lease, stamp, upkeep};
 use crate::limits::{
     LOG_BYTES_MIN, LogLimits, RATES_COUNTED_MAX, UPKEEP_BYTES_MAX, UPKEEP_ENTRIES_MAX,
 };
 use crate::retention::SealError;
-use crate::store::{Key, Record};
+use crate::store::{Key, LogName, Record};
 
 /// Appends of the present minute by log and grant.
 #[derive(Debug, Default)]
@@ -76,8 +77,50 @@ pub(crate) struct Applier<'a> {
     pub(crate) rates: &'a mut Rates,
     pub(crate) group: &'a mut Group,
     pub(crate) now: Now,
-    /// Answers of earlier changes in the same group.
-    pub(crate) fresh: &'a mut HashMap<(LogId, RetryId), Answer<'static>>,
+    pub(crate) answers: &'a mut Answers,
+}
+
+/// Remembered answers of the changes at hand.
+#[derive(Debug, Default)]
+pub(crate) struct Answers {
+    /// Given since the store was asked.
+    fresh: HashMap<(LogId, RetryId), Answer<'static>>,
+    /// What the store said.
+    stored: HashMap<Key, Option<Bytes>>,
+}
+
+impl Answers {
+    /// Asks the store once for all the changes.
+    pub(crate) async fn fetch(
+        shared: &Shared,
+        changes: impl Iterator<Item = &Change>,
+    ) -> Result<Self, Fault> {
+        let today = shared.now().day;
+        let keys: Vec<Key> = changes
+            .filter_map(retry_of)
+            .filter_map(|(id, _, retry)| Some((shared.keys.log(&id)?.name, retry)))
+            .flat_map(|(name, retry)| retry_keys(name, today, retry))
+            .collect();
+        if keys.is_empty() {
+            return Ok(Self::default());
+        }
+        let values = shared.store.get(keys.clone()).await?;
+        Ok(Self {
+            fresh: HashMap::new(),
+            stored: keys.into_iter().zip(values).collect(),
+        })
+    }
+
+    /// Forgets everything: what was given may not have become durable.
+    pub(crate) fn clear(&mut self) {
+        self.fresh.clear();
+        self.stored.clear();
+    }
+}
+
+/// Where an answer may be remembered: under yesterday or today.
+fn retry_keys(name: LogName, today: u32, retry: RetryId) -> [Key; 2] {
+    [today.saturating_sub(1), today].map(|day| Key::new(name, Record::Retry(day, retry)))
 }
 
 /// A refusal or a fault of ours on the way to one.
@@ -263,17 +306,18 @@ impl Applier<'_> {
         id: &LogId,
         retry: RetryId,
     ) -> Result<Option<Answer<'static>>, Stop> {
-        if let Some(answer) = self.fresh.get(&(*id, retry)) {
+        if let Some(answer) = self.answers.fresh.get(&(*id, retry)) {
             return Ok(Some(answer.clone()));
         }
         let Some(log) = self.shared.keys.log(id) else {
             return Ok(None);
         };
-        let today = self.now.day;
-        let keys: Vec<Key> = [today.saturating_sub(1), today]
-            .map(|day| Key::new(log.name, Record::Retry(day, retry)))
-            .to_vec();
-        let values = self.shared.store.get(keys.clone()).await?;
+        let keys = retry_keys(log.name, self.now.day, retry);
+        let fetched = keys.map(|key| self.answers.stored.get(&key).cloned());
+        let values = match fetched {
+            [Some(one), Some(other)] => vec![one, other],
+            _ => self.shared.store.get(keys.to_vec()).await?,
+        };
         for (key, value) in keys.iter().zip(values) {
             if let Some(value) = value {
                 let stored = match codec::open_answer(&self.shared.keys, &log, key, &value) {
@@ -344,7 +388,7 @@ impl Applier<'_> {
             self.group.put(key, value);
         }
         if let Some((key, answer)) = changed.fresh {
-            self.fresh.insert(key, answer);
+            self.answers.fresh.insert(key, answer);
         }
         self.group.after.extend(changed.after);
         self.group.logs.extend(changed.logs);
@@ -515,7 +559,8 @@ impl Applier<'_> {
             log.state.head.leases.retain(|lease| lease.seq > to);
             log.state.head.dirty.get_or_insert(self.now.wall_s);
             // What does not fit into one step is removed by the next ones; nobody sees it.
-            changed.removes = purge(self.shared, &id, &mut log, &self.now).await?.0;
+            changed.removes = upkeep::purge(self.shared, &id, &mut log, &self.now).await?;
+            log.state.head.purging = changed.removes.len() >= UPKEEP_ENTRIES_MAX;
         }
         changed.logs.push((id, log));
         Ok((Answer::Ok, changed))
@@ -630,6 +675,7 @@ impl Applier<'_> {
         head.version = 0;
         head.seq = old.seq;
         head.floor = old.seq;
+        head.purging = true;
         log.state.head = head;
         let mut changed = Changed::of(id, log);
         changed.after.push(After::EraseOlder(id));
@@ -644,43 +690,13 @@ fn taken(entry: &StoredEntry<'_>) -> Answer<'static> {
     })
 }
 
-/// Removes one step of what lies at or below the floor, and says whether there is more.
-pub(crate) async fn purge(
-    shared: &Shared,
-    id: &LogId,
-    log: &mut Working,
-    now: &Now,
-) -> Result<(Vec<(LogId, Key)>, bool), Fault> {
-    let mut removes = Vec::new();
-    let deleted = log.state.head.deleted.is_some();
-    for fenced in [false, true] {
-        let range = LaneRange {
-            fenced,
-            after: 0,
-            to: log.state.head.floor,
-            records_max: UPKEEP_ENTRIES_MAX - removes.len(),
-            bytes_max: UPKEEP_BYTES_MAX,
-            values: !deleted,
-        };
-        for (key, value) in shared.lane(log.keys.name, range).await? {
-            if !deleted {
-                let entry = codec::open_entry(&shared.keys, &log.keys, &key, &value)?;
-                append::remove(&mut log.state.head, &entry, now);
-            }
-            removes.push((*id, key));
-        }
-    }
-    let more = !removes.is_empty();
-    Ok((removes, more))
-}
-
 /// What a change leaves.
 #[derive(Debug, Default)]
 struct Changed {
     logs: Vec<(LogId, Working)>,
     entries: Vec<(LogId, StoredEntry<'static>)>,
     removes: Vec<(LogId, Key)>,
-    retry: Option<(Key, bytes::Bytes)>,
+    retry: Option<(Key, Bytes)>,
     fresh: Option<((LogId, RetryId), Answer<'static>)>,
     payers: Vec<(LogId, append::Payer)>,
     after: Vec<After>,
@@ -735,12 +751,12 @@ fn new_head(id: LogId, policy: frame::Policy, now: &Now) -> Head {
         leases: Vec::new(),
         policy,
         deleted: None,
+        purging: false,
         retries: Vec::new(),
         version: 1,
         ordinary: LaneUse::default(),
         pin_fence: None,
         disordered: false,
         join_bytes: 0,
-        rekeyed_to: None,
     }
 }

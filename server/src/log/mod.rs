@@ -17,6 +17,8 @@ mod recent;
 mod shared;
 mod stamp;
 mod state;
+mod sweep;
+mod upkeep;
 mod verify;
 mod watch;
 mod writer;
@@ -44,6 +46,7 @@ use crate::retention::Keys;
 use crate::store::Store;
 
 use shared::Shared;
+pub use sweep::{Retention, Swept};
 pub use watch::LogWatch;
 use writer::Queue;
 
@@ -144,7 +147,8 @@ impl fmt::Debug for Logs {
 }
 
 impl Logs {
-    /// Verifies the whole store and starts the writer as a task of `tasks`.
+    /// Verifies the whole store and starts the writer, and a task that sweeps now and then, as
+    /// tasks of `tasks`.
     ///
     /// When `shutdown` is cancelled the writer takes no further changes, carries out and answers
     /// those it has, and closes the store.
@@ -161,8 +165,10 @@ impl Logs {
     ) -> Result<Self, StartError> {
         let shared = Arc::new(Shared::new(parts).map_err(|fault| failed(fault.into()))?);
         shared.verify().await?;
-        let queue = writer::start(Arc::clone(&shared), tasks, shutdown);
-        Ok(Self { shared, queue })
+        let queue = writer::start(Arc::clone(&shared), tasks, shutdown.clone());
+        let logs = Self { shared, queue };
+        tasks.spawn(sweep::run(logs.clone(), shutdown));
+        Ok(logs)
     }
 
     /// Carries out a change. The future resolves after the change is flushed and synced (or
@@ -291,6 +297,40 @@ impl Logs {
         stamp: &Stamp,
     ) -> bool {
         self.shared.confirms_stamp(log, seq, day, commitment, stamp)
+    }
+
+    /// Looks after retention once: what is expired goes, with the keys of past days; what was
+    /// trimmed, taken or withdrawn becomes illegible in time; deleted logs are forgotten.
+    ///
+    /// Nothing is removed or erased while the clock is in doubt, see [`Retention::ClockJumped`].
+    /// The relay calls this by itself every ten minutes.
+    ///
+    /// # Errors
+    /// A fault of ours; no key of a day was erased.
+    ///
+    /// # Cancel safety
+    /// What was done stays done; the next sweep does the rest.
+    pub async fn sweep(&self) -> Result<Swept, Refusal> {
+        sweep::sweep(self).await.map_err(|fault| fault.refusal())
+    }
+
+    /// What the last sweep found, for the operator.
+    #[must_use]
+    pub fn retention(&self) -> Retention {
+        self.shared.retention()
+    }
+
+    /// The operator says that the wall clock is right now; the next sweep goes by it.
+    ///
+    /// # Errors
+    /// A fault of ours; nothing changed.
+    ///
+    /// # Cancel safety
+    /// Done or not done.
+    pub async fn confirm_clock(&self) -> Result<(), Refusal> {
+        sweep::confirm_clock(&self.shared)
+            .await
+            .map_err(|fault| fault.refusal())
     }
 
     /// How many logs there are.

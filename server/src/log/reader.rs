@@ -19,7 +19,7 @@ use super::shared::{LaneRange, Shared, state_keys};
 use super::state::{LogState, Now, StoredEntry};
 use super::verify::seq_of;
 use crate::limits::POSITION_COUNTED_MAX;
-use crate::retention::LogKeys;
+use crate::retention::{LogKeys, SealError};
 use crate::store::{Key, LogName};
 
 /// Stands for the name of a log that does not exist, so that the store is asked all the same.
@@ -195,7 +195,7 @@ async fn entries(
     let mut list = Vec::with_capacity(records.len());
     let mut bytes = 0;
     for (key, value) in records {
-        let entry = codec::open_entry(&shared.keys, log, &key, &value)?;
+        let entry = open_entry(shared, log, state, &key, &value)?;
         let next = bytes + entry.sealed.as_slice().len();
         if list.len() >= max || next > PAGE_BYTES_MAX {
             covered = list.last().map_or(after, |last: &StoredEntry<'_>| last.seq);
@@ -205,6 +205,23 @@ async fn entries(
         list.push(entry);
     }
     Ok((list, covered))
+}
+
+/// Opens an entry, with the log's newer keys if it was sealed again since the state was read.
+fn open_entry(
+    shared: &Shared,
+    log: &LogKeys,
+    state: &LogState,
+    key: &Key,
+    value: &[u8],
+) -> Result<StoredEntry<'static>, Fault> {
+    match codec::open_entry(&shared.keys, log, key, value) {
+        Err(Fault::Seal(SealError::Erased)) => match shared.keys.log(&state.head.id) {
+            Some(log) => codec::open_entry(&shared.keys, &log, key, value),
+            None => Err(SealError::Erased.into()),
+        },
+        other => other,
+    }
 }
 
 async fn live_state(

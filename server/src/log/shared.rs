@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -9,13 +10,13 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use sotto_protocol::id::{Commitment, LogId, Stamp, Tag};
 
-use super::LogParts;
 use super::codec;
 use super::fault::Fault;
 use super::recent::Recent;
 use super::stamp;
 use super::state::{LogState, Now, StoredEntry};
 use super::watch::Watches;
+use super::{LogParts, Retention};
 use crate::clock::{Clock, day_of};
 use crate::limits::{HEADS_CACHED_MAX, LogLimits};
 use crate::retention::{Keys, KeysError, LogKeys};
@@ -34,6 +35,9 @@ pub(crate) struct Shared {
     tag_key: [u8; 32],
     run: u64,
     start_ms: u64,
+    retention: Mutex<Retention>,
+    /// The day on which every log was last looked through for what is expired.
+    pub(crate) expired_day: AtomicU32,
 }
 
 impl fmt::Debug for Shared {
@@ -72,6 +76,8 @@ impl Shared {
             tag_key,
             run,
             start_ms,
+            retention: Mutex::default(),
+            expired_day: AtomicU32::new(0),
         })
     }
 
@@ -86,6 +92,22 @@ impl Shared {
             run: self.run,
             random: getrandom::u64().unwrap_or(0),
         }
+    }
+
+    /// What the last sweep found.
+    pub(crate) fn retention(&self) -> Retention {
+        *self
+            .retention
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps what a sweep found.
+    pub(crate) fn set_retention(&self, retention: Retention) {
+        *self
+            .retention
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = retention;
     }
 
     fn states(&self) -> MutexGuard<'_, HashMap<LogId, Arc<LogState>>> {

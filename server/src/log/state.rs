@@ -32,8 +32,6 @@ pub(crate) struct Now {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct LaneUse {
-    /// No entry of the lane is sealed under the key of an earlier day. Meaningless when empty.
-    pub(crate) due: u32,
     /// Sealed bytes, as authors sent them.
     pub(crate) bytes: u64,
     /// Sum of a mix of all sequence numbers: with `count`, shows that none is missing.
@@ -44,12 +42,7 @@ pub(crate) struct LaneUse {
 
 impl LaneUse {
     /// One more entry.
-    pub(crate) fn add(&mut self, seq: u64, bytes: usize, sealed_day: u32) {
-        self.due = if self.count == 0 {
-            sealed_day
-        } else {
-            self.due.min(sealed_day)
-        };
+    pub(crate) fn add(&mut self, seq: u64, bytes: usize) {
         self.count += 1;
         self.bytes += widen(bytes);
         self.check = self.check.wrapping_add(mix(seq));
@@ -154,6 +147,8 @@ pub(crate) struct Head {
     /// The log was deleted on that day; only its remembered answers are left.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) deleted: Option<u32>,
+    /// Trimmed entries may still lie in the store.
+    pub(crate) purging: bool,
     pub(crate) retries: Vec<RetryCount>,
     /// The version of the grants that belong to this head.
     pub(crate) version: u64,
@@ -165,9 +160,6 @@ pub(crate) struct Head {
     pub(crate) disordered: bool,
     /// Sealed bytes of fenced entries by keys that may neither read nor append otherwise.
     pub(crate) join_bytes: u64,
-    /// While the log is sealed again under a new key: entries up to here are done.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) rekeyed_to: Option<u64>,
 }
 
 impl Head {
@@ -185,11 +177,6 @@ impl Head {
         self.leases
             .iter()
             .find(|lease| lease.seq == seq && lease.left_ms(now) > 0)
-    }
-
-    /// Whether some trimmed entry may still lie in the store.
-    pub(crate) const fn may_need_purge(&self) -> bool {
-        self.floor > 0 || self.deleted.is_some()
     }
 }
 
@@ -317,15 +304,15 @@ mod tests {
         let mut one = LaneUse::default();
         let mut other = LaneUse::default();
         for seq in [1, 2, 3] {
-            one.add(seq, 1024, 9);
+            one.add(seq, 1024);
         }
         for seq in [1, 2, 4] {
-            other.add(seq, 1024, 9);
+            other.add(seq, 1024);
         }
         assert_eq!(one.count, other.count);
         assert_ne!(one.check, other.check);
         other.remove(4, 1024);
-        other.add(3, 1024, 9);
+        other.add(3, 1024);
         assert_eq!(one, other);
     }
 

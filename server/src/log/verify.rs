@@ -145,8 +145,7 @@ impl Lane {
     }
 
     fn count(&mut self, entry: &StoredEntry<'_>) {
-        self.seen
-            .add(entry.seq, super::append::stored_bytes(entry), 0);
+        self.seen.add(entry.seq, super::append::stored_bytes(entry));
     }
 }
 

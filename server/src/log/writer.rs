@@ -1,31 +1,38 @@
 //! The one writer: takes changes from a bounded queue and has them applied in groups, each written
 //! and synced once. It must not know what a change means.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use sotto_protocol::error_code::ErrorCode;
-use sotto_protocol::frame::{Answer, NewEntry, Refusal};
-use sotto_protocol::id::{LogId, RetryId};
+use sotto_protocol::frame::{NewEntry, Refusal};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::Change;
-use super::apply::{Applier, Rates, looks_at};
+use super::apply::{Answers, Applier, Rates, looks_at};
+use super::fault::Fault;
 use super::group::{Group, Outcome};
 use super::shared::Shared;
+use super::upkeep::{self, Progress, Step};
 use crate::limits::{
     BUSY_RETRY_MS, CHANGE_BYTES_QUEUED_MAX, CHANGES_QUEUED_MAX, GROUP_BYTES_MAX, GROUP_CHANGES_MAX,
 };
+use crate::store::StoreError;
 
-/// One change that waits.
-struct Job {
-    change: Change,
-    bytes: usize,
-    answer: oneshot::Sender<Outcome>,
+/// What waits for the writer.
+enum Job {
+    Change {
+        change: Change,
+        bytes: usize,
+        answer: oneshot::Sender<Outcome>,
+    },
+    Upkeep {
+        step: Step,
+        answer: oneshot::Sender<Result<Progress, Fault>>,
+    },
 }
 
 /// Where changes are handed over.
@@ -51,7 +58,7 @@ impl Queue {
         let bytes = size(&change);
         let queued = self.bytes.fetch_add(bytes, Ordering::Relaxed);
         let (answer, receiver) = oneshot::channel();
-        let job = Job {
+        let job = Job::Change {
             change,
             bytes,
             answer,
@@ -61,6 +68,15 @@ impl Queue {
             return Err(busy());
         }
         Ok(receiver)
+    }
+
+    /// Has one step of upkeep done between the changes of clients; waits for room in the queue.
+    pub(crate) async fn upkeep(&self, step: Step) -> Result<Progress, Fault> {
+        let (answer, receiver) = oneshot::channel();
+        let closed = |_| Fault::from(StoreError::Closed);
+        let job = Job::Upkeep { step, answer };
+        self.jobs.send(job).await.map_err(|_| StoreError::Closed)?;
+        receiver.await.map_err(closed)?
     }
 }
 
@@ -134,32 +150,53 @@ impl Writer {
     }
 
     async fn process(&mut self, jobs: Vec<Job>) {
-        let mut fresh: HashMap<(LogId, RetryId), Answer<'static>> = HashMap::new();
+        let changes = jobs.iter().filter_map(|job| match job {
+            Job::Change { change, .. } => Some(change),
+            Job::Upkeep { .. } => None,
+        });
+        // Not having them here only costs: they are asked for one by one then.
+        let fetched = Answers::fetch(&self.shared, changes).await;
+        let mut answers = fetched.unwrap_or_default();
         let mut group = Group::default();
         for job in jobs {
-            self.bytes.fetch_sub(job.bytes, Ordering::Relaxed);
-            let looks = looks_at(&job.change);
+            let (change, bytes, answer) = match job {
+                Job::Change {
+                    change,
+                    bytes,
+                    answer,
+                } => (change, bytes, answer),
+                Job::Upkeep { step, answer } => {
+                    self.commit(&mut group, &mut answers).await;
+                    // Who asked may have gone away; the step is done all the same.
+                    drop(answer.send(upkeep::run(&self.shared, step).await));
+                    continue;
+                }
+            };
+            self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+            let looks = looks_at(&change);
             let stale = looks.iter().any(|id| group.logs.contains_key(id));
             if stale || group.bytes() > GROUP_BYTES_MAX {
-                let full = std::mem::take(&mut group);
-                if full.commit(&self.shared).await.is_err() {
-                    fresh.clear();
-                }
+                self.commit(&mut group, &mut answers).await;
             }
             let outcome = Applier {
                 shared: &self.shared,
                 rates: &mut self.rates,
                 group: &mut group,
                 now: self.shared.now(),
-                fresh: &mut fresh,
+                answers: &mut answers,
             }
-            .apply(job.change)
+            .apply(change)
             .await;
-            group.answer(job.answer, outcome);
+            group.answer(answer, outcome);
         }
-        if !group.is_empty() {
-            // Its callers have heard; the writer goes on with the next group.
-            drop(group.commit(&self.shared).await);
+        self.commit(&mut group, &mut answers).await;
+    }
+
+    async fn commit(&self, group: &mut Group, answers: &mut Answers) {
+        let full = std::mem::take(group);
+        // Its callers hear of a failure; the writer goes on with the next group.
+        if !full.is_empty() && full.commit(&self.shared).await.is_err() {
+            answers.clear();
         }
     }
 }

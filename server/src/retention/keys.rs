@@ -1,7 +1,7 @@
 //! The keys at rest: one a log, one a day, in two small files or in memory only. It must not give
 //! out a key whose time is over, and knows nothing of what the keys seal.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 use std::io;
 use std::path::Path;
@@ -207,6 +207,12 @@ impl Keys {
     #[must_use]
     pub fn count(&self) -> usize {
         self.read().logs.len()
+    }
+
+    /// What the store calls the logs that have a key.
+    #[must_use]
+    pub fn names(&self) -> HashSet<LogName> {
+        self.read().logs.values().map(|keys| keys.name).collect()
     }
 
     /// Every log that has a key, in the order of their names in the store.

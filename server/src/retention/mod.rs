@@ -9,5 +9,7 @@ mod keys;
 mod seal;
 mod slots;
 
+pub(crate) use keys::sync_folder;
 pub use keys::{Keys, KeysError, LogKeys};
 pub use seal::{SealError, sealed_day, sealed_generation};
+pub(crate) use slots::SlotFile;

@@ -18,7 +18,7 @@ const CHECK_BYTES: usize = 8;
 /// A slot's length divides 512, so that none crosses a sector of any disk and a torn write leaves
 /// the old slot or the new one.
 #[derive(Debug)]
-pub(super) struct SlotFile {
+pub(crate) struct SlotFile {
     file: File,
     slot_bytes: usize,
     /// Slots that exist in the file, used or not.
@@ -32,7 +32,7 @@ impl SlotFile {
     /// # Errors
     /// `InvalidData` for a slot that does not check, or what the file system says.
     #[expect(clippy::type_complexity, reason = "the slots that are in use")]
-    pub(super) fn open(
+    pub(crate) fn open(
         path: &Path,
         slot_bytes: usize,
     ) -> io::Result<(Self, Vec<(u32, Zeroizing<Vec<u8>>)>)> {
@@ -70,7 +70,7 @@ impl SlotFile {
     }
 
     /// Picks a free slot; it is taken from now on.
-    pub(super) fn take_free(&mut self) -> u32 {
+    pub(crate) fn take_free(&mut self) -> u32 {
         self.free.pop_first().unwrap_or_else(|| {
             let index = self.slots;
             self.slots += 1;
@@ -82,7 +82,7 @@ impl SlotFile {
     ///
     /// # Errors
     /// What the file system says, or `InvalidInput` for a payload that is too long.
-    pub(super) fn write(&mut self, index: u32, payload: &[u8]) -> io::Result<()> {
+    pub(crate) fn write(&mut self, index: u32, payload: &[u8]) -> io::Result<()> {
         let mut slot = Zeroizing::new(payload.to_vec());
         if slot.len() > self.slot_bytes - CHECK_BYTES {
             return Err(io::ErrorKind::InvalidInput.into());
@@ -97,7 +97,7 @@ impl SlotFile {
     ///
     /// # Errors
     /// What the file system says.
-    pub(super) fn erase(&mut self, index: u32) -> io::Result<()> {
+    pub(crate) fn erase(&mut self, index: u32) -> io::Result<()> {
         let zeros = vec![0; self.slot_bytes];
         self.write_raw(index, &zeros)?;
         self.free.insert(index);
@@ -114,7 +114,7 @@ impl SlotFile {
     ///
     /// # Errors
     /// What the file system says.
-    pub(super) fn sync(&self) -> io::Result<()> {
+    pub(crate) fn sync(&self) -> io::Result<()> {
         self.file.sync_data()
     }
 }

@@ -6,7 +6,9 @@
 
 #[cfg(test)]
 mod conformance;
+mod folder;
 mod memory;
+mod sled;
 
 use std::fmt;
 use std::future::Future;
@@ -15,6 +17,8 @@ use std::pin::Pin;
 use bytes::Bytes;
 use sotto_protocol::id::RetryId;
 
+pub use self::sled::{SledOptions, SledStore};
+pub use folder::{Disk, Folder, FolderError, SystemDisk};
 pub use memory::MemoryStore;
 
 /// What the store's methods return.
