@@ -21,6 +21,8 @@ use crate::retention::Keys;
 use crate::store::{MemoryStore, Store};
 
 mod entries;
+mod retries;
+mod verbs;
 
 /// The day on which every test begins.
 pub(super) const DAY: u32 = 20_000;

@@ -1,0 +1,775 @@
+//! The rules of each verb.
+
+use sotto_protocol::frame::{
+    Claim, Claimed, Delete, Grants, Hold, LeaseCondition, NewGrants, Proof, Refusal, Release,
+    Renew, Take, Trim, Withdraw,
+};
+use sotto_protocol::limits::{LEASE_MS_MAX, PIN_FENCED_SPACING, POSITION_STEP};
+
+use super::*;
+
+fn code<T: std::fmt::Debug>(result: Result<T, Refusal>) -> ErrorCode {
+    result.unwrap_err().code
+}
+
+pub(super) fn withdraw(log: LogId, seq: u64, owner: u8, day: u32, retry: RetryId) -> Change {
+    Change::Withdraw(Withdraw {
+        day,
+        log,
+        seq,
+        proof: Proof {
+            key: key(owner),
+            mac: Mac::new([0; 32]),
+        },
+        retry,
+    })
+}
+
+impl Bench {
+    async fn claim(&mut self, log: LogId, seq: u64, by: u8) -> Result<Claimed<'static>, Refusal> {
+        let claim = Claim {
+            ms: 60_000,
+            day: self.today(),
+            log,
+            seq,
+            retry: self.retry(),
+        };
+        match self
+            .logs
+            .change(Change::Claim(claim, caller(&[by])))
+            .await?
+        {
+            Answer::Claimed(claimed) => Ok(claimed),
+            other => panic!("not the answer to a claim: {other:?}"),
+        }
+    }
+
+    async fn take(&mut self, log: LogId) -> Result<(u64, bool), Refusal> {
+        let take = Take {
+            day: self.today(),
+            log,
+            retry: self.retry(),
+        };
+        match self.logs.change(Change::Take(take, caller(&[2]))).await? {
+            Answer::Taken(taken) => Ok((taken.entry.seq, taken.last_resort)),
+            other => panic!("not the answer to a take: {other:?}"),
+        }
+    }
+
+    pub(super) async fn trim(&mut self, log: LogId, to: u64) -> Result<Answer<'static>, Refusal> {
+        let trim = Trim {
+            to,
+            day: self.today(),
+            log,
+            retry: self.retry(),
+        };
+        self.logs.change(Change::Trim(trim, caller(&[2]))).await
+    }
+
+    pub(super) async fn seqs(&self, log: LogId, by: u8) -> Vec<u64> {
+        let page = self
+            .logs
+            .page(&log, &keys(&[by]), Lane::All, 0, 1_000)
+            .await;
+        page.unwrap()
+            .entries
+            .iter()
+            .map(|entry| entry.seq)
+            .collect()
+    }
+
+    pub(super) async fn set_grants(
+        &mut self,
+        log: LogId,
+        cut: bool,
+        list: Vec<Grant>,
+        version: u64,
+    ) -> Result<Answer<'static>, Refusal> {
+        let grants = Grants {
+            day: self.today(),
+            log,
+            new: NewGrants { cut, list, version },
+            retry: self.retry(),
+        };
+        self.logs.change(Change::Grants(grants, caller(&[2]))).await
+    }
+}
+
+#[tokio::test]
+async fn a_batch_over_two_logs_of_which_one_refuses_lands_in_neither() {
+    let mut bench = Bench::new().await;
+    let one = bench.create(1, vec![grant(2, Rights::ALL)]).await;
+    let two = bench.create(3, vec![grant(2, Rights::ALL)]).await;
+    let refused = bench
+        .append(
+            vec![item(one, 1), fenced(one, 2, 0), fenced(two, 3, 1)],
+            &[2],
+        )
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (refused.code, refused.item, refused.fence),
+        (ErrorCode::FenceConflict, Some(2), Some(0))
+    );
+    assert!(bench.seqs(one, 2).await.is_empty());
+    assert!(bench.seqs(two, 2).await.is_empty());
+    let done = bench
+        .append(
+            vec![fenced(one, 1, 0), fenced(one, 2, 1), fenced(two, 3, 0)],
+            &[2],
+        )
+        .await
+        .unwrap();
+    assert_eq!(
+        done.iter().map(|done| done.fence).collect::<Vec<_>>(),
+        [1, 2, 1]
+    );
+}
+
+#[tokio::test]
+async fn of_twenty_racing_commits_one_is_accepted() {
+    let mut bench = Bench::new().await;
+    let log = bench.create(1, vec![grant(2, Rights::ALL)]).await;
+    let changes: Vec<_> = (0..20)
+        .map(|fill| bench.append_change(vec![fenced(log, fill, 0)], &[2]))
+        .collect();
+    let answers: Vec<_> = changes
+        .into_iter()
+        .map(|change| bench.logs.change(change))
+        .collect();
+    let mut accepted = 0;
+    for answer in answers {
+        match answer.await {
+            Ok(_) => accepted += 1,
+            Err(refusal) => assert_eq!(
+                (refusal.code, refusal.fence),
+                (ErrorCode::FenceConflict, Some(1))
+            ),
+        }
+    }
+    assert_eq!(accepted, 1);
+}
+
+#[tokio::test]
+async fn a_fenced_run_is_one_step_and_its_entries_share_the_number() {
+    let mut bench = Bench::new().await;
+    let log = bench.create(1, vec![grant(2, Rights::ALL)]).await;
+    let run = Item {
+        entries: vec![entry(1), entry(2), entry(3)],
+        ..fenced(log, 0, 0)
+    };
+    let done = bench.append(vec![run], &[2]).await.unwrap();
+    assert_eq!((done[0].seq, done[0].fence), (3, 1));
+    let page = bench
+        .logs
+        .page(&log, &keys(&[2]), Lane::Fenced, 0, 10)
+        .await
+        .unwrap();
+    assert!(page.entries.iter().all(|entry| entry.fence == Some(0)));
+    assert_eq!(page.entries.len(), 3);
+}
+
+#[tokio::test]
+async fn a_rotation_cuts_older_grants_at_its_own_entry() {
+    let mut bench = Bench::new().await;
+    let member = Rights::READ | Rights::APPEND | Rights::FENCE;
+    let join = Rights::PEEK | Rights::FENCE;
+    let manage = grant(2, Rights::ALL);
+    let log = bench
+        .create(1, vec![manage.clone(), grant(3, member), grant(4, join)])
+        .await;
+    bench.append(vec![item(log, 1)], &[3]).await.unwrap();
+    let rotation = Item {
+        grants: Some(NewGrants {
+            cut: true,
+            list: vec![manage.clone(), grant(5, member)],
+            version: 1,
+        }),
+        admit: Some(key(6)),
+        ..fenced(log, 2, 0)
+    };
+    // The items behind it are still the caller's: rights are those of before the append.
+    let done = bench
+        .append(vec![rotation, item(log, 3)], &[2])
+        .await
+        .unwrap();
+    assert_eq!((done[0].seq, done[1].seq), (2, 3));
+    let opened = bench.logs.open(&log, &keys(&[3])).await.unwrap();
+    assert_eq!(
+        (opened.head, opened.chain, opened.rights),
+        (2, done[0].chain, Rights::READ)
+    );
+    assert_eq!(bench.seqs(log, 3).await, [1, 2]);
+    assert_eq!(bench.seqs(log, 6).await, [1, 2, 3]);
+    assert_eq!(
+        code(bench.append(vec![item(log, 4)], &[3]).await),
+        ErrorCode::Refused
+    );
+    assert_eq!(
+        code(bench.append(vec![fenced(log, 4, 1)], &[4]).await),
+        ErrorCode::Refused
+    );
+    let pushes = bench
+        .logs
+        .pushes(&log, &keys(&[3]), Lane::All, 1, 10)
+        .await
+        .unwrap();
+    assert_eq!((pushes.frames.len(), pushes.ended), (1, true));
+    let pushes = bench
+        .logs
+        .pushes(&log, &keys(&[9]), Lane::All, 0, 10)
+        .await
+        .unwrap();
+    assert!(pushes.frames.is_empty() && pushes.ended);
+    // Dropped without `cut`: nothing is left.
+    assert_eq!(
+        code(bench.set_grants(log, false, vec![manage.clone()], 1).await),
+        ErrorCode::GrantsConflict
+    );
+    bench.set_grants(log, false, vec![manage], 3).await.unwrap();
+    assert!(bench.logs.open(&log, &keys(&[3])).await.is_err());
+}
+
+#[tokio::test]
+async fn nobody_changes_anothers_grant_by_admitting_its_key() {
+    let mut bench = Bench::new().await;
+    let log = bench
+        .create(
+            1,
+            vec![
+                grant(2, Rights::ALL),
+                grant(3, Rights::READ),
+                grant(4, Rights::FENCE),
+            ],
+        )
+        .await;
+    let admit = |byte, fence| Item {
+        admit: Some(key(byte)),
+        ..fenced(log, 1, fence)
+    };
+    assert_eq!(
+        code(bench.append(vec![admit(3, 0)], &[4]).await),
+        ErrorCode::BadRequest
+    );
+    bench.append(vec![admit(2, 0)], &[4]).await.unwrap();
+    let opened = bench.logs.open(&log, &keys(&[2])).await.unwrap();
+    assert_eq!(opened.rights, Rights::ALL);
+}
+
+#[tokio::test]
+async fn a_link_holder_cannot_push_out_what_members_admitted() {
+    let mut bench = Bench::new().await;
+    let log = bench
+        .create(1, vec![grant(2, Rights::ALL), grant(4, Rights::FENCE)])
+        .await;
+    let admit = |key: PublicKey, fence| Item {
+        admit: Some(key),
+        ..fenced(log, 1, fence)
+    };
+    bench.append(vec![admit(key(5), 0)], &[2]).await.unwrap();
+    for number in 0..300_u64 {
+        let mut bytes = [0xee; 32];
+        bytes[..8].copy_from_slice(&number.to_be_bytes());
+        let junk = admit(PublicKey::new(bytes), number + 1);
+        bench.append(vec![junk], &[4]).await.unwrap();
+    }
+    let described = bench.logs.describe(&log, &keys(&[2])).await.unwrap();
+    assert_eq!(described.grants.len(), 3 + 256);
+    assert!(bench.logs.open(&log, &keys(&[5])).await.is_ok());
+}
+
+#[tokio::test]
+async fn peek_reads_pins_and_fenced_entries_only() {
+    let mut bench = Bench::new().await;
+    let log = bench
+        .create(1, vec![grant(2, Rights::ALL), grant(3, Rights::PEEK)])
+        .await;
+    let pinned = Item {
+        pin: true,
+        ..item(log, 2)
+    };
+    bench
+        .append(
+            vec![item(log, 1), pinned, fenced(log, 3, 0), item(log, 4)],
+            &[2],
+        )
+        .await
+        .unwrap();
+    let opened = bench.logs.open(&log, &keys(&[3])).await.unwrap();
+    assert_eq!((opened.pins, opened.rights), (vec![2], Rights::PEEK));
+    let page = bench
+        .logs
+        .page(&log, &keys(&[3]), Lane::Fenced, 0, 10)
+        .await
+        .unwrap();
+    assert_eq!(
+        page.entries
+            .iter()
+            .map(|entry| entry.seq)
+            .collect::<Vec<_>>(),
+        [2, 3]
+    );
+    assert_eq!(
+        code(bench.logs.page(&log, &keys(&[3]), Lane::All, 0, 10).await),
+        ErrorCode::Refused
+    );
+    let pushes = bench
+        .logs
+        .pushes(&log, &keys(&[3]), Lane::Fenced, 0, 10)
+        .await
+        .unwrap();
+    assert_eq!((pushes.frames.len(), pushes.cursor), (2, 4));
+}
+
+#[tokio::test]
+async fn pins_keep_their_distance_and_garbage_does_not_evict_the_days() {
+    let mut bench = Bench::new().await;
+    let member = Rights::READ | Rights::APPEND | Rights::FENCE | Rights::PIN;
+    let log = bench
+        .create(1, vec![grant(2, Rights::ALL), grant(3, member)])
+        .await;
+    let pin = |fill| Item {
+        pin: true,
+        ..item(log, fill)
+    };
+    bench.append(vec![pin(1)], &[3]).await.unwrap();
+    assert_eq!(
+        code(bench.append(vec![pin(2)], &[3]).await),
+        ErrorCode::PinTooSoon
+    );
+    for fence in 0..PIN_FENCED_SPACING {
+        bench
+            .append(vec![fenced(log, 3, fence)], &[3])
+            .await
+            .unwrap();
+    }
+    bench.append(vec![pin(4)], &[3]).await.unwrap();
+    for _ in 0..3 {
+        bench.clock.advance(crate::clock::DAY);
+        for fill in 0..6 {
+            bench.append(vec![pin(fill)], &[2]).await.unwrap();
+        }
+    }
+    let opened = bench.logs.open(&log, &keys(&[2])).await.unwrap();
+    // The newest of the first three days and the last four.
+    assert_eq!(opened.pins.len(), 3 + 4);
+    assert_eq!(opened.pins[0], 18);
+}
+
+#[tokio::test]
+async fn exactly_one_gets_the_lease_and_only_it_brings_the_held_part() {
+    let mut bench = Bench::new().await;
+    let log = bench
+        .create(
+            1,
+            vec![
+                grant(2, Rights::ALL),
+                grant(3, Rights::CLAIM | Rights::READ),
+                grant(4, Rights::CLAIM),
+            ],
+        )
+        .await;
+    let ticket = Item {
+        entries: vec![NewEntry {
+            held: Some(vec![9; 100].into()),
+            ..entry(1)
+        }],
+        ..item(log, 1)
+    };
+    bench.append(vec![ticket], &[2]).await.unwrap();
+    let claimed = bench.claim(log, 1, 3).await.unwrap();
+    assert_eq!(claimed.held.unwrap().as_slice(), [9; 100]);
+    assert_eq!(code(bench.claim(log, 1, 4).await), ErrorCode::Claimed);
+    assert_eq!(code(bench.claim(log, 2, 4).await), ErrorCode::NoSuchEntry);
+    let page = bench
+        .logs
+        .page(&log, &keys(&[3]), Lane::All, 0, 10)
+        .await
+        .unwrap();
+    assert!(page.entries[0].claimed && page.entries[0].held.is_some());
+    // Another holder of the right cannot use the number, the number alone is not guessed.
+    let end = |lease, by: u8| {
+        (
+            Item {
+                lease: Some(LeaseCondition {
+                    end: true,
+                    seq: 1,
+                    lease,
+                }),
+                entries: vec![],
+                ..item(log, 0)
+            },
+            by,
+        )
+    };
+    for (item, by) in [end(claimed.lease, 4), end(claimed.lease + 1, 3)] {
+        assert_eq!(
+            code(bench.append(vec![item], &[by]).await),
+            ErrorCode::LeaseLost
+        );
+    }
+    // It runs out by the monotonic clock; who wakes after that changes nothing.
+    bench.clock.set_wall(Duration::from_secs(1));
+    bench.clock.set_wall(crate::clock::DAY * DAY);
+    bench.clock.advance_monotonic(Duration::from_secs(61));
+    let second = bench.claim(log, 1, 4).await.unwrap();
+    assert!(second.lease > claimed.lease);
+    let (item, by) = end(claimed.lease, 3);
+    assert_eq!(
+        code(bench.append(vec![item], &[by]).await),
+        ErrorCode::LeaseLost
+    );
+    let (item, by) = end(second.lease, 4);
+    bench.append(vec![item], &[by]).await.unwrap();
+    assert!(bench.seqs(log, 2).await.is_empty());
+    assert_eq!(code(bench.claim(log, 1, 3).await), ErrorCode::NoSuchEntry);
+}
+
+#[tokio::test]
+async fn a_live_lease_goes_on_after_a_restart_and_its_number_is_not_used_again() {
+    let mut bench = Bench::new().await;
+    let log = bench
+        .create(1, vec![grant(2, Rights::ALL), grant(3, Rights::CLAIM)])
+        .await;
+    bench.append(vec![item(log, 1)], &[2]).await.unwrap();
+    let first = bench.claim(log, 1, 2).await.unwrap();
+    let mut bench = bench.restart().await;
+    assert_eq!(code(bench.claim(log, 1, 3).await), ErrorCode::Claimed);
+    let renew = |ms| {
+        Change::Renew(
+            Renew {
+                ms,
+                log,
+                seq: 1,
+                lease: first.lease,
+            },
+            caller(&[2]),
+        )
+    };
+    let Answer::Claimed(renewed) = bench.logs.change(renew(u32::MAX)).await.unwrap() else {
+        panic!("not the answer to a renewal");
+    };
+    assert_eq!((renewed.ms, renewed.lease), (LEASE_MS_MAX, first.lease));
+    let release = Change::Release(
+        Release {
+            log,
+            seq: 1,
+            lease: first.lease,
+        },
+        caller(&[2]),
+    );
+    bench.logs.change(release).await.unwrap();
+    assert_eq!(
+        code(bench.logs.change(renew(1)).await),
+        ErrorCode::LeaseLost
+    );
+    assert!(bench.claim(log, 1, 3).await.unwrap().lease > first.lease);
+}
+
+#[tokio::test]
+async fn an_owner_learns_a_coarse_place_and_may_withdraw() {
+    let mut bench = Bench::new().await;
+    let log = bench.create(1, vec![grant(2, Rights::ALL)]).await;
+    for fill in 1..=9 {
+        let owned = NewEntry {
+            owner: Some(key(fill + 100)),
+            ..entry(fill)
+        };
+        bench
+            .append(
+                vec![Item {
+                    entries: vec![owned],
+                    ..item(log, fill)
+                }],
+                &[2],
+            )
+            .await
+            .unwrap();
+    }
+    let place = |seq: u64| {
+        let logs = bench.logs.clone();
+        let owner = key(u8::try_from(seq).unwrap() + 100);
+        async move { logs.position(&log, seq, &owner).await.unwrap().ahead }
+    };
+    assert_eq!(place(4).await, 3);
+    assert_eq!(place(9).await, POSITION_STEP);
+    bench.claim(log, 1, 2).await.unwrap();
+    assert_eq!(
+        bench.logs.position(&log, 4, &key(104)).await.unwrap().ahead,
+        2
+    );
+    assert!(
+        bench
+            .logs
+            .position(&log, 1, &key(101))
+            .await
+            .unwrap()
+            .claimed
+    );
+    assert_eq!(
+        code(bench.logs.position(&log, 4, &key(105)).await),
+        ErrorCode::Refused
+    );
+    let (day, retry) = (bench.today(), bench.retry());
+    let stranger = bench.logs.change(withdraw(log, 2, 103, day, retry)).await;
+    assert_eq!(code(stranger), ErrorCode::Refused);
+    bench
+        .logs
+        .change(withdraw(log, 2, 102, day, retry))
+        .await
+        .unwrap();
+    assert_eq!(
+        bench.logs.position(&log, 4, &key(104)).await.unwrap().ahead,
+        1
+    );
+    assert_eq!(
+        code(bench.logs.position(&log, 2, &key(102)).await),
+        ErrorCode::Refused
+    );
+}
+
+#[tokio::test]
+async fn take_gives_each_once_and_the_last_resort_only_when_alone() {
+    let mut bench = Bench::new().await;
+    let log = bench.create(1, vec![grant(2, Rights::ALL)]).await;
+    let last = NewEntry {
+        last_resort: true,
+        ..entry(1)
+    };
+    bench
+        .append(
+            vec![Item {
+                entries: vec![last, entry(2), entry(3)],
+                ..item(log, 0)
+            }],
+            &[2],
+        )
+        .await
+        .unwrap();
+    assert_eq!(bench.take(log).await.unwrap(), (2, false));
+    assert_eq!(bench.take(log).await.unwrap(), (3, false));
+    assert_eq!(bench.take(log).await.unwrap(), (1, true));
+    assert_eq!(bench.take(log).await.unwrap(), (1, true));
+    bench.trim(log, 1).await.unwrap();
+    assert_eq!(code(bench.take(log).await), ErrorCode::NoSuchEntry);
+}
+
+#[tokio::test]
+async fn a_trim_is_seen_at_once_however_much_it_drops() {
+    let mut bench = Bench::new().await;
+    let log = bench.create(1, vec![grant(2, Rights::ALL)]).await;
+    for _ in 0..3 {
+        let run = Item {
+            entries: vec![entry(1); 200],
+            ..item(log, 0)
+        };
+        bench.append(vec![run], &[2]).await.unwrap();
+    }
+    bench.trim(log, 598).await.unwrap();
+    assert_eq!(bench.seqs(log, 2).await, [599, 600]);
+    let opened = bench.logs.open(&log, &keys(&[2])).await.unwrap();
+    assert_eq!((opened.first, opened.head), (599, 600));
+    bench.logs.sweep().await.unwrap();
+    let described = bench.logs.describe(&log, &keys(&[2])).await.unwrap();
+    assert_eq!((described.entries, described.bytes), (2, 2_048));
+    let bench = bench.restart().await;
+    assert_eq!(bench.seqs(log, 2).await, [599, 600]);
+}
+
+#[tokio::test]
+async fn hold_keeps_the_fence_for_manage() {
+    let mut bench = Bench::new().await;
+    let log = bench
+        .create(1, vec![grant(2, Rights::ALL), grant(3, Rights::FENCE)])
+        .await;
+    let hold = |ms| Change::Hold(Hold { ms, log }, caller(&[2]));
+    bench.logs.change(hold(10_000)).await.unwrap();
+    let held = bench
+        .append(vec![fenced(log, 1, 0)], &[3])
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (held.code, held.retry_after_ms),
+        (ErrorCode::FenceHeld, Some(10_000))
+    );
+    bench.append(vec![fenced(log, 1, 0)], &[2]).await.unwrap();
+    bench.clock.advance_monotonic(Duration::from_secs(10));
+    bench.append(vec![fenced(log, 1, 1)], &[3]).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_full_log_can_still_remove_somebody() {
+    let mut bench = Bench::new().await;
+    let member = Rights::READ | Rights::APPEND | Rights::FENCE;
+    let grants = vec![
+        grant(2, Rights::ALL),
+        grant(3, member),
+        grant(4, Rights::FENCE),
+    ];
+    let small = Policy {
+        bytes_max: 160 << 10,
+        ..policy()
+    };
+    let log = bench.create_with(1, grants, small).await;
+    for fence in 0..20 {
+        bench
+            .append(vec![fenced(log, 1, fence)], &[4])
+            .await
+            .unwrap();
+    }
+    // A join key holds an eighth at most.
+    assert_eq!(
+        code(bench.append(vec![fenced(log, 1, 20)], &[4]).await),
+        ErrorCode::QuotaExceeded
+    );
+    for _ in 0..(144 - 20) {
+        bench.append(vec![item(log, 2)], &[3]).await.unwrap();
+    }
+    assert_eq!(
+        code(bench.append(vec![item(log, 2)], &[3]).await),
+        ErrorCode::QuotaExceeded
+    );
+    for fence in 20..28 {
+        bench
+            .append(vec![fenced(log, 3, fence)], &[3])
+            .await
+            .unwrap();
+    }
+    assert_eq!(
+        code(bench.append(vec![fenced(log, 3, 28)], &[3]).await),
+        ErrorCode::QuotaExceeded
+    );
+    for fence in 28..36 {
+        bench
+            .append(vec![fenced(log, 4, fence)], &[2])
+            .await
+            .unwrap();
+    }
+    assert_eq!(
+        code(bench.append(vec![item(log, 2)], &[2]).await),
+        ErrorCode::QuotaExceeded
+    );
+    bench.trim(log, 100).await.unwrap();
+    bench.append(vec![item(log, 2)], &[3]).await.unwrap();
+}
+
+#[tokio::test]
+async fn rate_and_price_are_the_grants() {
+    let mut bench = Bench::new().await;
+    let slow = Grant {
+        rate: Some(2),
+        work: Some(8),
+        ..grant(3, Rights::APPEND)
+    };
+    let log = bench.create(1, vec![grant(2, Rights::ALL), slow]).await;
+    let refused = bench.append(vec![item(log, 1)], &[3]).await.unwrap_err();
+    assert_eq!(
+        (refused.code, refused.bits),
+        (ErrorCode::WorkNeeded, Some(8))
+    );
+    for expected in [true, true, false] {
+        let mut change = bench.append_change(vec![item(log, 1)], &[3]);
+        if let Change::Append { work_bits, .. } = &mut change {
+            *work_bits = 8;
+        }
+        let result = bench.logs.change(change).await;
+        assert_eq!(result.is_ok(), expected, "{result:?}");
+        if let Err(refusal) = result {
+            assert_eq!(
+                (refusal.code, refusal.retry_after_ms),
+                (ErrorCode::Busy, Some(60_000))
+            );
+        }
+    }
+    bench.append(vec![item(log, 1)], &[2]).await.unwrap();
+    bench.clock.advance_monotonic(Duration::from_secs(60));
+    let mut change = bench.append_change(vec![item(log, 1)], &[3]);
+    if let Change::Append { work_bits, .. } = &mut change {
+        *work_bits = 8;
+    }
+    bench.logs.change(change).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_deleted_log_is_gone_and_stays_gone() {
+    let mut bench = Bench::new().await;
+    let log = bench.create(1, vec![grant(2, Rights::ALL)]).await;
+    bench.append(vec![item(log, 1)], &[2]).await.unwrap();
+    let mut watch = bench.logs.watch(&log);
+    let delete = Delete {
+        day: bench.today(),
+        log,
+        retry: bench.retry(),
+    };
+    bench
+        .logs
+        .change(Change::Delete(delete, caller(&[2])))
+        .await
+        .unwrap();
+    watch.changed().await;
+    let pushes = bench
+        .logs
+        .pushes(&log, &keys(&[2]), Lane::All, 0, 10)
+        .await
+        .unwrap();
+    assert!(pushes.ended && pushes.frames.is_empty());
+    assert_eq!(
+        code(bench.append(vec![item(log, 1)], &[2]).await),
+        ErrorCode::Refused
+    );
+    let bench = bench.restart().await;
+    assert!(bench.logs.open(&log, &keys(&[2])).await.is_err());
+    for _ in 0..3 {
+        bench.clock.advance(crate::clock::DAY * 23 / 24);
+        bench.logs.sweep().await.unwrap();
+    }
+    assert_eq!(bench.logs.count(), 0);
+}
+
+#[tokio::test]
+async fn malformed_items_are_refused_whole() {
+    let mut bench = Bench::new().await;
+    let log = bench.create(1, vec![grant(2, Rights::ALL)]).await;
+    let odd = NewEntry {
+        sealed: vec![0; 1_000].into(),
+        ..entry(1)
+    };
+    let bad = [
+        Item {
+            entries: vec![odd],
+            ..item(log, 1)
+        },
+        Item {
+            entries: vec![],
+            ..item(log, 1)
+        },
+        Item {
+            admit: Some(key(5)),
+            ..item(log, 1)
+        },
+        Item {
+            grants: Some(NewGrants {
+                cut: false,
+                list: vec![],
+                version: 1,
+            }),
+            ..item(log, 1)
+        },
+        Item {
+            entries: vec![],
+            pin: true,
+            ..item(log, 1)
+        },
+    ];
+    for bad in bad {
+        let refused = bench
+            .append(vec![item(log, 1), bad], &[2])
+            .await
+            .unwrap_err();
+        assert_eq!(
+            (refused.code, refused.item),
+            (ErrorCode::BadRequest, Some(1))
+        );
+    }
+    assert!(bench.seqs(log, 2).await.is_empty());
+}
