@@ -1,5 +1,5 @@
 //! CBOR to JSON and back, written against RFC 8949 and not with the crate's codec, so that the
-//! vectors' decoded form is a second opinion. Byte strings become `{"bytes": hex}`, long runs of
+//! vectors' decoded form is a second opinion. Byte strings become `{"hex": hex}`, long runs of
 //! one byte `{"byte": hex, "times": n}`.
 
 use serde_json::{Map, Value, json};
@@ -62,7 +62,7 @@ fn bytes_form(bytes: &[u8]) -> Value {
         [first, others @ ..] if bytes.len() > 128 && others.iter().all(|byte| byte == first) => {
             json!({ "byte": hex::encode([*first]), "times": bytes.len() })
         }
-        _ => json!({ "bytes": hex::encode(bytes) }),
+        _ => json!({ "hex": hex::encode(bytes) }),
     }
 }
 
@@ -94,7 +94,7 @@ fn write_bytes(major: u8, bytes: &[u8], out: &mut Vec<u8>) {
 
 fn bytes_of(object: &Map<String, Value>) -> Option<Vec<u8>> {
     let text = |key| object.get(key).and_then(Value::as_str).map(hex::decode);
-    if let Some(bytes) = text("bytes") {
+    if let Some(bytes) = text("hex") {
         return Some(bytes.unwrap());
     }
     let times = object.get("times")?.as_u64()?;

@@ -37,7 +37,7 @@ impl Long {
         let Self(bytes) = self;
         let (first, others) = bytes.split_first().unwrap();
         if bytes.len() <= 256 {
-            json!({ "bytes": hex::encode(bytes) })
+            json!({ "hex": hex::encode(bytes) })
         } else if others.iter().all(|byte| byte == first) {
             json!({ "byte": hex::encode([*first]), "times": bytes.len() })
         } else {

@@ -76,7 +76,7 @@ fn every_vector_is_valid_as_its_own_kind_only() {
 
 fn is_map(value: &Value) -> bool {
     let object = value.as_object();
-    object.is_some_and(|object| !object.contains_key("bytes") && !object.contains_key("byte"))
+    object.is_some_and(|object| !object.contains_key("hex") && !object.contains_key("byte"))
 }
 
 /// Applies `change` to every part of a value in turn.
@@ -172,7 +172,7 @@ fn a_value_of_another_type_is_refused() {
             json!("x"),
             json!([]),
             json!({}),
-            json!({ "bytes": "00" }),
+            json!({ "hex": "00" }),
         ];
         let same = |other: &Value| match (value, other) {
             (Value::Object(_), Value::Object(_)) => is_map(value) == is_map(other),
