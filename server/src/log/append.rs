@@ -254,6 +254,11 @@ fn write(
     stamp: &Stamper<'_>,
 ) -> Vec<StoredEntry<'static>> {
     let mut written = Vec::with_capacity(item.entries.len());
+    let days = if item.fence.is_some() || item.pin {
+        head.policy.ttl_fenced_days
+    } else {
+        head.policy.ttl_days
+    };
     for new in &item.entries {
         let seq = head.seq + 1;
         let held = new.held.as_ref();
@@ -266,6 +271,7 @@ fn write(
             fence: item.fence,
             owner: new.owner,
             stamp: stamp(&head.id, seq, now.day, &new.commitment),
+            until: now.lives_from.saturating_add(u32::from(days)),
             before: head.chain,
             pinned: item.pin,
             sealed: new.sealed.clone(),
@@ -292,20 +298,10 @@ fn write(
         written.push(entry);
     }
     if !written.is_empty() {
-        head.disordered |= now.day < head.day;
-        head.day = head.day.max(now.day);
+        head.disordered |= now.lives_from < head.day;
+        head.day = head.day.max(now.lives_from);
     }
     written
-}
-
-/// The last day on which an entry can be opened, unless it is sealed again.
-pub(crate) fn sealed_day(head: &Head, entry: &StoredEntry<'_>) -> u32 {
-    let days = if entry.is_fenced_lane() {
-        head.policy.ttl_fenced_days
-    } else {
-        head.policy.ttl_days
-    };
-    entry.day.saturating_add(u32::from(days))
 }
 
 /// What an entry counts for in quotas.

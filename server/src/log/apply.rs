@@ -276,6 +276,7 @@ impl Applier<'_> {
         let found = self.shared.state(id).await?;
         Ok(found.map(|(state, keys)| Working {
             state: LogState::clone(&state),
+            before: Some(state),
             keys,
             grants_changed: false,
         }))
@@ -436,6 +437,7 @@ impl Applier<'_> {
             .into(),
         };
         let working = Working {
+            before: None,
             state,
             keys,
             grants_changed: true,
@@ -737,7 +739,7 @@ fn check_policy(policy: &frame::Policy, limits: &LogLimits) -> Result<(), Refusa
 fn new_head(id: LogId, policy: frame::Policy, now: &Now) -> Head {
     Head {
         id,
-        day: now.day,
+        day: now.lives_from,
         run: now.run,
         seq: 0,
         hold: 0,

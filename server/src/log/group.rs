@@ -9,7 +9,6 @@ use sotto_protocol::frame::{Answer, Refusal};
 use sotto_protocol::id::LogId;
 use tokio::sync::oneshot;
 
-use super::append;
 use super::codec;
 use super::fault::Fault;
 use super::reader;
@@ -25,6 +24,8 @@ pub(crate) type Outcome = Result<Answer<'static>, Refusal>;
 /// A log that the group changes.
 #[derive(Clone, Debug)]
 pub(crate) struct Working {
+    /// As readers see it until the group is durable.
+    pub(crate) before: Option<Arc<LogState>>,
     pub(crate) state: LogState,
     pub(crate) keys: Arc<LogKeys>,
     /// Whether the grants have to be written as well.
@@ -50,8 +51,7 @@ pub(crate) fn seal_entry(
     log: &Working,
     entry: &StoredEntry<'_>,
 ) -> Result<SealedEntry, Fault> {
-    let day = append::sealed_day(&log.state.head, entry);
-    let record = codec::seal_entry(&shared.keys, &log.keys, entry, day)?;
+    let record = codec::seal_entry(&shared.keys, &log.keys, entry, entry.until)?;
     let push = shared
         .watches
         .is_watched(id)
@@ -198,7 +198,11 @@ impl Group {
             log.state.revision = Some(revision);
         }
         sync_keys(shared).await?;
-        shared.store.commit(batch).await?;
+        let before = self.logs.iter().map(|(id, log)| (*id, log.before.clone()));
+        shared.unsettle(before);
+        let written = shared.store.commit(batch).await;
+        shared.settled();
+        written?;
         if self.after.is_empty() {
             return Ok(());
         }

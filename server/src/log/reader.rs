@@ -52,6 +52,7 @@ pub(crate) async fn open(
         }
         _ => None,
     };
+    let state = shared.settle(id, state);
     let floor = state.as_ref().map_or(0, |state| state.head.floor);
     let mut first = u64::MAX;
     for fenced in [false, true] {
@@ -74,8 +75,6 @@ pub(crate) async fn open(
     let (Some(log), Some(state), Some(access)) = (log, live, access) else {
         return Err(refused());
     };
-    // So that reads that follow find it.
-    let state = shared.publish(id, state);
     opened(shared, &log, id, &state, access, first)
         .await
         .map_err(ours)

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use hmac::{Hmac, KeyInit, Mac};
@@ -32,6 +33,9 @@ pub(crate) struct Shared {
     pub(crate) watches: Watches,
     /// States as they are in the store, never ahead of it.
     states: Mutex<HashMap<LogId, Arc<LogState>>>,
+    /// Logs whose batch is being written, as they were before it: an engine may show a batch
+    /// before it is durable, readers must not.
+    unsettled: Mutex<HashMap<LogId, Option<Arc<LogState>>>>,
     tag_key: [u8; 32],
     run: u64,
     start_ms: u64,
@@ -73,6 +77,7 @@ impl Shared {
             recent: Recent::default(),
             watches: Watches::default(),
             states: Mutex::default(),
+            unsettled: Mutex::default(),
             tag_key,
             run,
             start_ms,
@@ -84,8 +89,10 @@ impl Shared {
     /// This moment.
     pub(crate) fn now(&self) -> Now {
         let wall = self.clock.wall();
+        let believed = Duration::from_secs(self.keys.clock_reading().unwrap_or(0));
         Now {
             day: day_of(wall),
+            lives_from: day_of(wall.max(believed)),
             wall_s: wall.as_secs(),
             mono_ms: millis(self.clock.as_ref()),
             start_ms: self.start_ms,
@@ -126,10 +133,35 @@ impl Shared {
         if let Some(state) = known {
             return Ok(Some((state, log)));
         }
-        let Some(state) = self.read_state(id, &log).await? else {
-            return Ok(None);
-        };
-        Ok(Some((self.publish(id, state), log)))
+        let state = self.read_state(id, &log).await?;
+        Ok(self.settle(id, state).map(|state| (state, log)))
+    }
+
+    fn unsettled(&self) -> MutexGuard<'_, HashMap<LogId, Option<Arc<LogState>>>> {
+        self.unsettled
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A batch over these logs is about to be written.
+    pub(crate) fn unsettle(&self, logs: impl Iterator<Item = (LogId, Option<Arc<LogState>>)>) {
+        self.unsettled().extend(logs);
+    }
+
+    /// The batch is durable, or failed.
+    pub(crate) fn settled(&self) {
+        self.unsettled().clear();
+    }
+
+    /// What readers may see of a state that was just read from the store.
+    pub(crate) fn settle(&self, id: &LogId, read: Option<LogState>) -> Option<Arc<LogState>> {
+        // Whether the read saw the batch or not: as long as it is being written, the state before
+        // it counts; afterwards it is durable.
+        let before = self.unsettled().get(id).cloned();
+        match before {
+            Some(before) => before,
+            None => read.map(|state| self.publish(id, state)),
+        }
     }
 
     /// The state of a log as it is in the store.

@@ -16,6 +16,9 @@ use sotto_protocol::id::{ChainValue, Commitment, HeldDigest, LogId, PublicKey, S
 pub(crate) struct Now {
     /// UTC.
     pub(crate) day: u32,
+    /// The day that lives are counted from: today, or the day of the last reading of the clock that
+    /// was believed, if that is later. A clock that goes back takes nothing away.
+    pub(crate) lives_from: u32,
     /// Seconds since 1970, for retention only.
     pub(crate) wall_s: u64,
     /// Milliseconds of the monotonic clock.
@@ -124,7 +127,7 @@ pub(crate) struct RetryCount {
 pub(crate) struct Head {
     /// The log, so that a head cannot stand for another.
     pub(crate) id: LogId,
-    /// The latest day of an entry.
+    /// The latest day that an entry's life was counted from.
     pub(crate) day: u32,
     pub(crate) run: u64,
     pub(crate) seq: u64,
@@ -156,7 +159,7 @@ pub(crate) struct Head {
     /// The fence when the last pin was set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) pin_fence: Option<u64>,
-    /// Some entry has an earlier day than one before it: the clock went back.
+    /// Some entry goes earlier than one before it: the clock went back.
     pub(crate) disordered: bool,
     /// Sealed bytes of fenced entries by keys that may neither read nor append otherwise.
     pub(crate) join_bytes: u64,
@@ -233,6 +236,8 @@ pub(crate) struct StoredEntry<'a> {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) owner: Option<PublicKey>,
     pub(crate) stamp: Stamp,
+    /// The last day on which it is there, unless a pin keeps it longer.
+    pub(crate) until: u32,
     pub(crate) before: ChainValue,
     /// Part of an item that was pinned.
     pub(crate) pinned: bool,
@@ -320,6 +325,7 @@ mod tests {
     fn a_lease_of_an_earlier_run_lasts_its_full_length_from_the_start() {
         let now = Now {
             day: 1,
+            lives_from: 1,
             wall_s: 0,
             mono_ms: 1_500,
             start_ms: 1_000,

@@ -89,7 +89,10 @@ pub(crate) async fn sweep(logs: &Logs) -> Result<Swept, Fault> {
         return Ok(swept);
     }
     let today = day_of(wall);
-    let expire = shared.expired_day.load(Ordering::Relaxed) != today;
+    // A key may only be erased when nothing is left that needs it: a clock that went back and
+    // came again leaves such entries in the middle of a day.
+    let expire = shared.expired_day.load(Ordering::Relaxed) != today
+        || shared.keys.first_day().is_some_and(|day| day < today);
     for id in shared.keys.logs() {
         tend(logs, &id, expire.then_some(today), now_s, &mut swept).await?;
     }

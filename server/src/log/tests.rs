@@ -20,7 +20,9 @@ use crate::limits::LogLimits;
 use crate::retention::Keys;
 use crate::store::{MemoryStore, Store};
 
+mod disk;
 mod entries;
+mod retention;
 mod retries;
 mod verbs;
 
@@ -69,7 +71,7 @@ impl Bench {
             store,
             tasks,
             shutdown,
-            next_retry: 0,
+            next_retry: disk::next_retry(),
         }
     }
 

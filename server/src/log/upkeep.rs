@@ -60,6 +60,7 @@ pub(crate) async fn run(shared: &Shared, step: Step) -> Result<Progress, Fault> 
     };
     let log = Working {
         state: LogState::clone(&state),
+        before: Some(state),
         keys,
         grants_changed: false,
     };
@@ -213,7 +214,7 @@ impl Work<'_> {
         self.progress.next = None;
         for (key, value) in found {
             let entry = codec::open_entry(&self.shared.keys, &self.log.keys, &key, &value)?;
-            let over = append::sealed_day(&self.log.state.head, &entry) < today;
+            let over = entry.until < today;
             if !over && !self.log.state.head.disordered {
                 self.progress.next = None;
                 break;

@@ -25,7 +25,10 @@ async fn what_is_appended_is_read_in_order_with_its_chain() {
     for (index, entry) in page.entries.iter().enumerate() {
         assert_eq!(entry.seq, index as u64 + 1);
         assert_eq!(entry.before, value);
-        assert_eq!(entry.sealed.as_slice(), vec![u8::try_from(entry.seq).unwrap(); 1024]);
+        assert_eq!(
+            entry.sealed.as_slice(),
+            vec![u8::try_from(entry.seq).unwrap(); 1024]
+        );
         assert!(bench.logs.confirms_stamp(
             &log,
             entry.seq,

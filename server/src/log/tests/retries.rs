@@ -5,6 +5,7 @@ use sotto_protocol::frame::{Claim, Delete, Grants, NewGrants, Take, Trim};
 use super::verbs::withdraw;
 use super::*;
 
+#[expect(clippy::too_many_lines, reason = "a list of changes")]
 /// Every verb with a retry id, in an order in which each works.
 fn changes(log: LogId, day: u32) -> Vec<Change> {
     let retry = |byte| RetryId::new([byte; 16]);
