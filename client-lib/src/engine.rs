@@ -42,7 +42,7 @@ use x25519_dalek::StaticSecret;
 use crate::content::MessageId;
 use crate::error::{Error, ErrorKind, Result};
 use crate::link::Link;
-use crate::log::{Session, SessionEvent, Token};
+use crate::log::{Session, SessionEvent, Token, WorkDone, WorkOrder};
 use crate::mls::{Group, LeafId, LeafKey, MlsError};
 use crate::policy::Policy;
 use crate::random;
@@ -65,6 +65,10 @@ pub struct Effects {
     pub events: Vec<Event>,
     /// When to call [`Engine::tick`] at the latest, on the steady clock in milliseconds.
     pub wake_at: Option<u64>,
+    /// Work that the relay asks, to be done where it stops nobody; hand it to [`Engine::worked`].
+    pub work: Vec<WorkOrder>,
+    /// The relay stops, and said when to come back.
+    pub reconnect_after_ms: Option<u32>,
     /// End the connection; the driver makes a new one unless the conversation is over.
     pub hang_up: bool,
 }
@@ -206,6 +210,12 @@ impl Engine {
         self.finish(now)
     }
 
+    /// Work that was asked for is done.
+    pub fn worked(&mut self, done: &WorkDone, now: Now) -> Effects {
+        self.session.worked(done);
+        self.finish(now)
+    }
+
     /// The app wants something.
     ///
     /// # Errors
@@ -258,7 +268,8 @@ impl Engine {
                 };
             }
             SessionEvent::Answered { token, result } => return self.answered(token, result),
-            SessionEvent::WorkNeeded(order) => self.session.worked(&order.run()),
+            SessionEvent::WorkNeeded(order) => self.out.work.push(order),
+            SessionEvent::Restarting { ms } => self.out.reconnect_after_ms = Some(ms),
             SessionEvent::Doubt { doubt, .. } => self.tell(Event::Doubt(doubt)),
             SessionEvent::WornOut => self.out.hang_up = true,
             SessionEvent::OpenRefused { log, .. } if log == self.saved.log => {

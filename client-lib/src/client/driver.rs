@@ -1,21 +1,39 @@
 //! The loop that runs one conversation: a socket, a vault, an app and a clock around the engine.
 //!
-//! Whatever an input led to is on the disk before any of it is sent or shown. Events wait for the
-//! app without a loss: while some wait, nothing more is read from the socket.
+//! Whatever an input led to is on the disk before any of it is sent or shown; inputs that wait
+//! together are stored together, in one sync. Events wait for the app without a loss: while some
+//! wait, nothing more is read from the socket.
 
+use core::time::Duration;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use tokio::time::sleep_until;
+use futures_util::FutureExt;
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::clock::Clock;
 use super::conversation::{Ask, Seat};
 use super::on_disk;
-use crate::engine::{Effects, Engine, Event};
-use crate::error::Result;
+use crate::engine::{Effects, Engine, Event, Reply};
+use crate::error::{Error, ErrorKind, Result};
+use crate::log::{WorkDone, WorkOrder};
 use crate::transport::{Backoff, Dial, Line, Pending};
 use crate::vault::SharedVault;
+
+/// Messages or commands whose batches share one sync of the disk.
+const GATHER_MAX: usize = 64;
+/// Bytes of messages that are gathered: beyond that the sync is the smaller part.
+const GATHER_BYTES_MAX: usize = 4 << 20;
+/// Bytes of messages that may wait for a slow line before it is given up: several full appends.
+const OUTGOING_BYTES_MAX: usize = 32 << 20;
+/// How long the messages of one input may take to be handed to the system: a full append over a
+/// line of 16 KiB a second. A relay that reads nothing is given up.
+const SEND_TIMEOUT: Duration = Duration::from_secs(180);
+/// Tries of a proof of work between two looks at whether it is still wanted.
+const WORK_TRIES: u32 = 1 << 16;
 
 pub(super) struct Driver {
     pub(super) engine: Engine,
@@ -32,41 +50,135 @@ pub(super) struct Driver {
 enum Woken {
     Asked(Option<Ask>),
     Dialed(Result<Box<dyn Line>>),
+    Sent(Result<Box<dyn Line>>),
     Received(Result<Option<Vec<u8>>>),
+    Worked(Option<WorkDone>),
     Due,
     EventTaken,
     Stop,
 }
 
+type Answers = Vec<(oneshot::Sender<Result<Reply>>, Result<Reply>)>;
+
 /// Everything that changes while a conversation runs.
 struct Run {
+    /// The connection, while nothing is being sent.
     line: Option<Box<dyn Line>>,
+    /// Messages being sent, with the connection; commands are served meanwhile.
+    sending: Option<Pending<'static, Result<Box<dyn Line>>>>,
+    outgoing: VecDeque<Vec<u8>>,
     /// An attempt to connect goes on while commands are served.
     dialing: Option<Pending<'static, Result<Box<dyn Line>>>>,
-    events: VecDeque<Event>,
-    wake_at: Option<u64>,
-    dial_at: tokio::time::Instant,
+    dial_at: Instant,
+    up_since: Instant,
     backoff: Backoff,
+    /// The relay said when to come back.
+    hint_ms: Option<u32>,
+    events: VecDeque<Event>,
+    /// Taken from the app and not looked at yet.
+    put_back: Option<Ask>,
+    wake_at: Option<u64>,
+    work: JoinSet<Option<WorkDone>>,
+    /// Work is bound to its connection and ends with it.
+    work_wanted: CancellationToken,
     /// The vault refused: nothing more may be shown or sent.
     is_broken: bool,
 }
 
+impl Run {
+    fn new(stop: &CancellationToken) -> Self {
+        Self {
+            line: None,
+            sending: None,
+            outgoing: VecDeque::new(),
+            dialing: None,
+            dial_at: Instant::now(),
+            up_since: Instant::now(),
+            backoff: Backoff::new(),
+            hint_ms: None,
+            events: VecDeque::new(),
+            put_back: None,
+            wake_at: None,
+            work: JoinSet::new(),
+            work_wanted: stop.child_token(),
+            is_broken: false,
+        }
+    }
+
+    const fn is_connected(&self) -> bool {
+        self.line.is_some() || self.sending.is_some()
+    }
+
+    /// Whether everything that was let out has reached the app and the line.
+    fn is_quiet(&self) -> bool {
+        self.events.is_empty() && self.outgoing.is_empty() && self.sending.is_none()
+    }
+
+    fn hang_up(&mut self, stop: &CancellationToken) {
+        if self.is_connected() {
+            self.backoff.held(self.up_since.elapsed());
+        }
+        self.line = None;
+        self.sending = None;
+        self.outgoing.clear();
+        self.dialing = None;
+        self.work_wanted.cancel();
+        self.work_wanted = stop.child_token();
+        self.dial_at = Instant::now() + self.backoff.next(self.hint_ms.take());
+    }
+
+    /// Begins to send what waits.
+    fn begin_sending(&mut self) {
+        if self.outgoing.is_empty() {
+            return;
+        }
+        let Some(mut line) = self.line.take() else {
+            return;
+        };
+        let messages = core::mem::take(&mut self.outgoing);
+        let send = async move {
+            for message in messages {
+                line.send(message).await?;
+            }
+            Ok(line)
+        };
+        self.sending = Some(Box::pin(async move {
+            timeout(SEND_TIMEOUT, send).await.map_err(|late| {
+                Error::new(ErrorKind::Unreachable, "the relay reads nothing").because(late)
+            })?
+        }));
+    }
+
+    /// Does work where it stops nobody, until the connection ends.
+    fn work(&mut self, order: WorkOrder) {
+        let wanted = self.work_wanted.clone();
+        self.work.spawn_blocking(move || {
+            let mut left = order;
+            while !wanted.is_cancelled() {
+                match left.run_some(WORK_TRIES) {
+                    Ok(done) => return Some(done),
+                    Err(order) => left = order,
+                }
+            }
+            None
+        });
+    }
+}
+
 impl Driver {
     pub(super) async fn run(mut self) {
-        let mut run = Run {
-            line: None,
-            dialing: None,
-            events: VecDeque::new(),
-            wake_at: None,
-            dial_at: tokio::time::Instant::now(),
-            backoff: Backoff::new(),
-            is_broken: false,
-        };
+        let mut run = Run::new(&self.stop);
         let first = core::mem::take(&mut self.effects);
         self.let_out(&mut run, first).await;
-        while !run.is_broken && !(self.engine.is_over() && run.events.is_empty()) {
+        while !(run.is_broken || self.engine.is_over() && run.is_quiet()) {
             match self.wait(&mut run).await {
-                Woken::Stop | Woken::Asked(None) => return,
+                Woken::Stop | Woken::Asked(None) => {
+                    // What was being sent may still go; it is kept anyway.
+                    if let Some(sending) = run.sending.take() {
+                        let _ = timeout(Duration::from_secs(2), sending).await;
+                    }
+                    return;
+                }
                 Woken::EventTaken => {}
                 woken => self.woken(&mut run, woken).await,
             }
@@ -77,21 +189,19 @@ impl Driver {
         }
     }
 
-    /// Waits for whatever comes first. Each branch is cancel safe, or is begun anew.
+    /// Waits for whatever comes first. Each branch is cancel safe, or is kept in `run`.
     async fn wait(&mut self, run: &mut Run) -> Woken {
-        if run.line.is_none() && run.dialing.is_none() && !self.engine.is_over() {
+        if let Some(ask) = run.put_back.take() {
+            return Woken::Asked(Some(ask));
+        }
+        run.begin_sending();
+        if !run.is_connected() && run.dialing.is_none() && !self.engine.is_over() {
             run.dialing = Some(self.dial(run.dial_at));
         }
         let (stop, clock) = (&self.stop, &self.clock);
         let wake_at = run.wake_at.map(|at| clock.instant(at));
         let has_room = run.events.is_empty();
-        let (line, dialing) = (&mut run.line, &mut run.dialing);
-        let dial = async {
-            match dialing {
-                Some(dialing) => dialing.await,
-                None => core::future::pending().await,
-            }
-        };
+        let line = &mut run.line;
         let receive = async {
             match line {
                 Some(line) => line.receive().await,
@@ -115,13 +225,15 @@ impl Driver {
                 Woken::EventTaken
             }
             ask = self.seat.asks.recv() => Woken::Asked(ask),
-            dialed = dial => Woken::Dialed(dialed),
+            dialed = or_never(&mut run.dialing) => Woken::Dialed(dialed),
+            sent = or_never(&mut run.sending) => Woken::Sent(sent),
             received = receive, if has_room => Woken::Received(received),
+            Some(done) = run.work.join_next() => Woken::Worked(done.ok().flatten()),
             () = due => Woken::Due,
         }
     }
 
-    fn dial(&self, at: tokio::time::Instant) -> Pending<'static, Result<Box<dyn Line>>> {
+    fn dial(&self, at: Instant) -> Pending<'static, Result<Box<dyn Line>>> {
         let (dialer, address) = (Arc::clone(&self.dialer), self.engine.relay().clone());
         Box::pin(async move {
             sleep_until(at).await;
@@ -133,10 +245,12 @@ impl Driver {
         let now = self.clock.now();
         let effects = match woken {
             Woken::Asked(Some(Ask::Do(command, answer))) => {
-                let (reply, effects) = self.engine.command(command, now);
+                let (effects, answers) = self.obey(run, Ask::Do(command, answer));
                 self.let_out(run, effects).await;
-                // An app that gave up waiting still has its command done.
-                let _ = answer.send(if run.is_broken { Err(broken()) } else { reply });
+                for (answer, reply) in answers {
+                    // An app that gave up waiting still has its command done.
+                    let _ = answer.send(if run.is_broken { Err(broken()) } else { reply });
+                }
                 return;
             }
             Woken::Asked(Some(Ask::Look(look))) => {
@@ -146,25 +260,75 @@ impl Driver {
             Woken::Dialed(Ok(line)) => {
                 run.dialing = None;
                 run.line = Some(line);
+                run.up_since = Instant::now();
                 self.engine.connected(now)
             }
             Woken::Dialed(Err(error)) => {
                 tracing::debug!(kind = error.kind().name(), "the relay was not reached");
-                self.hang_up(run);
+                run.hang_up(&self.stop);
                 return;
             }
-            Woken::Received(Ok(Some(message))) => {
-                run.backoff.succeeded();
-                self.engine.received(&message, now)
+            Woken::Sent(Ok(line)) => {
+                run.sending = None;
+                run.line = Some(line);
+                return;
             }
-            Woken::Received(Ok(None) | Err(_)) => {
-                self.hang_up(run);
+            Woken::Received(Ok(Some(message))) => self.received(run, &message),
+            Woken::Received(Ok(None) | Err(_)) | Woken::Sent(Err(_)) => {
+                run.hang_up(&self.stop);
                 self.engine.disconnected(now)
             }
+            Woken::Worked(Some(done)) => self.engine.worked(&done, now),
             Woken::Due => self.engine.tick(now),
-            Woken::EventTaken | Woken::Stop | Woken::Asked(None) => return,
+            Woken::Worked(None) | Woken::EventTaken | Woken::Stop | Woken::Asked(None) => return,
         };
         self.let_out(run, effects).await;
+    }
+
+    /// A message and those that came with it, as one batch.
+    fn received(&mut self, run: &mut Run, first: &[u8]) -> Effects {
+        let now = self.clock.now();
+        let mut bytes = first.len();
+        let mut effects = self.engine.received(first, now);
+        for _ in 1..GATHER_MAX {
+            if effects.hang_up || bytes >= GATHER_BYTES_MAX {
+                break;
+            }
+            let Some(line) = &mut run.line else { break };
+            match line.receive().now_or_never() {
+                Some(Ok(Some(message))) => {
+                    bytes = bytes.saturating_add(message.len());
+                    merge(&mut effects, self.engine.received(&message, now));
+                }
+                Some(Ok(None) | Err(_)) => {
+                    effects.hang_up = true;
+                }
+                None => break,
+            }
+        }
+        effects
+    }
+
+    /// A command and those that wait behind it, as one batch. A look waits until what was done
+    /// before it stands on the disk.
+    fn obey(&mut self, run: &mut Run, first: Ask) -> (Effects, Answers) {
+        let now = self.clock.now();
+        let (mut effects, mut answers) = (Effects::default(), Answers::new());
+        let mut next = Some(first);
+        while let Some(ask) = next.take() {
+            let Ask::Do(command, answer) = ask else {
+                run.put_back = Some(ask);
+                break;
+            };
+            let (reply, later) = self.engine.command(command, now);
+            merge(&mut effects, later);
+            answers.push((answer, reply));
+            if effects.hang_up || answers.len() == GATHER_MAX {
+                break;
+            }
+            next = self.seat.asks.try_recv().ok();
+        }
+        (effects, answers)
     }
 
     /// The disk first, then the relay, then the app.
@@ -178,40 +342,25 @@ impl Driver {
                         "the vault could not be written; a conversation stops"
                     );
                     run.is_broken = true;
-                    run.line = None;
+                    run.hang_up(&self.stop);
                     return;
                 }
             }
             run.wake_at = effects.wake_at;
+            run.hint_ms = effects.reconnect_after_ms.or(run.hint_ms);
             run.events.append(&mut effects.events.into());
-            let sent = self.send(run, effects.send).await;
-            if sent && !effects.hang_up {
+            effects.work.drain(..).for_each(|order| run.work(order));
+            if !run.is_connected() {
                 return;
             }
-            if run.line.is_none() {
+            run.outgoing.append(&mut effects.send.into());
+            let waiting: usize = run.outgoing.iter().map(Vec::len).sum();
+            if !effects.hang_up && waiting <= OUTGOING_BYTES_MAX {
                 return;
             }
-            self.hang_up(run);
+            run.hang_up(&self.stop);
             effects = self.engine.disconnected(self.clock.now());
         }
-    }
-
-    async fn send(&self, run: &mut Run, messages: Vec<Vec<u8>>) -> bool {
-        for message in messages {
-            let Some(line) = &mut run.line else {
-                return true;
-            };
-            if line.send(message).await.is_err() {
-                return false;
-            }
-        }
-        true
-    }
-
-    fn hang_up(&self, run: &mut Run) {
-        run.line = None;
-        run.dialing = None;
-        run.dial_at = tokio::time::Instant::now() + run.backoff.next();
     }
 
     fn answer_only(&mut self, ask: Ask) {
@@ -226,9 +375,25 @@ impl Driver {
     }
 }
 
-fn broken() -> crate::error::Error {
-    crate::error::Error::new(
-        crate::error::ErrorKind::Closed,
-        "this conversation no longer runs",
-    )
+/// A future that may not be there.
+async fn or_never<T>(future: &mut Option<Pending<'static, T>>) -> T {
+    match future {
+        Some(future) => future.await,
+        None => core::future::pending().await,
+    }
+}
+
+/// Adds what a later input led to.
+fn merge(effects: &mut Effects, later: Effects) {
+    effects.store.then(later.store);
+    effects.send.extend(later.send);
+    effects.events.extend(later.events);
+    effects.work.extend(later.work);
+    effects.wake_at = later.wake_at;
+    effects.reconnect_after_ms = later.reconnect_after_ms.or(effects.reconnect_after_ms);
+    effects.hang_up |= later.hang_up;
+}
+
+fn broken() -> Error {
+    Error::new(ErrorKind::Closed, "this conversation no longer runs")
 }

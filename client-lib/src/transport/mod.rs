@@ -3,7 +3,10 @@
 //!
 //! [`Dial`] is the seam: tests hand in a dialer of their own.
 
+mod address;
 mod backoff;
+#[cfg(test)]
+mod tests;
 mod websocket;
 
 use core::fmt;
@@ -31,7 +34,8 @@ pub trait Dial: Send + Sync + fmt::Debug {
 
 /// A connection that carries binary messages.
 pub trait Line: Send {
-    /// Sends one message; resolves when it was handed to the system.
+    /// Sends one message; resolves when it was handed to the system. While it waits nothing is
+    /// received, so an end that does not read must be given up by the caller.
     ///
     /// # Errors
     /// [`ErrorKind::Unreachable`](crate::error::ErrorKind::Unreachable) if the connection is gone.

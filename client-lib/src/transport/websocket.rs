@@ -1,24 +1,23 @@
 //! WebSocket over TCP or TLS (RFC 6455, rustls).
 
 use core::fmt;
-use std::net::IpAddr;
+use core::time::Duration;
 use std::sync::Arc;
 
 use futures_util::{SinkExt, StreamExt};
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
-use rustls::{ClientConfig, RootCertStore};
+use rustls::ClientConfig;
 use sotto_protocol::SUB_PROTOCOL;
 use sotto_protocol::limits::MESSAGE_BYTES_MAX;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
-use tokio_tungstenite::tungstenite::http::HeaderValue;
+use tokio_tungstenite::tungstenite::error::TlsError;
+use tokio_tungstenite::tungstenite::http::{HeaderValue, header};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
-use tokio_tungstenite::tungstenite::{Error as WsError, Message};
-use tokio_tungstenite::{
-    Connector, MaybeTlsStream, WebSocketStream, connect_async_tls_with_config,
-};
+use tokio_tungstenite::tungstenite::{Bytes, Error as WsError, Message};
+use tokio_tungstenite::{Connector, WebSocketStream, client_async_tls_with_config};
 
+use super::address::{Address, only_trust, web_trust};
 use super::{Dial, Line, Pending};
 use crate::error::{Error, ErrorKind, Result};
 use crate::link::RelayAddress;
@@ -27,16 +26,34 @@ use crate::link::RelayAddress;
 const READ_BUFFER_BYTES: usize = 4 * 1024;
 /// Sent messages that may wait in memory: two full appends.
 const WRITE_BUFFER_BYTES_MAX: usize = 2 * MESSAGE_BYTES_MAX;
+/// How long resolving, connecting, TLS and the upgrade may take together, over Tor too.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
+/// After so long without a word the relay is asked for one, and after as long again given up.
+/// Shorter than what carriers give an idle line.
+const QUIET: Duration = Duration::from_secs(45);
 
 /// Dials `wss://` with web roots or a given authority, and `ws://` to this machine only.
-#[derive(Clone, Default)]
+///
+/// TLS only hides from bystanders which relay one speaks to and when: the relay proves its identity
+/// inside, with the key that the link names.
+#[derive(Clone)]
 pub struct WebSocketDialer {
     tls: Option<Arc<ClientConfig>>,
+    quiet: Duration,
 }
 
 impl fmt::Debug for WebSocketDialer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("WebSocketDialer")
+    }
+}
+
+impl Default for WebSocketDialer {
+    fn default() -> Self {
+        Self {
+            tls: None,
+            quiet: QUIET,
+        }
     }
 }
 
@@ -52,61 +69,51 @@ impl WebSocketDialer {
     /// # Errors
     /// [`ErrorKind::Certificate`] if there is no certificate in `pem`.
     pub fn trusting(pem: &[u8]) -> Result<Self> {
-        let refused = || {
-            Error::new(
-                ErrorKind::Certificate,
-                "the authority's certificate cannot be read",
-            )
-        };
-        let mut roots = RootCertStore::empty();
-        for certificate in CertificateDer::pem_slice_iter(pem) {
-            let certificate = certificate.map_err(|_| refused())?;
-            roots.add(certificate).map_err(|_| refused())?;
-        }
-        if roots.is_empty() {
-            return Err(refused());
-        }
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(|_| refused())?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
         Ok(Self {
-            tls: Some(Arc::new(config)),
+            tls: Some(only_trust(pem)?),
+            ..Self::default()
         })
     }
 
-    async fn connect(&self, address: &RelayAddress) -> Result<Box<dyn Line>> {
-        let refused = || {
-            Error::new(
-                ErrorKind::Address,
-                "a relay's address begins with wss://, or with ws:// for one on this machine",
-            )
-        };
-        let mut request = address.url().into_client_request().map_err(|_| refused())?;
-        let host = request.uri().host().unwrap_or_default().to_owned();
-        if request.uri().scheme_str() != Some("wss") && !is_this_machine(&host) {
-            return Err(refused());
-        }
+    /// Asks a relay for a word after so long without one, and gives it up after as long again.
+    #[must_use]
+    pub const fn quiet(mut self, quiet: Duration) -> Self {
+        self.quiet = quiet;
+        self
+    }
+
+    /// Connects to a URL.
+    pub(super) async fn connect(&self, url: &str) -> Result<Box<dyn Line>> {
+        let address = Address::parse(url)?;
+        timeout(CONNECT_TIMEOUT, self.open(&address))
+            .await
+            .map_err(|late| {
+                Error::new(ErrorKind::Unreachable, "the relay did not answer in time").because(late)
+            })?
+    }
+
+    async fn open(&self, address: &Address) -> Result<Box<dyn Line>> {
+        let mut request = address.uri.clone().into_client_request().map_err(sorted)?;
         request.headers_mut().insert(
-            "Sec-WebSocket-Protocol",
+            header::SEC_WEBSOCKET_PROTOCOL,
             HeaderValue::from_static(SUB_PROTOCOL),
         );
-        let connector = self.tls.clone().map(Connector::Rustls);
-        let (stream, _) = connect_async_tls_with_config(request, Some(config()), true, connector)
-            .await
-            .map_err(|error| unreachable_relay(&error))?;
-        Ok(Box::new(WebSocketLine { stream }))
+        let connector = match (&self.tls, address.is_tls) {
+            (_, false) => Connector::Plain,
+            (Some(tls), true) => Connector::Rustls(Arc::clone(tls)),
+            (None, true) => Connector::Rustls(web_trust()?),
+        };
+        let socket = address.connect().await?;
+        // The library refuses an answer that names another sub-protocol, or none.
+        let (stream, _) =
+            client_async_tls_with_config(request, socket, Some(config()), Some(connector))
+                .await
+                .map_err(sorted)?;
+        Ok(Box::new(WebSocketLine::new(stream, self.quiet)))
     }
 }
 
-fn is_this_machine(host: &str) -> bool {
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    host == "localhost" || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
-}
-
-fn config() -> WebSocketConfig {
+pub(super) fn config() -> WebSocketConfig {
     WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER_BYTES)
         .write_buffer_size(0)
@@ -115,75 +122,122 @@ fn config() -> WebSocketConfig {
         .max_frame_size(Some(MESSAGE_BYTES_MAX))
 }
 
-fn unreachable_relay(error: &WsError) -> Error {
-    match error {
-        WsError::Tls(_) => Error::new(
+/// Sorts what the library says by what one can do about it. What it says may hold an address: that
+/// stays a source and out of our texts.
+fn sorted(error: WsError) -> Error {
+    let (kind, what) = match &error {
+        WsError::Io(io) if is_certificate(io) => (
             ErrorKind::Certificate,
             "the relay's certificate is not one that is trusted",
         ),
-        // What the library says may hold an address; it stays out of our errors.
-        _ => Error::new(ErrorKind::Unreachable, "the relay cannot be reached"),
-    }
+        WsError::Tls(TlsError::InvalidDnsName) | WsError::Url(_) => {
+            (ErrorKind::Address, "this is not the address of a relay")
+        }
+        WsError::Tls(_) => (
+            ErrorKind::Certificate,
+            "the relay's certificate is not one that is trusted",
+        ),
+        WsError::Http(response) if !response.status().is_server_error() => {
+            (ErrorKind::NotTheRelay, "who answers is no relay")
+        }
+        WsError::Capacity(_) | WsError::Utf8(_) | WsError::Protocol(_) => (
+            ErrorKind::NotTheRelay,
+            "who answers does not keep to the protocol",
+        ),
+        _ => (ErrorKind::Unreachable, "the relay cannot be reached"),
+    };
+    Error::new(kind, what).because(error)
+}
+
+fn is_certificate(error: &std::io::Error) -> bool {
+    let tls = error
+        .get_ref()
+        .and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    matches!(tls, Some(rustls::Error::InvalidCertificate(_)))
 }
 
 impl Dial for WebSocketDialer {
     fn dial<'a>(&'a self, address: &'a RelayAddress) -> Pending<'a, Result<Box<dyn Line>>> {
-        Box::pin(self.connect(address))
+        Box::pin(self.connect(address.url()))
     }
 }
 
-struct WebSocketLine {
-    stream: WebSocketStream<MaybeTlsStream<TcpStream>>,
+pub(super) struct WebSocketLine<S> {
+    stream: WebSocketStream<S>,
+    quiet: Duration,
+    /// When the silence has lasted too long.
+    silent_at: Instant,
+    /// Asked for a word since the last.
+    asked: bool,
 }
 
-impl Line for WebSocketLine {
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebSocketLine<S> {
+    fn new(stream: WebSocketStream<S>, quiet: Duration) -> Self {
+        Self {
+            stream,
+            quiet,
+            silent_at: Instant::now() + quiet,
+            asked: false,
+        }
+    }
+
+    /// The next message, kept in the library until it is whole: dropping this loses nothing.
+    async fn next(&mut self) -> Result<Option<Vec<u8>>> {
+        loop {
+            let Ok(message) = timeout_at(self.silent_at, self.stream.next()).await else {
+                self.ask().await?;
+                continue;
+            };
+            self.asked = false;
+            self.silent_at = Instant::now() + self.quiet;
+            match message {
+                None | Some(Ok(Message::Close(_))) => return Ok(None),
+                Some(Ok(Message::Binary(message))) => return Ok(Some(message.into())),
+                // The library answers pings with the next read or write.
+                Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+                Some(Ok(_)) => {
+                    return Err(Error::new(
+                        ErrorKind::NotTheRelay,
+                        "the relay sent something that is no binary message",
+                    ));
+                }
+                Some(Err(error)) => return Err(sorted(error)),
+            }
+        }
+    }
+
+    /// Asks a silent relay for a word; gives it up if it was asked before.
+    async fn ask(&mut self) -> Result<()> {
+        let silent = || Error::new(ErrorKind::Unreachable, "the relay has fallen silent");
+        if self.asked {
+            return Err(silent());
+        }
+        self.asked = true;
+        self.silent_at = Instant::now() + self.quiet;
+        let ping = self.stream.send(Message::Ping(Bytes::new()));
+        timeout(self.quiet, ping)
+            .await
+            .map_err(|_| silent())?
+            .map_err(sorted)
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Line for WebSocketLine<S> {
     fn send(&mut self, message: Vec<u8>) -> Pending<'_, Result<()>> {
         Box::pin(async move {
             let sent = self.stream.send(Message::Binary(message.into())).await;
-            sent.map_err(|error| unreachable_relay(&error))
+            sent.map_err(sorted)
         })
     }
 
     fn receive(&mut self) -> Pending<'_, Result<Option<Vec<u8>>>> {
-        Box::pin(async move {
-            loop {
-                match self.stream.next().await {
-                    None | Some(Ok(Message::Close(_))) => return Ok(None),
-                    Some(Ok(Message::Binary(message))) => return Ok(Some(message.into())),
-                    // Pings are answered by the library with the next read or write.
-                    Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
-                    Some(Ok(_)) => {
-                        return Err(Error::new(
-                            ErrorKind::NotTheRelay,
-                            "the relay sent something that is no binary message",
-                        ));
-                    }
-                    Some(Err(error)) => return Err(unreachable_relay(&error)),
-                }
-            }
-        })
+        Box::pin(self.next())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn plain_connections_stay_on_this_machine() {
-        for host in ["localhost", "127.0.0.1", "127.9.9.9", "[::1]"] {
-            assert!(is_this_machine(host), "{host}");
-        }
-        for host in [
-            "relay.example",
-            "10.0.0.1",
-            "localhost.example",
-            "0.0.0.0",
-            "",
-        ] {
-            assert!(!is_this_machine(host), "{host}");
-        }
-    }
 
     #[test]
     fn no_limit_is_the_librarys() {
