@@ -216,31 +216,34 @@ fn a_refused_log_refuses_its_asks_until_it_is_opened_with_another_key() {
 }
 
 #[test]
-fn what_is_too_large_is_refused_here_and_not_sent() {
+fn what_a_relay_would_call_nonsense_is_refused_here_and_not_sent() {
     let (mut pair, log) = opened();
     let seen = pair.relay.seen.len();
-    let sealed = vec![0; limits::SEALED_BYTES_MAX + 1];
-    let too_long = pair.session.append(vec![item(log, &sealed)], retry(1), DAY);
-    let too_many = pair
-        .session
-        .append(vec![item(log, b"x"); limits::ITEMS_MAX + 1], retry(2), DAY);
-    let none = pair.session.append(vec![], retry(3), DAY);
-    pair.settle();
-    let odd = {
-        let mut item = item(log, b"x");
-        item.entries[0].sealed = b"unpadded".to_vec().into();
-        pair.session.append(vec![item], retry(5), DAY)
-    };
-    pair.settle();
-    for token in [too_long, too_many, none, odd] {
+    let items = |count| vec![item(log, b"x"); count];
+    let mut unpadded = items(1);
+    unpadded[0].entries[0].sealed = b"unpadded".to_vec().into();
+    let mut too_long = items(1);
+    too_long[0].entries = vec![too_long[0].entries[0].clone(); limits::ITEM_ENTRIES_MAX + 1];
+    for (number, (items, code)) in [
+        (unpadded, ErrorCode::BadRequest),
+        (too_long, ErrorCode::TooLarge),
+        (items(limits::ITEMS_MAX + 1), ErrorCode::TooLarge),
+        (items(0), ErrorCode::TooLarge),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let token = pair.session.append(items, retry(number as u64), DAY);
+        pair.settle();
         let denied = pair.answers[&token].as_ref().unwrap_err();
-        assert_eq!(denied.refusal.code, ErrorCode::TooLarge);
+        assert_eq!(denied.refusal.code, code, "case {number}");
+        assert!(!denied.perhaps_applied);
     }
     assert_eq!(pair.relay.seen.len(), seen);
     // The largest that may be sent is.
     let mut run = item(log, &[0; limits::SEALED_BYTES_MAX]);
     run.entries = vec![run.entries[0].clone(); limits::RUN_BYTES_MAX / limits::SEALED_BYTES_MAX];
-    let full = pair.session.append(vec![run.clone(), run], retry(4), DAY);
+    let full = pair.session.append(vec![run.clone(), run], retry(9), DAY);
     pair.settle();
     assert!(pair.answers[&full].is_ok());
 }
