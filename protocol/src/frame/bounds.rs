@@ -89,7 +89,8 @@ fn check_list(list: &[Grant]) -> Result<(), ErrorCode> {
     let mut keys: Vec<_> = list.iter().map(|grant| grant.key).collect();
     keys.sort_unstable();
     keys.dedup();
-    rule(keys.len() == list.len())?;
+    let none_is_idle = list.iter().all(|grant| grant.rights != Rights::NONE);
+    rule(keys.len() == list.len() && none_is_idle)?;
     let work_max = limits::WORK_BITS_MAX;
     list.iter().try_for_each(|grant| {
         within(

@@ -198,6 +198,10 @@ fn parts_that_contradict_each_other_are_refused() {
         create.grants.push(create.grants[0].clone());
     });
     assert_eq!(twice, bad);
+    let idle = change!("create", Create, |create| {
+        create.grants[0].rights = Rights::NONE;
+    });
+    assert_eq!(idle, bad);
 }
 
 /// The largest append in the smallest class, with everything that can stand around its bytes.

@@ -2,6 +2,7 @@
 
 use sotto_protocol::cbor::{self, DecodeError};
 
+use crate::json;
 use crate::samples::{self, Kind};
 
 /// Decodes as all three kinds; whatever passes must be encoded as it came.
@@ -59,6 +60,23 @@ fn perturbed_vectors_fail_or_are_another_item() {
             bytes[place] = right;
         }
     }
+}
+
+/// As SPEC.md says, with room above it.
+#[test]
+fn the_deepest_vector_needs_nine_levels() {
+    fn depth(value: &serde_json::Value) -> usize {
+        match value {
+            serde_json::Value::Array(items) => items.iter().map(depth).max().unwrap_or(0) + 1,
+            serde_json::Value::Object(object) if !object.contains_key("hex") => {
+                object.values().map(depth).max().unwrap_or(0) + 1
+            }
+            _ => 1,
+        }
+    }
+    let samples = samples::all().into_iter();
+    let depths = samples.map(|sample| depth(&json::from_cbor(&sample.value.encode())));
+    assert_eq!(depths.max(), Some(9));
 }
 
 #[test]
