@@ -8,6 +8,7 @@
 mod answer;
 mod bounds;
 mod entry;
+mod need;
 mod verb;
 
 use std::borrow::Cow;
