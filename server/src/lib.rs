@@ -3,8 +3,18 @@
 //! It knows no accounts, no rooms, no names and no message kinds, and never holds a key that opens
 //! content.
 
+pub mod admin;
 pub mod clock;
+pub mod config;
+pub mod connection;
+pub mod identity;
 pub mod limits;
+pub mod listener;
 pub mod log;
+pub mod metrics;
 pub mod retention;
+pub mod server;
 pub mod store;
+
+mod command;
+mod error;
