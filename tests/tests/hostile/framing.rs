@@ -1,0 +1,101 @@
+//! WebSocket framing as no client does it, on a connection that is open.
+
+use sotto_protocol::limits::MESSAGE_BYTES_MAX;
+use sotto_tests::peer::{Heard, upgrade_by_hand};
+use sotto_tests::relay::TestRelay;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::frame::Frame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
+
+/// The code of the close frame the relay ends with; it never masks.
+async fn close_code(line: &mut DuplexStream) -> Option<u16> {
+    let mut bytes = Vec::new();
+    line.read_to_end(&mut bytes).await.unwrap();
+    let at = bytes.windows(1).rposition(|byte| byte == [0x88])?;
+    let code = bytes.get(at + 2..at + 4)?;
+    Some(u16::from_be_bytes(code.try_into().unwrap()))
+}
+
+#[tokio::test(start_paused = true)]
+async fn frames_that_break_the_rules_end_the_connection() {
+    let relay = TestRelay::default().start().await;
+    let huge = (MESSAGE_BYTES_MAX as u64 + 1).to_be_bytes();
+    let mut too_long = vec![0x82, 0xff];
+    too_long.extend_from_slice(&huge);
+    too_long.extend_from_slice(&[1, 2, 3, 4]);
+    let mut endless = vec![0x82, 0xff];
+    endless.extend_from_slice(&[0xff; 8]);
+    endless.extend_from_slice(&[1, 2, 3, 4]);
+    let cases: [(&str, Vec<u8>, u16); 6] = [
+        ("unmasked", vec![0x82, 0x01, 0x00], 1003),
+        ("a text", vec![0x81, 0x81, 0, 0, 0, 0, b'x'], 1003),
+        ("reserved bits", vec![0xf2, 0x81, 0, 0, 0, 0, 0], 1003),
+        (
+            "a continuation of nothing",
+            vec![0x80, 0x81, 0, 0, 0, 0, 0],
+            1003,
+        ),
+        ("one byte more than allowed", too_long, 1009),
+        ("a length of 2^64 - 1", endless, 1009),
+    ];
+    for (name, bytes, code) in cases {
+        let mut line = upgrade_by_hand(relay.line().await).await;
+        line.write_all(&bytes).await.unwrap();
+        assert_eq!(close_code(&mut line).await, Some(code), "{name}");
+    }
+    relay.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_text_message_on_an_open_connection_ends_it_and_changes_nothing() {
+    let relay = TestRelay::default().start().await;
+    let mut peer = relay.peer().await;
+    let log = peer.new_log().await;
+    peer.socket.send(Message::Text("append!".into())).await;
+    let verb = peer.append(&log.id(), vec![]);
+    peer.ask(verb).await;
+    assert_eq!(peer.hear().await, Heard::Closed(1003, "malformed".into()));
+    relay.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn fragments_that_come_to_too_much_end_the_connection() {
+    let relay = TestRelay::default().start().await;
+    let mut peer = relay.peer().await;
+    let fragment = vec![0; 65_536];
+    let mut data = Data::Binary;
+    for _ in 0..=MESSAGE_BYTES_MAX / fragment.len() {
+        let frame = Frame::message(fragment.clone(), OpCode::Data(data), false);
+        peer.socket.send(Message::Frame(frame)).await;
+        data = Data::Continue;
+    }
+    assert_eq!(peer.hear().await, Heard::Closed(1009, "too_large".into()));
+    relay.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_large_message_that_never_ends_is_cut_off_and_pings_do_not_help() {
+    let relay = TestRelay::default().start().await;
+    let mut peer = relay.peer().await;
+    let frame = |bytes: usize, data| Frame::message(vec![0; bytes], OpCode::Data(data), false);
+    let first = frame(100_000, Data::Binary);
+    peer.socket.send(Message::Frame(first)).await;
+    let mut sent = 0;
+    loop {
+        peer.socket.send(Message::Ping(vec![].into())).await;
+        let next = frame(1, Data::Continue);
+        peer.socket.send(Message::Frame(next)).await;
+        sent += 1;
+        assert!(sent < 1_000, "still connected");
+        let second = tokio::time::sleep(std::time::Duration::from_secs(1));
+        tokio::select! {
+            heard = peer.hear() => {
+                assert_eq!(heard, Heard::Closed(1008, "stalled".into()));
+                break;
+            }
+            () = second => {}
+        }
+    }
+    relay.stop().await;
+}

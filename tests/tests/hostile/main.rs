@@ -1,0 +1,10 @@
+//! The relay against peers that speak bytes: every stage, every limit, every way to be a bad guest.
+
+mod delivery;
+mod framing;
+mod handshake;
+mod limit;
+mod metric;
+mod refusal;
+mod shutdown;
+mod transport;
