@@ -10,6 +10,8 @@
 //! | `begin` | founding, joining by link, loading |
 //! | `joining` | from a link to the own Commit in the log |
 //! | `reading` | entries to envelopes, and which of them count |
+//! | `dispute` | the rule by which a Commit that not all can open stands or is void |
+//! | `disputing` | verdicts of ours and of others, and what follows |
 //! | `commits` | Commits that stand in the log, rotation, removal |
 //! | `sending` | the outbox and the one append that is on its way |
 //! | `changes` | Commits, snapshots and farewells of ours |
@@ -24,6 +26,8 @@
 mod begin;
 mod changes;
 mod commits;
+mod dispute;
+mod disputing;
 mod event;
 mod joining;
 mod reading;
@@ -50,6 +54,8 @@ use crate::seal::{ConversationSecret, Generation};
 use crate::time::Now;
 use crate::vault::{Batch, Key, Space};
 
+use dispute::Disputes;
+use disputing::Aside;
 use joining::Joining;
 use reading::{Run, SeenRing};
 use saved::{Flight, Saved, Stage, Waiting};
@@ -88,6 +94,7 @@ pub struct Engine {
     token: Option<Token>,
     create_token: Option<Token>,
     run: Option<Run>,
+    disputes: Disputes<Aside>,
     seen: SeenRing,
     /// Texts that are kept: id to place and author, for edits, deletions and to drop doubles.
     index: BTreeMap<MessageId, Indexed>,
@@ -261,7 +268,7 @@ impl Engine {
             SessionEvent::Ready => self.set_online(true),
             SessionEvent::Opened { log, opened } if log == self.saved.log => self.opened(&opened),
             SessionEvent::Entry { log, entry, cursor } if log == self.saved.log => {
-                return if self.joining.is_some() {
+                return if self.reads_from_outside() {
                     self.join_met(&entry, cursor)
                 } else {
                     self.met(&entry, cursor, now)

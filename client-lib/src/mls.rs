@@ -168,6 +168,14 @@ pub(crate) enum Author {
     Newcomer(LeafId),
 }
 
+impl Author {
+    pub(crate) const fn leaf(&self) -> LeafId {
+        match self {
+            Self::Member(leaf) | Self::Newcomer(leaf) => *leaf,
+        }
+    }
+}
+
 /// What a Commit does, as far as a policy cares; the same for members and followers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Facts {

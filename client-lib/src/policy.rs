@@ -163,7 +163,9 @@ impl Policy {
     }
 
     fn judge_newcomer(&self, facts: &Facts, leaf: LeafId, psk_id: &[u8]) -> Result<(), Forbidden> {
-        if !self.link_joins {
+        // Who is in already may always replace its own leaf: its device lost the group's state.
+        let returns = facts.removed.iter().any(|(removed, _)| *removed == leaf);
+        if !self.link_joins && !returns {
             return Err(Forbidden::LinkOff);
         }
         if facts.psks.as_slice() != [psk_id] {

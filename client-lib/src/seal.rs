@@ -12,7 +12,7 @@ mod packet;
 mod secret;
 
 pub(crate) use packet::{
-    CommitBody, Envelope, EnvelopeBody, Packet, Part, RunId, Seen, SnapshotBody,
+    CommitBody, Envelope, EnvelopeBody, Packet, Part, RunId, Seen, SnapshotBody, VerdictBody,
 };
 pub(crate) use secret::{ConversationSecret, Generation};
 

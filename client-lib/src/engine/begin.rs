@@ -10,6 +10,7 @@ use sotto_protocol::right::Rights;
 use sotto_protocol::size_class::SizeClass;
 use x25519_dalek::StaticSecret;
 
+use super::dispute::Disputes;
 use super::joining::Joining;
 use super::reading::SeenRing;
 use super::saved::{self, RootKey, Saved, Stage};
@@ -210,6 +211,7 @@ impl Engine {
             token: None,
             create_token: None,
             run: None,
+            disputes: Disputes::default(),
             seen: SeenRing::default(),
             index: BTreeMap::new(),
             head: None,
@@ -379,5 +381,6 @@ fn new_saved(
         next_out: 0,
         names: Vec::new(),
         intents: Vec::new(),
+        verdicts: Vec::new(),
     })
 }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use sotto_protocol::id::LogId;
 use zeroize::Zeroizing;
 
+use super::reading::At;
 use super::saved::{FlightKind, Intent, SECRETS_KEPT, Stage};
 use super::{Engine, Event, group_id, internal, no_randomness};
 use crate::error::Result;
@@ -34,25 +35,22 @@ impl CommitAad {
 impl Engine {
     /// A fenced entry holds a Commit. The first one of the present epoch that anyone can check is
     /// the one; everything else is skipped and counted.
-    pub(super) fn commit_met(&mut self, body: &CommitBody<'_>) -> Result<()> {
-        let (Some(group), Some(policy)) = (&mut self.group, &self.policy) else {
-            return Ok(());
-        };
+    pub(super) fn commit_met(&mut self, body: &CommitBody<'_>, at: At) -> Result<()> {
         let commit = body.commit.as_slice();
-        let Ok(facts) = group.look(commit) else {
+        let Some(facts) = self.facts_if_admitted(commit)? else {
             self.junk();
             return Ok(());
         };
-        let gid = group_id(&self.saved.log);
-        let psk_id = self.newest_generation()?.psk().0.to_vec();
-        let (Some(group), Ok(())) = (&mut self.group, policy.judge(&gid, &facts, &psk_id)) else {
-            self.junk();
+        let before = self.aside()?;
+        let dispute = self.dispute(at.first, &facts, commit);
+        let Some(group) = &mut self.group else {
             return Ok(());
         };
         match group.open(commit) {
             Ok(Incoming::OwnCommit) => {
                 group.merge_pending()?;
                 let next = self.own_commit_landed();
+                self.disputes.push(dispute, before);
                 self.epoch_begun(&facts, body, next)
             }
             Ok(Incoming::Commit(staged)) if staged.removes_us => {
@@ -62,14 +60,35 @@ impl Engine {
             Ok(Incoming::Commit(staged)) => {
                 group.merge(*staged)?;
                 let next = self.next_secret(&facts, body);
+                self.disputes.push(dispute, before);
                 self.epoch_begun(&facts, body, next)
             }
-            Ok(_) | Err(_) => {
-                let (Author::Member(by) | Author::Newcomer(by)) = facts.author;
-                self.tell(Event::Spoiled { by });
-                Ok(())
-            }
+            Ok(_) | Err(_) => self.strand(body, dispute, at),
         }
+    }
+
+    /// What anyone can check of a Commit: signature, tree, policy.
+    fn facts_if_admitted(&mut self, commit: &[u8]) -> Result<Option<Facts>> {
+        let (Some(group), Some(policy)) = (&self.group, &self.policy) else {
+            return Ok(None);
+        };
+        let Ok(facts) = group.look(commit) else {
+            return Ok(None);
+        };
+        let gid = group_id(&self.saved.log);
+        let generation = self.newest_generation()?;
+        if policy.judge(&gid, &facts, generation.psk().0).is_err() {
+            return Ok(None);
+        }
+        if let Ok(aad) = sotto_protocol::cbor::decode::<CommitAad>(&facts.aad)
+            && self.seen.differs(&aad.seen)
+        {
+            self.tell(Event::Fork {
+                seq: aad.seen.seq,
+                signed_by: Some(facts.author.leaf()),
+            });
+        }
+        Ok(Some(facts))
     }
 
     /// Our Commit stands: what it was for is done.
@@ -120,7 +139,11 @@ impl Engine {
         }
         self.policy = Some(rules);
         self.tell_changes(facts);
-        let has_removal = !facts.removed.is_empty() || !facts.left.is_empty();
+        let has_removal = facts
+            .removed
+            .iter()
+            .any(|(leaf, _)| *leaf != facts.author.leaf())
+            || !facts.left.is_empty();
         if has_removal {
             self.saved.closed_below = epoch;
         }
@@ -165,7 +188,11 @@ impl Engine {
 
     fn tell_changes(&mut self, facts: &Facts) {
         match facts.author {
-            Author::Newcomer(leaf) => self.tell(Event::Joined { leaf, by: None }),
+            // Who replaces its own leaf was in before: its device lost the group's state.
+            Author::Newcomer(leaf) if facts.removed.is_empty() => {
+                self.tell(Event::Joined { leaf, by: None })
+            }
+            Author::Newcomer(leaf) => self.tell(Event::Returned { leaf }),
             Author::Member(by) => {
                 for leaf in &facts.added {
                     self.tell(Event::Joined {
@@ -178,7 +205,11 @@ impl Engine {
                 }
             }
         }
-        for (leaf, by) in &facts.removed {
+        for (leaf, by) in facts
+            .removed
+            .iter()
+            .filter(|(leaf, _)| *leaf != facts.author.leaf())
+        {
             self.tell(Event::Removed {
                 leaf: *leaf,
                 by: *by,

@@ -145,6 +145,11 @@ pub enum Event {
         /// Who let them in; absent for a join by link.
         by: Option<LeafId>,
     },
+    /// Somebody came back with the same key: their device had lost its state.
+    Returned {
+        /// Who.
+        leaf: LeafId,
+    },
     /// Somebody said or changed their name.
     Named {
         /// Who.
@@ -186,9 +191,16 @@ pub enum Event {
     Fork {
         /// Where theirs differs.
         seq: u64,
+        /// Who signed it; without, it is only a suspicion.
+        signed_by: Option<LeafId>,
     },
     /// A change of members that some cannot open; its author is named.
     Spoiled {
+        /// Who wrote it.
+        by: LeafId,
+    },
+    /// A spoiled change of members was undone for everybody.
+    Undone {
         /// Who wrote it.
         by: LeafId,
     },

@@ -5,7 +5,9 @@ use sotto_protocol::proof::public_key;
 use x25519_dalek::StaticSecret;
 
 use super::commits::CommitAad;
-use super::reading::Unsealed;
+use super::dispute::{Dispute, Disputes};
+use super::disputing::digest_of;
+use super::reading::{At, Unsealed};
 use super::saved::{ByteString, Digest, FlightKind, Stage};
 use super::{Engine, Event, group_id, internal};
 use crate::error::Result;
@@ -28,9 +30,55 @@ pub(super) struct Joining {
     /// GroupInfo of the follower's epoch.
     info: Option<Vec<u8>>,
     started: bool,
+    /// Commits that may be undone, each with GroupInfo and tree from before it.
+    disputes: Disputes<Option<Before>>,
+    /// We are a member who cannot open the Commit at this sequence number.
+    pub(super) stranded: Option<u64>,
+}
+
+/// Where a follower can start again.
+#[derive(Debug)]
+pub(super) struct Before {
+    pub(super) info: Vec<u8>,
+    pub(super) tree: Vec<u8>,
 }
 
 impl Joining {
+    /// What a member who cannot open a Commit sees of what follows.
+    pub(super) fn stranded(
+        follower: Follower,
+        fence: u64,
+        dispute: Dispute,
+        before: Before,
+    ) -> Self {
+        let mut joining = Self {
+            fence,
+            read: fence,
+            follower: Some(follower),
+            started: true,
+            stranded: Some(dispute.seq),
+            ..Self::default()
+        };
+        joining.disputes.push(dispute, Some(before));
+        joining
+    }
+
+    pub(super) fn set_info(&mut self, info: Option<Vec<u8>>) {
+        self.info = info;
+    }
+
+    /// Undoes a Commit and what was built on it.
+    fn undo(&mut self, before: Option<Before>) {
+        self.follower = before
+            .as_ref()
+            .and_then(|before| Follower::start(&before.info, &before.tree).ok());
+        self.info = before.map(|before| before.info);
+    }
+
+    pub(super) const fn disputes(&mut self) -> &mut Disputes<Option<Before>> {
+        &mut self.disputes
+    }
+
     pub(super) const fn is_started(&self) -> bool {
         self.started
     }
@@ -72,6 +120,7 @@ impl Engine {
         if self.is_own_join(entry) {
             return self.joined(cursor);
         }
+        self.reached(entry.seq)?;
         let unsealed = self.unseal(entry);
         if let (Some(joining), Some(fence)) = (&mut self.joining, entry.fence) {
             joining.read = joining.read.max(fence + 1);
@@ -83,7 +132,8 @@ impl Engine {
                 EnvelopeBody::Snapshot(snapshot) if at.fence.is_none() => {
                     self.start_following(&snapshot)
                 }
-                EnvelopeBody::Commit(body) => self.follow_commit(&body, at.fence),
+                EnvelopeBody::Commit(body) if at.fence.is_some() => self.follow_commit(&body, at),
+                EnvelopeBody::Verdict(body) if at.fence.is_some() => self.verdict_met(&body, at)?,
                 _ => {}
             }
         }
@@ -126,29 +176,59 @@ impl Engine {
         }
     }
 
-    fn follow_commit(&mut self, body: &CommitBody<'_>, fence: Option<u64>) {
+    /// A Commit, seen from outside.
+    pub(super) fn follow_commit(&mut self, body: &CommitBody<'_>, at: At) {
         let Ok(generation) = self.newest_generation() else {
             return;
         };
         let Some(joining) = &mut self.joining else {
             return;
         };
-        let (Some(follower), Some(_)) = (&mut joining.follower, fence) else {
+        let Some(follower) = &mut joining.follower else {
             return;
         };
-        let Ok(policy) = Policy::parse(&follower.policy()) else {
-            return;
-        };
-        let Ok(Some(facts)) = follower.look(body.commit.as_slice()) else {
+        let commit = body.commit.as_slice();
+        let (Ok(policy), Ok(Some(facts))) =
+            (Policy::parse(&follower.policy()), follower.look(commit))
+        else {
             return;
         };
         if policy
             .judge(&group_id(&self.saved.log), &facts, generation.psk().0)
-            .is_ok()
-            && follower.apply(body.commit.as_slice()).is_ok()
+            .is_err()
         {
+            return;
+        }
+        let before = joining.info.take().and_then(|info| {
+            Some(Before {
+                info,
+                tree: follower.tree().ok()?,
+            })
+        });
+        let leaves = follower.leaves();
+        if follower.apply(commit).is_ok() {
+            let dispute = Dispute::new(
+                at.first,
+                facts.author.leaf(),
+                digest_of(commit),
+                leaves,
+                |leaf| policy.is_facilitator(leaf),
+            );
+            joining.disputes.push(dispute, before);
             joining.info = body.info.as_ref().map(|info| info.as_slice().to_vec());
         }
+    }
+
+    /// The follower goes back to before a void Commit; answers that Commit's place and author.
+    pub(super) fn follow_back(
+        &mut self,
+        undone: (Dispute, Option<Before>),
+    ) -> (u64, crate::mls::LeafId) {
+        let (dispute, before) = undone;
+        if let Some(joining) = &mut self.joining {
+            joining.undo(before);
+        }
+        (dispute.seq, dispute.author)
     }
 
     /// Without anything to believe at this pin, an older one may have it.
@@ -238,7 +318,7 @@ impl Engine {
             .into_iter()
             .map(|(key, value)| (key.0, value.0))
             .collect();
-        let group = Group::load(values, &group_id(&self.saved.log))?.unsaved();
+        let mut group = Group::load(values, &group_id(&self.saved.log))?.unsaved();
         let generation = self.newest_generation()?;
         let (psk_id, psk) = generation.psk();
         group.store_psk(psk_id, psk)?;
@@ -249,8 +329,13 @@ impl Engine {
         self.saved.seq = cursor.seq;
         self.saved.chain = cursor.chain;
         self.saved.day = cursor.day;
+        if let Some(mut old) = self.group.take() {
+            old.replace_with(group);
+            group = old;
+        }
         self.group = Some(group);
         self.joining = None;
+        self.disputes = Disputes::default();
         self.run = None;
         let me = self.key.id();
         self.tell(Event::Joined { leaf: me, by: None });

@@ -53,7 +53,7 @@ impl SeenRing {
     }
 
     /// Whether somebody saw another history than we did; `false` where we cannot tell.
-    fn differs(&self, seen: &Seen) -> bool {
+    pub(super) fn differs(&self, seen: &Seen) -> bool {
         self.0
             .iter()
             .any(|(seq, chain)| *seq == seen.seq && *chain != seen.chain)
@@ -102,6 +102,7 @@ impl Engine {
                 self.saved.fenced_since_pin += 1;
             }
         }
+        self.reached(entry.seq)?;
         match self.unseal(entry) {
             Unsealed::More => return Ok(()),
             Unsealed::Junk => self.junk(),
@@ -189,11 +190,13 @@ impl Engine {
         if self.seen.differs(&envelope.seen) {
             self.tell(Event::Fork {
                 seq: envelope.seen.seq,
+                signed_by: None,
             });
         }
         match &envelope.body {
             // A Commit counts only in a fenced entry, and a fenced entry holds nothing else.
-            EnvelopeBody::Commit(body) if at.fence.is_some() => self.commit_met(body),
+            EnvelopeBody::Commit(body) if at.fence.is_some() => self.fenced_commit_met(body, at),
+            EnvelopeBody::Verdict(body) if at.fence.is_some() => self.verdict_met(body, at),
             EnvelopeBody::Message(bytes) if at.fence.is_none() => self.message_met(bytes, at, now),
             EnvelopeBody::Proposal(bytes) if at.fence.is_none() => self.proposal_met(bytes, at),
             EnvelopeBody::Snapshot(_) if at.fence.is_none() => {

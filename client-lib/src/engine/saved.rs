@@ -68,6 +68,7 @@ pub(super) struct Saved {
     pub(super) next_out: u64,
     pub(super) names: Vec<RosterLine>,
     pub(super) intents: Vec<Intent>,
+    pub(super) verdicts: Vec<Verdict>,
 }
 
 /// A root key on its way to be used once.
@@ -102,6 +103,15 @@ pub(super) enum Intent {
     LetGo,
 }
 
+/// What we have to say of a Commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Verdict {
+    pub(super) seq: u64,
+    pub(super) opens: bool,
+    #[serde(with = "serde_bytes")]
+    pub(super) commit: [u8; 32],
+}
+
 /// An append that is on its way: sent again, byte for byte, until it is answered.
 #[derive(Clone, Serialize, Deserialize)]
 pub(super) struct Flight {
@@ -122,6 +132,7 @@ pub(super) enum FlightKind {
         done: Vec<Intent>,
     },
     Farewell,
+    Verdict(Verdict),
     /// The group of an external join, in scratch until it stands in the log.
     Join {
         digest: Digest,

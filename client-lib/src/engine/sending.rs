@@ -73,7 +73,7 @@ impl Engine {
         if self.flight.is_some() || !self.session.is_ready() {
             return Ok(());
         }
-        if self.joining.is_some() {
+        if self.reads_from_outside() {
             return self.try_to_join(now);
         }
         if !self.is_caught_up() || self.group.is_none() {
@@ -84,7 +84,11 @@ impl Engine {
             Stage::Leaving => self.fly_farewell(now),
             Stage::Waiting | Stage::In => {
                 let fence_read = self.saved.fence >= self.fence_wanted;
-                if fence_read && self.fly_commit(now)? {
+                if fence_read && self.fly_verdict(now)? {
+                    return Ok(());
+                }
+                // Who cannot open the present epoch waits until it stands or is undone.
+                if self.joining.is_some() || (fence_read && self.fly_commit(now)?) {
                     return Ok(());
                 }
                 if self.fly_snapshot(now)? {
@@ -218,6 +222,11 @@ impl Engine {
                 }
             }
             Some(FlightKind::Farewell) => self.end(Stage::Left),
+            Some(FlightKind::Verdict(verdict)) => {
+                let verdict = *verdict;
+                self.take_flight();
+                self.saved.verdicts.retain(|one| *one != verdict);
+            }
             _ => {}
         }
     }
@@ -274,6 +283,7 @@ impl Engine {
                 self.saved.intents.retain(|intent| !done.contains(intent));
             }
             FlightKind::Snapshot => self.saved.snapshot_due = false,
+            FlightKind::Verdict(verdict) => self.saved.verdicts.retain(|one| one != verdict),
             FlightKind::Farewell | FlightKind::Join { .. } => {}
         }
     }

@@ -82,8 +82,8 @@ pub(crate) enum EnvelopeBody<'a> {
     /// An application message (PrivateMessage).
     #[serde(borrow)]
     Message(Bytes<'a>),
-    /// A refusal of a Commit that does not open, see SPEC.md, "Disputes".
-    Refusal(RefusalBody),
+    /// Whether a Commit opens, see SPEC.md, "Disputes"; only in a fenced entry.
+    Verdict(VerdictBody),
     /// A Proposal (PublicMessage).
     #[serde(borrow)]
     Proposal(Bytes<'a>),
@@ -108,17 +108,35 @@ pub(crate) struct CommitBody<'a> {
     pub(crate) commit: Bytes<'a>,
 }
 
-/// A leaf says that it cannot open a Commit.
+/// A leaf says whether it can open a Commit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct RefusalBody {
+pub(crate) struct VerdictBody {
     /// The leaf.
     pub(crate) by: crate::mls::LeafId,
     /// Sequence number of the Commit's first entry.
     pub(crate) seq: u64,
-    /// Ed25519 over `"sotto/v1/refusal" || log id || seq (8) || SHA-256(Commit)`.
+    pub(crate) opens: bool,
+    /// Ed25519 by the leaf, see [`VerdictBody::signed`].
     #[serde(with = "serde_bytes")]
     pub(crate) signature: Vec<u8>,
+}
+
+impl VerdictBody {
+    /// `"sotto/v1/verdict" || log id (32) || seq (8) || opens (1) || SHA-256(Commit) (32)`.
+    pub(crate) fn signed(
+        log: &sotto_protocol::id::LogId,
+        seq: u64,
+        opens: bool,
+        commit: &[u8; 32],
+    ) -> Vec<u8> {
+        let mut message = b"sotto/v1/verdict".to_vec();
+        message.extend_from_slice(log.as_bytes());
+        message.extend_from_slice(&seq.to_be_bytes());
+        message.push(u8::from(opens));
+        message.extend_from_slice(commit);
+        message
+    }
 }
 
 /// A group as it stands after a fence number.
