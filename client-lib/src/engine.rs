@@ -34,6 +34,8 @@ mod reading;
 mod saved;
 mod sending;
 mod talk;
+#[cfg(test)]
+mod tests;
 
 pub use begin::{JoinOptions, RoomOptions};
 pub use event::{Command, Delivery, Event, Member, Message, Reply, Standing, Text};

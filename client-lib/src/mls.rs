@@ -9,6 +9,8 @@ mod facts;
 mod follower;
 mod group;
 mod provider;
+#[cfg(test)]
+pub(crate) mod spoil;
 
 pub(crate) use follower::Follower;
 pub(crate) use group::{ExternalJoin, Group, Incoming, Plan, Staged, StagedOut};

@@ -228,8 +228,12 @@ impl Engine {
             Stage::Removed | Stage::Left => return Ok(()),
             Stage::Joining => {
                 self.joining = Some(Joining::default());
-                let join_key = self.newest_generation()?.join_key();
-                self.session.open(self.saved.log, vec![join_key]);
+                // Who was in already comes in again by the key they had.
+                let key = match &self.group {
+                    Some(group) => StaticSecret::from(*group.member_key(&self.log_bytes())?),
+                    None => self.newest_generation()?.join_key(),
+                };
+                self.session.open(self.saved.log, vec![key]);
                 self.resend();
                 return Ok(());
             }

@@ -236,6 +236,7 @@ impl Engine {
         };
         if joining.disputes().find(stranded).is_none() {
             joining.stranded = None;
+            joining.set_read(self.saved.fence);
             self.saved
                 .verdicts
                 .retain(|verdict| verdict.seq != stranded);

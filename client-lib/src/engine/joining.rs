@@ -63,6 +63,12 @@ impl Joining {
         joining
     }
 
+    /// Everything fenced below this was read.
+    pub(super) const fn set_read(&mut self, fence: u64) {
+        self.read = fence;
+        self.fence = fence;
+    }
+
     pub(super) fn set_info(&mut self, info: Option<Vec<u8>>) {
         self.info = info;
     }
@@ -146,8 +152,9 @@ impl Engine {
         let Some(joining) = &mut self.joining else {
             return;
         };
-        // A later snapshot helps where a Commit came without a true GroupInfo.
-        let helps = joining.follower.is_none() || joining.info.is_none();
+        // A later snapshot helps where a Commit came without a GroupInfo, or with a false one.
+        let helps =
+            joining.follower.is_none() || joining.info.is_none() || snapshot.fence >= joining.read;
         let signed = SnapshotBody::signed(
             &self.saved.log,
             snapshot.fence,
@@ -215,7 +222,8 @@ impl Engine {
                 |leaf| policy.is_facilitator(leaf),
             );
             joining.disputes.push(dispute, before);
-            joining.info = body.info.as_ref().map(|info| info.as_slice().to_vec());
+            let info = body.info.as_ref().map(|info| info.as_slice());
+            joining.info = info.filter(|info| follower.fits(info)).map(<[u8]>::to_vec);
         }
     }
 

@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 use sotto_protocol::frame::{Bytes, Entry, Opened};
 use sotto_protocol::id::{ChainValue, Commitment};
 use sotto_protocol::limits::{RUN_BYTES_MAX, SEALED_BYTES_MAX};
+use sotto_protocol::right::Rights;
 
-use super::begin::JOIN_RIGHTS;
 use super::saved::{Digest, Stage};
 use super::{Engine, Event};
 use crate::error::Result;
@@ -74,7 +74,7 @@ impl Engine {
     pub(super) fn opened(&mut self, opened: &Opened) {
         self.head = Some(opened.head);
         self.saved.grants_version = opened.version;
-        if self.joining.is_some() && !opened.rights.contains(JOIN_RIGHTS) {
+        if self.reads_from_outside() && !opened.rights.contains(Rights::FENCE) {
             // The secret was renewed: this link still shows the way to its own end, no further.
             self.head = None;
             self.tell(Event::Refused);

@@ -70,7 +70,7 @@ impl Engine {
         {
             self.follow_from_pin();
         }
-        if self.flight.is_some() || !self.session.is_ready() {
+        if self.flight.is_some() || !self.is_online {
             return Ok(());
         }
         if self.reads_from_outside() {
@@ -133,7 +133,7 @@ impl Engine {
 
     /// Encrypts for the present epoch; a message that lost its epoch is encrypted anew, never sent
     /// twice under one key.
-    fn seal_message(
+    pub(super) fn seal_message(
         &mut self,
         number: u64,
     ) -> Result<Vec<sotto_protocol::frame::NewEntry<'static>>> {

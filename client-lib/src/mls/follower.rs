@@ -71,6 +71,15 @@ impl Follower {
             .map_err(|_| MlsError::Internal)
     }
 
+    /// Whether a GroupInfo is signed by one of the leaves and speaks of this very state. Its external
+    /// key can only be checked by members.
+    pub(crate) fn fits(&self, info: &[u8]) -> bool {
+        let Ok(other) = self.tree().and_then(|tree| Self::start(info, &tree)) else {
+            return false;
+        };
+        other.group.group_context() == self.group.group_context()
+    }
+
     /// What a Commit or Proposal would do, without doing it.
     pub(crate) fn look(&self, message: &[u8]) -> Result<Option<Facts>, MlsError> {
         let processed = self.processed(message)?;

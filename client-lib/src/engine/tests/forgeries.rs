@@ -1,0 +1,231 @@
+//! Entries that somebody with the seal writes although they may not.
+
+use sotto_protocol::frame::Bytes;
+
+use super::*;
+use crate::content::ContentBody;
+use crate::mls::Plan;
+use crate::seal::{CommitBody, EnvelopeBody, SnapshotBody};
+
+/// Puts a body into the log as this device would seal it, fenced or not.
+fn inject(room: &mut Room, name: &str, body: EnvelopeBody<'_>, fenced: bool, pinned: bool) {
+    let fence = fenced.then_some(room.log.fence);
+    let engine = room.engine(name);
+    let entries = engine
+        .entries(&engine.newest_generation().unwrap(), body)
+        .unwrap();
+    let item = Item {
+        fence,
+        pin: pinned,
+        ..engine.item(entries)
+    };
+    room.log.append(&[item]).unwrap();
+}
+
+/// A Commit of this device for `plan`, as bytes, without any trace on the device.
+fn commit_of(room: &mut Room, name: &str, plan: &Plan) -> (Vec<u8>, Vec<u8>) {
+    let engine = room.engine(name);
+    let log = engine.log_bytes();
+    let aad = commits::CommitAad {
+        next: None,
+        seen: engine.seen_now(),
+    }
+    .encode()
+    .unwrap();
+    let plan = Plan {
+        aad,
+        add: plan.add.clone(),
+        remove: plan.remove.clone(),
+        policy: plan.policy.clone(),
+    };
+    let group = engine.group.as_mut().unwrap();
+    let staged = group.stage(&engine.key, &plan, &log).unwrap();
+    group.drop_pending().unwrap();
+    (staged.commit, staged.info)
+}
+
+fn inject_commit(room: &mut Room, name: &str, plan: &Plan, fenced: bool) {
+    let (commit, info) = commit_of(room, name, plan);
+    let body = CommitBody {
+        info: Some(info.into()),
+        next: None,
+        commit: commit.into(),
+    };
+    inject(room, name, EnvelopeBody::Commit(body), fenced, false);
+}
+
+#[test]
+fn forbidden_unfenced_stale_and_replayed_commits_are_skipped_and_the_room_stays_joinable() {
+    let mut room = Room::new(&["Ann", "Ben", "Cay"]);
+    let (ann, cay) = (room.leaf("Ann"), room.leaf("Cay"));
+    let epoch = room.of("Ann").engine.group.as_ref().unwrap().epoch();
+    // By who may not: removing, and changing the rules.
+    inject_commit(
+        &mut room,
+        "Ben",
+        &Plan {
+            remove: vec![cay],
+            ..Plan::default()
+        },
+        true,
+    );
+    inject_commit(
+        &mut room,
+        "Ben",
+        &Plan {
+            remove: vec![ann],
+            ..Plan::default()
+        },
+        true,
+    );
+    let mut rules = room.of("Ben").engine.policy.clone().unwrap();
+    rules.members_add = true;
+    inject_commit(
+        &mut room,
+        "Ben",
+        &Plan {
+            policy: Some(rules.encode().unwrap()),
+            ..Plan::default()
+        },
+        true,
+    );
+    // Without a fence.
+    inject_commit(&mut room, "Ann", &Plan::default(), false);
+    // Garbage in every kind of envelope.
+    let noise: Bytes<'static> = vec![7; 100].into();
+    inject(
+        &mut room,
+        "Ben",
+        EnvelopeBody::Commit(CommitBody {
+            info: None,
+            next: None,
+            commit: noise.clone(),
+        }),
+        true,
+        false,
+    );
+    inject(
+        &mut room,
+        "Ben",
+        EnvelopeBody::Message(noise.clone()),
+        false,
+        false,
+    );
+    inject(
+        &mut room,
+        "Ben",
+        EnvelopeBody::Proposal(noise.clone()),
+        false,
+        false,
+    );
+    inject(&mut room, "Ben", EnvelopeBody::Waiting(noise), false, false);
+    room.settle();
+    assert_eq!(room.of("Ann").engine.group.as_ref().unwrap().epoch(), epoch);
+    assert!(room.of("Cay").engine.saved.junk >= 7);
+    // A Commit that counts, then the same again.
+    let (commit, info) = commit_of(&mut room, "Ben", &Plan::default());
+    for _ in 0..2 {
+        let body = CommitBody {
+            info: Some(info.clone().into()),
+            next: None,
+            commit: commit.clone().into(),
+        };
+        inject(&mut room, "Ben", EnvelopeBody::Commit(body), true, false);
+    }
+    room.join("Dan");
+    room.settle();
+    room.assert_one_epoch(&["Ann", "Cay", "Dan"]);
+}
+
+#[test]
+fn a_forged_snapshot_leads_nobody_astray() {
+    let mut room = Room::new(&["Ann", "Ben"]);
+    let ben = room.engine("Ben");
+    let group = ben.group.as_ref().unwrap();
+    let (info, tree) = (group.group_info(&ben.key).unwrap(), group.tree().unwrap());
+    let signed = SnapshotBody::signed(&ben.saved.log, ben.saved.fence, &info, &tree);
+    // Ben is no facilitator: his snapshot is true, and still nobody need believe him.
+    let snapshot = SnapshotBody {
+        by: ben.key.id(),
+        info: info.into(),
+        tree: tree.into(),
+        fence: ben.saved.fence,
+        proposals: Vec::new(),
+        signature: ben.key.sign(&signed).to_vec(),
+    };
+    for _ in 0..5 {
+        inject(
+            &mut room,
+            "Ben",
+            EnvelopeBody::Snapshot(snapshot.clone()),
+            false,
+            true,
+        );
+    }
+    room.join("Cay");
+    room.settle();
+    room.assert_one_epoch(&["Ann", "Ben", "Cay"]);
+}
+
+#[test]
+fn a_false_group_info_is_mended_by_a_facilitator() {
+    let mut room = Room::new(&["Ann", "Ben"]);
+    let (commit, _) = commit_of(&mut room, "Ben", &Plan::default());
+    let engine = room.engine("Ben");
+    let stale = engine
+        .group
+        .as_ref()
+        .unwrap()
+        .group_info(&engine.key)
+        .unwrap();
+    let body = CommitBody {
+        info: Some(stale.into()),
+        next: None,
+        commit: commit.into(),
+    };
+    inject(&mut room, "Ben", EnvelopeBody::Commit(body), true, false);
+    // His own device does not know this Commit; it has no further part in this.
+    room.go_offline("Ben", true);
+    room.settle();
+    room.join("Cay");
+    room.settle();
+    assert_eq!(room.of("Cay").engine.standing(), Standing::In);
+}
+
+#[test]
+fn late_words_of_a_removed_member_are_not_shown_even_with_the_relays_help() {
+    let mut room = Room::new(&["Ann", "Ben", "Cay"]);
+    let late = {
+        let engine = room.engine("Ben");
+        engine
+            .queue(ContentBody::Text("late".into()), NOON)
+            .unwrap();
+        let number = *engine.outbox.keys().next_back().unwrap();
+        let entries = engine.seal_message(number).unwrap();
+        engine.item(entries)
+    };
+    room.go_offline("Ben", true);
+    let ben = room.leaf("Ben");
+    room.command("Ann", Command::Remove(ben));
+    room.settle();
+    room.log.append(&[late]).unwrap();
+    room.settle();
+    assert!(!room.texts("Ann").contains(&"late".to_owned()));
+    assert!(!room.texts("Cay").contains(&"late".to_owned()));
+    room.assert_one_epoch(&["Ann", "Cay"]);
+}
+
+#[test]
+fn an_old_link_does_not_lead_back_in_even_with_the_relays_help() {
+    let mut room = Room::new(&["Ann", "Ben", "Cay"]);
+    let old_link = room.of("Ann").engine.link().unwrap();
+    let ben = room.leaf("Ben");
+    room.command("Ann", Command::Remove(ben));
+    room.settle();
+    room.join_by("Ben again", &old_link);
+    room.settle();
+    assert_eq!(room.of("Ben again").engine.standing(), Standing::Joining);
+    assert_eq!(room.of("Ann").engine.members().len(), 2);
+    room.devices.retain(|device| device.name != "Ben again");
+    room.assert_one_epoch(&["Ann", "Cay"]);
+}

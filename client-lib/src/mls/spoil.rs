@@ -1,0 +1,228 @@
+//! For tests: Commits that anyone can check and that some or all members cannot open, as a member
+//! with a changed client would make them.
+
+use std::sync::Mutex;
+
+use openmls::group::MlsGroup;
+use openmls::prelude::GroupId;
+use openmls_libcrux_crypto::CryptoProvider;
+use openmls_traits::OpenMlsProvider;
+use openmls_traits::crypto::OpenMlsCrypto;
+use openmls_traits::types::{
+    AeadType, Ciphersuite, CryptoError, ExporterSecret, HashType, HpkeCiphertext, HpkeConfig,
+    HpkeKeyPair, KemOutput, SignatureScheme,
+};
+use tls_codec::SecretVLBytes;
+
+use super::codec::bytes_of;
+use super::provider::{Provider, Values};
+use super::{LeafKey, Plan};
+
+/// How a Commit is spoiled.
+pub(crate) enum How {
+    /// Its confirmation tag is wrong: for everybody.
+    Tag,
+    /// The path secrets with these numbers, in the order they are encrypted, are noise: for those
+    /// who need them.
+    Paths(Vec<usize>),
+}
+
+/// A Commit of `key`'s leaf and its GroupInfo, as `MLSMessage` bytes; `values` stay as they were.
+pub(crate) fn commit(
+    values: Values,
+    group_id: &[u8],
+    key: &LeafKey,
+    plan: &Plan,
+    how: How,
+) -> (Vec<u8>, Vec<u8>) {
+    let provider = Provider::new(values).unwrap();
+    let mut group = MlsGroup::load(provider.storage(), &GroupId::from_slice(group_id))
+        .unwrap()
+        .unwrap();
+    group.set_aad(plan.aad.clone());
+    let spoiled = if let How::Paths(paths) = &how {
+        paths.clone()
+    } else {
+        Vec::new()
+    };
+    let crypto = SpoilingCrypto {
+        inner: CryptoProvider::new().unwrap(),
+        spoiled,
+        count: Mutex::new(0),
+    };
+    let bundle = group
+        .commit_builder()
+        .force_self_update(true)
+        .load_psks(provider.storage())
+        .unwrap()
+        .create_group_info(true)
+        .build(provider.rand(), &crypto, key, |_| true)
+        .unwrap()
+        .stage_commit(&provider)
+        .unwrap();
+    let sealed = *crypto.count.lock().unwrap();
+    assert!(
+        crypto.spoiled.iter().any(|path| *path < sealed) || matches!(how, How::Tag),
+        "there is no such path secret"
+    );
+    let (commit, _, info) = bundle.into_messages();
+    let mut commit = bytes_of(&commit).unwrap();
+    if matches!(how, How::Tag) {
+        // The message ends with confirmation tag and membership tag, each a length and 32 bytes.
+        let length = commit.len();
+        commit[length - 33 - 10] ^= 1;
+    }
+    (commit, bytes_of(&info.unwrap()).unwrap())
+}
+
+/// Encrypts noise where it should encrypt a path secret.
+struct SpoilingCrypto {
+    inner: CryptoProvider,
+    spoiled: Vec<usize>,
+    count: Mutex<usize>,
+}
+
+impl OpenMlsCrypto for SpoilingCrypto {
+    fn hpke_seal(
+        &self,
+        config: HpkeConfig,
+        pk: &[u8],
+        info: &[u8],
+        aad: &[u8],
+        text: &[u8],
+    ) -> Result<HpkeCiphertext, CryptoError> {
+        let mut count = self.count.lock().unwrap();
+        let noise = vec![0; text.len()];
+        let text = if self.spoiled.contains(&*count) {
+            &noise
+        } else {
+            text
+        };
+        *count += 1;
+        self.inner.hpke_seal(config, pk, info, aad, text)
+    }
+
+    fn supports(&self, suite: Ciphersuite) -> Result<(), CryptoError> {
+        self.inner.supports(suite)
+    }
+
+    fn supported_ciphersuites(&self) -> Vec<Ciphersuite> {
+        self.inner.supported_ciphersuites()
+    }
+
+    fn hkdf_extract(
+        &self,
+        hash: HashType,
+        salt: &[u8],
+        ikm: &[u8],
+    ) -> Result<SecretVLBytes, CryptoError> {
+        self.inner.hkdf_extract(hash, salt, ikm)
+    }
+
+    fn hmac(
+        &self,
+        hash: HashType,
+        key: &[u8],
+        message: &[u8],
+    ) -> Result<SecretVLBytes, CryptoError> {
+        self.inner.hmac(hash, key, message)
+    }
+
+    fn hkdf_expand(
+        &self,
+        hash: HashType,
+        prk: &[u8],
+        info: &[u8],
+        length: usize,
+    ) -> Result<SecretVLBytes, CryptoError> {
+        self.inner.hkdf_expand(hash, prk, info, length)
+    }
+
+    fn hash(&self, hash: HashType, data: &[u8]) -> Result<Vec<u8>, CryptoError> {
+        self.inner.hash(hash, data)
+    }
+
+    fn aead_encrypt(
+        &self,
+        alg: AeadType,
+        key: &[u8],
+        data: &[u8],
+        nonce: &[u8],
+        aad: &[u8],
+    ) -> Result<Vec<u8>, CryptoError> {
+        self.inner.aead_encrypt(alg, key, data, nonce, aad)
+    }
+
+    fn aead_decrypt(
+        &self,
+        alg: AeadType,
+        key: &[u8],
+        data: &[u8],
+        nonce: &[u8],
+        aad: &[u8],
+    ) -> Result<Vec<u8>, CryptoError> {
+        self.inner.aead_decrypt(alg, key, data, nonce, aad)
+    }
+
+    fn signature_key_gen(&self, alg: SignatureScheme) -> Result<(Vec<u8>, Vec<u8>), CryptoError> {
+        self.inner.signature_key_gen(alg)
+    }
+
+    fn verify_signature(
+        &self,
+        alg: SignatureScheme,
+        data: &[u8],
+        pk: &[u8],
+        signature: &[u8],
+    ) -> Result<(), CryptoError> {
+        self.inner.verify_signature(alg, data, pk, signature)
+    }
+
+    fn sign(&self, alg: SignatureScheme, data: &[u8], key: &[u8]) -> Result<Vec<u8>, CryptoError> {
+        self.inner.sign(alg, data, key)
+    }
+
+    fn hpke_open(
+        &self,
+        config: HpkeConfig,
+        input: &HpkeCiphertext,
+        sk: &[u8],
+        info: &[u8],
+        aad: &[u8],
+    ) -> Result<Vec<u8>, CryptoError> {
+        self.inner.hpke_open(config, input, sk, info, aad)
+    }
+
+    fn hpke_setup_sender_and_export(
+        &self,
+        config: HpkeConfig,
+        pk: &[u8],
+        info: &[u8],
+        context: &[u8],
+        length: usize,
+    ) -> Result<(KemOutput, ExporterSecret), CryptoError> {
+        self.inner
+            .hpke_setup_sender_and_export(config, pk, info, context, length)
+    }
+
+    fn hpke_setup_receiver_and_export(
+        &self,
+        config: HpkeConfig,
+        enc: &[u8],
+        sk: &[u8],
+        info: &[u8],
+        context: &[u8],
+        length: usize,
+    ) -> Result<ExporterSecret, CryptoError> {
+        self.inner
+            .hpke_setup_receiver_and_export(config, enc, sk, info, context, length)
+    }
+
+    fn derive_hpke_keypair(
+        &self,
+        config: HpkeConfig,
+        ikm: &[u8],
+    ) -> Result<HpkeKeyPair, CryptoError> {
+        self.inner.derive_hpke_keypair(config, ikm)
+    }
+}
