@@ -10,8 +10,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use sotto_protocol::limits::WORK_BITS_MAX;
+use sotto_protocol::limits::{TTL_DAYS_MAX, WORK_BITS_MAX};
 use subtle::{Choice, ConstantTimeEq};
+
+use crate::limits::{LOG_BYTES_MIN, LogLimits};
 
 /// Why the settings cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -81,9 +83,15 @@ pub struct Settings {
     /// The address that people get, such as `wss://relay.example`; empty: `ws://` and `listen`.
     #[serde(default)]
     pub public_address: String,
+    /// Bytes of the store kept in memory.
+    #[serde(default = "default::cache_bytes")]
+    pub cache_bytes: u64,
     /// Connections.
     #[serde(default)]
     pub connections: ConnectionSettings,
+    /// Logs.
+    #[serde(default)]
+    pub logs: LogSettings,
     /// The operator's own server.
     #[serde(default)]
     pub admin: AdminSettings,
@@ -114,6 +122,22 @@ pub struct ConnectionSettings {
     pub bytes_per_second: u32,
     /// Bytes a connection may send at once after a rest.
     pub bytes_burst: u32,
+}
+
+/// What logs may hold; see [`LogLimits`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LogSettings {
+    /// Logs in all.
+    pub logs_max: usize,
+    /// The most that a log's policy may ask for, in sealed bytes.
+    pub log_bytes_max: u64,
+    /// The longest life of an ordinary entry that a policy may ask for.
+    pub ttl_days_max: u16,
+    /// The longest promised life of a fenced entry that a policy may ask for.
+    pub ttl_fenced_days_max: u16,
+    /// Appends a minute with one grant on one log, where the grant does not say less.
+    pub appends_per_minute: u32,
 }
 
 /// The operator's own server.
@@ -205,6 +229,10 @@ mod default {
         20
     }
 
+    pub(super) const fn cache_bytes() -> u64 {
+        128 << 20
+    }
+
     pub(super) fn folder() -> PathBuf {
         PathBuf::from("/var/lib/sotto")
     }
@@ -231,6 +259,57 @@ impl Default for ConnectionSettings {
             bytes_per_second: 524_288,
             bytes_burst: 8_388_608,
         }
+    }
+}
+
+impl Default for LogSettings {
+    fn default() -> Self {
+        let limits = LogLimits::default();
+        Self {
+            logs_max: limits.logs_max,
+            log_bytes_max: limits.log_bytes_max,
+            ttl_days_max: limits.ttl_days_max,
+            ttl_fenced_days_max: limits.ttl_fenced_days_max,
+            appends_per_minute: limits.appends_per_minute,
+        }
+    }
+}
+
+impl LogSettings {
+    /// As the logs want them.
+    #[must_use]
+    pub const fn limits(&self) -> LogLimits {
+        LogLimits {
+            logs_max: self.logs_max,
+            log_bytes_max: self.log_bytes_max,
+            ttl_days_max: self.ttl_days_max,
+            ttl_fenced_days_max: self.ttl_fenced_days_max,
+            appends_per_minute: self.appends_per_minute,
+        }
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        let refuse = |key, problem| Err(ConfigError::Value { key, problem });
+        let is_day = |days: u16| (1..=TTL_DAYS_MAX).contains(&days);
+        if !is_day(self.ttl_days_max) {
+            return refuse("logs.ttl_days_max", "is not from 1 to 400");
+        }
+        if !is_day(self.ttl_fenced_days_max) {
+            return refuse("logs.ttl_fenced_days_max", "is not from 1 to 400");
+        }
+        if self.log_bytes_max < LOG_BYTES_MIN {
+            return refuse(
+                "logs.log_bytes_max",
+                "is too little for any log; 16384 is the least",
+            );
+        }
+        if self.logs_max == 0 || self.appends_per_minute == 0 {
+            return refuse(
+                "logs.logs_max",
+                "or `logs.appends_per_minute` is 0, so nothing could be said",
+            );
+        }
+        Ok(())
     }
 }
 
@@ -264,7 +343,9 @@ impl Settings {
             identity_file: default::identity_file(),
             listen: default::listen(),
             public_address: String::new(),
+            cache_bytes: default::cache_bytes(),
             connections: ConnectionSettings::default(),
+            logs: LogSettings::default(),
             admin: AdminSettings::default(),
             output: OutputSettings::default(),
         }
@@ -322,7 +403,8 @@ impl Settings {
             "admin.listen",
             "is not a loopback address; whoever reaches it sees the relay's load",
         )?;
-        self.connections.check()
+        self.connections.check()?;
+        self.logs.check()
     }
 
     /// The identity's file.

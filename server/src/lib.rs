@@ -4,10 +4,12 @@
 //! content.
 
 pub mod admin;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod connection;
 pub mod identity;
+pub mod launch;
 pub mod limits;
 pub mod listener;
 pub mod log;

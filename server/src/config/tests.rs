@@ -87,6 +87,10 @@ fn values_that_could_not_work_are_refused() {
         "create = \"work\"\n[admin]\nlisten = \"0.0.0.0:1\"",
         "create = \"work\"\n[connections]\nconnections_max = 0",
         "create = \"work\"\n[connections]\nbytes_burst = 1000000",
+        "create = \"work\"\n[logs]\nttl_days_max = 0",
+        "create = \"work\"\n[logs]\nttl_fenced_days_max = 401",
+        "create = \"work\"\n[logs]\nlog_bytes_max = 100",
+        "create = \"work\"\n[logs]\nlogs_max = 0",
     ] {
         assert!(
             matches!(parse(text), Err(ConfigError::Value { .. })),
