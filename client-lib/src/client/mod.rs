@@ -4,6 +4,8 @@
 mod clock;
 mod conversation;
 mod driver;
+#[cfg(test)]
+mod tests;
 
 use core::fmt;
 use std::collections::BTreeMap;
