@@ -1,0 +1,345 @@
+//! People around a relay: clients whose network is memory and can be cut, and helpers that wait for
+//! what must happen.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures_util::{SinkExt, StreamExt};
+use sotto_client::error::{Error, ErrorKind, Result};
+use sotto_client::transport::{Dial, Line, Pending};
+use sotto_client::{
+    Client, ClientOptions, Conversation, Event, JoinOptions, LeafId, Link, Message, RelayAddress,
+    RoomOptions, Standing, Suite,
+};
+use sotto_server::clock::{Clock, ManualClock, SystemClock};
+use sotto_server::listener::MemoryConnector;
+use tokio::io::DuplexStream;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Message as WsMessage;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::http::HeaderValue;
+use tokio_util::sync::CancellationToken;
+
+use crate::relay::{RunningRelay, TestRelay};
+
+/// How long a test waits for what must happen before it says that it did not. Tests run on paused
+/// time, so this passes in no time when nothing is left to do.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+/// A network of memory that can be cut and mended.
+#[derive(Clone, Debug)]
+pub struct Network {
+    connector: Arc<Mutex<Option<MemoryConnector>>>,
+    cut: Arc<Mutex<CancellationToken>>,
+}
+
+impl Network {
+    /// A network that leads to this relay.
+    #[must_use]
+    pub fn to(relay: &RunningRelay) -> Self {
+        Self {
+            connector: Arc::new(Mutex::new(Some(relay.connector.clone()))),
+            cut: Arc::default(),
+        }
+    }
+
+    /// Ends every connection; none can be made until [`Network::mend`].
+    ///
+    /// # Panics
+    /// Never, unless another thread did.
+    pub fn cut(&self) {
+        *self.connector.lock().expect("a lock") = None;
+        std::mem::take(&mut *self.cut.lock().expect("a lock")).cancel();
+    }
+
+    /// Leads to this relay again.
+    ///
+    /// # Panics
+    /// Never, unless another thread did.
+    pub fn mend(&self, relay: &RunningRelay) {
+        *self.connector.lock().expect("a lock") = Some(relay.connector.clone());
+    }
+
+    async fn connect(&self) -> Result<Box<dyn Line>> {
+        let unreachable = || Error::new(ErrorKind::Unreachable, "the network is cut");
+        let connector = self
+            .connector
+            .lock()
+            .expect("a lock")
+            .clone()
+            .ok_or_else(unreachable)?;
+        let cut = self.cut.lock().expect("a lock").clone();
+        let io = connector.connect().await.map_err(|_| unreachable())?;
+        let mut request = "ws://localhost/"
+            .into_client_request()
+            .map_err(|_| unreachable())?;
+        request.headers_mut().insert(
+            "Sec-WebSocket-Protocol",
+            HeaderValue::from_static(sotto_protocol::SUB_PROTOCOL),
+        );
+        let (stream, _) = tokio_tungstenite::client_async(request, io)
+            .await
+            .map_err(|_| unreachable())?;
+        Ok(Box::new(MemoryLine { stream, cut }))
+    }
+}
+
+impl Dial for Network {
+    fn dial<'a>(&'a self, _address: &'a RelayAddress) -> Pending<'a, Result<Box<dyn Line>>> {
+        Box::pin(self.connect())
+    }
+}
+
+struct MemoryLine {
+    stream: WebSocketStream<DuplexStream>,
+    cut: CancellationToken,
+}
+
+impl Line for MemoryLine {
+    fn send(&mut self, message: Vec<u8>) -> Pending<'_, Result<()>> {
+        Box::pin(async move {
+            let gone = || Error::new(ErrorKind::Unreachable, "the line is cut");
+            let sent = self
+                .cut
+                .run_until_cancelled(self.stream.send(WsMessage::Binary(message.into())))
+                .await;
+            sent.ok_or_else(gone)?.map_err(|_| gone())
+        })
+    }
+
+    fn receive(&mut self) -> Pending<'_, Result<Option<Vec<u8>>>> {
+        Box::pin(async move {
+            loop {
+                match self.cut.run_until_cancelled(self.stream.next()).await {
+                    Some(Some(Ok(WsMessage::Binary(message)))) => return Ok(Some(message.into())),
+                    Some(Some(Ok(WsMessage::Ping(_) | WsMessage::Pong(_)))) => {}
+                    _ => return Ok(None),
+                }
+            }
+        })
+    }
+}
+
+/// A relay and those around it.
+#[derive(Debug)]
+pub struct World {
+    /// The relay.
+    pub relay: RunningRelay,
+    /// Which suite its rooms have.
+    pub suite: Suite,
+}
+
+impl World {
+    /// A relay on a store in memory, with today's date.
+    ///
+    /// # Panics
+    /// If the relay does not start.
+    pub async fn start() -> Self {
+        let clock = Arc::new(ManualClock::at_day(SystemClock::new().day()));
+        let relay = TestRelay {
+            clock,
+            ..TestRelay::default()
+        }
+        .start()
+        .await;
+        Self {
+            relay,
+            suite: Suite::Classic,
+        }
+    }
+
+    /// The relay's address as a person would be given it.
+    ///
+    /// # Panics
+    /// Never: the address is made here.
+    #[must_use]
+    pub fn address(&self) -> RelayAddress {
+        sotto_server::identity::relay_address("ws://localhost", &self.relay.identity)
+            .parse()
+            .expect("an address")
+    }
+
+    /// Somebody with a device of their own, and the network it is on.
+    ///
+    /// # Panics
+    /// If a client on memory cannot be opened.
+    pub async fn device(&self) -> (Client, Network) {
+        let network = Network::to(&self.relay);
+        let options = ClientOptions::memory().dialer(Arc::new(network.clone()));
+        (Client::open(options).await.expect("a client"), network)
+    }
+
+    /// Somebody who founds a room, and is in it.
+    ///
+    /// # Panics
+    /// If that does not come to pass.
+    pub async fn founder(&self, name: &str) -> Person {
+        let (client, network) = self.device().await;
+        let options = RoomOptions {
+            suite: self.suite,
+            ..RoomOptions::new(self.address(), name)
+        };
+        let conversation = client.found(options).await.expect("a room");
+        let person = Person {
+            client,
+            network,
+            conversation,
+        };
+        person.until_standing(Standing::In).await;
+        person
+    }
+
+    /// Somebody who joins by a link, and is let in.
+    ///
+    /// # Panics
+    /// If that does not come to pass.
+    pub async fn joiner(&self, name: &str, link: &Link) -> Person {
+        let person = self.knocking(name, link).await;
+        person.until_standing(Standing::In).await;
+        person
+    }
+
+    /// Somebody who has begun to join.
+    ///
+    /// # Panics
+    /// If it cannot be begun.
+    pub async fn knocking(&self, name: &str, link: &Link) -> Person {
+        let (client, network) = self.device().await;
+        let conversation = client
+            .join(
+                link,
+                &JoinOptions {
+                    name: name.to_owned(),
+                },
+            )
+            .await
+            .expect("a joining");
+        Person {
+            client,
+            network,
+            conversation,
+        }
+    }
+}
+
+/// Somebody in a conversation, with a device and a network of their own.
+#[derive(Debug)]
+pub struct Person {
+    /// The device.
+    pub client: Client,
+    /// Its network.
+    pub network: Network,
+    /// The conversation.
+    pub conversation: Conversation,
+}
+
+impl Person {
+    /// The next event that `wanted` takes; what comes before it is thrown away.
+    ///
+    /// # Panics
+    /// If none comes.
+    pub async fn until<T>(&self, what: &str, mut wanted: impl FnMut(&Event) -> Option<T>) -> T {
+        let waiting = async {
+            loop {
+                let event = self
+                    .conversation
+                    .next_event()
+                    .await
+                    .unwrap_or_else(|| panic!("the conversation ended before {what}"));
+                if let Some(found) = wanted(&event) {
+                    return found;
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, waiting)
+            .await
+            .unwrap_or_else(|_| panic!("waited in vain for {what}"))
+    }
+
+    /// Waits for a standing.
+    ///
+    /// # Panics
+    /// If it does not come to be.
+    pub async fn until_standing(&self, standing: Standing) {
+        self.until(&format!("{standing:?}"), |event| {
+            (*event == Event::Standing(standing)).then_some(())
+        })
+        .await;
+    }
+
+    /// The next text.
+    ///
+    /// # Panics
+    /// If none comes.
+    pub async fn hears(&self) -> Message {
+        self.until("a message", |event| {
+            if let Event::Message(message) = event {
+                Some(message.clone())
+            } else {
+                None
+            }
+        })
+        .await
+    }
+
+    /// The next texts, in order.
+    ///
+    /// # Panics
+    /// If fewer come.
+    pub async fn hears_texts(&self, count: usize) -> Vec<String> {
+        let mut texts = Vec::new();
+        while texts.len() < count {
+            texts.push(self.hears().await.text);
+        }
+        texts
+    }
+
+    /// Says something.
+    ///
+    /// # Panics
+    /// If it cannot be kept.
+    pub async fn says(&self, text: &str) {
+        self.conversation.send(text).await.expect("a message");
+    }
+
+    /// The present link.
+    ///
+    /// # Panics
+    /// If there is none.
+    pub async fn link(&self) -> Link {
+        self.conversation
+            .link()
+            .await
+            .expect("a conversation")
+            .expect("a link")
+    }
+
+    /// The names of all members, sorted; those who have not said theirs are `?`.
+    ///
+    /// # Panics
+    /// If the conversation has ended.
+    pub async fn names(&self) -> Vec<String> {
+        let members = self.conversation.members().await.expect("members");
+        let mut names: Vec<_> = members
+            .into_iter()
+            .map(|member| member.name.unwrap_or_else(|| "?".into()))
+            .collect();
+        names.sort();
+        names
+    }
+}
+impl Person {
+    /// The leaf of a member with this name.
+    ///
+    /// # Panics
+    /// If nobody is called so.
+    pub async fn leaf_of(&self, name: &str) -> LeafId {
+        let members = self.conversation.members().await.expect("members");
+        let member = members
+            .iter()
+            .find(|member| member.name.as_deref() == Some(name));
+        member
+            .unwrap_or_else(|| panic!("nobody is called {name}"))
+            .leaf
+    }
+}

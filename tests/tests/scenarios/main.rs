@@ -1,0 +1,4 @@
+//! What people can rely on, one test a promise, over a real relay and a network of memory.
+
+mod delivery;
+mod membership;

@@ -1,0 +1,148 @@
+//! Who is in, who is out, and what each can read.
+
+use sotto_client::{Event, Standing};
+use sotto_tests::world::World;
+
+#[tokio::test(start_paused = true)]
+async fn a_removed_member_reads_nothing_after_and_a_newcomer_nothing_before() {
+    let world = World::start().await;
+    let ann = world.founder("Ann").await;
+    let old_link = ann.link().await;
+    let ben = world.joiner("Ben", &old_link).await;
+    let cay = world.joiner("Cay", &old_link).await;
+    ann.says("before").await;
+    assert_eq!(ben.hears_texts(1).await, ["before"]);
+    assert_eq!(cay.hears_texts(1).await, ["before"]);
+    let members = ann.conversation.members().await.unwrap();
+    let leaf = members
+        .iter()
+        .find(|member| member.name.as_deref() == Some("Ben"))
+        .unwrap()
+        .leaf;
+    ann.conversation.remove(leaf).await.unwrap();
+    ben.until_standing(Standing::Removed).await;
+    cay.until("rotation", |event| (*event == Event::Rotated).then_some(()))
+        .await;
+    ann.until("rotation", |event| (*event == Event::Rotated).then_some(()))
+        .await;
+    ann.says("after").await;
+    assert_eq!(cay.hears_texts(1).await, ["after"]);
+    assert!(ben.conversation.send("late").await.is_err());
+    let kept: Vec<_> = ben
+        .conversation
+        .history()
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|message| message.text)
+        .collect();
+    assert_eq!(kept, ["before"]);
+    let new_link = ann.link().await;
+    assert_ne!(new_link, old_link);
+    let dan = world.joiner("Dan", &new_link).await;
+    cay.says("welcome").await;
+    assert_eq!(dan.hears_texts(1).await, ["welcome"]);
+    assert_eq!(dan.names().await, ["Ann", "Cay", "Dan"]);
+    let eve = world.knocking("Eve", &old_link).await;
+    eve.until("a refusal", |event| {
+        (*event == Event::Refused).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn twenty_join_by_link_at_once_and_nobody_forks() {
+    let world = World::start().await;
+    let ann = world.founder("Ann").await;
+    let link = ann.link().await;
+    let mut joiners = Vec::new();
+    for n in 0..20 {
+        joiners.push(world.knocking(&format!("P{n}"), &link).await);
+    }
+    for joiner in &joiners {
+        joiner.until_standing(Standing::Waiting).await;
+    }
+    ann.until("twenty joins", {
+        let mut joined = 0;
+        move |event| {
+            joined += u32::from(matches!(event, Event::Joined { .. }));
+            (joined == 20).then_some(())
+        }
+    })
+    .await;
+    ann.says("welcome, all").await;
+    for joiner in &joiners {
+        assert_eq!(joiner.hears_texts(1).await, ["welcome, all"]);
+        assert_eq!(joiner.conversation.members().await.unwrap().len(), 21);
+    }
+    joiners[7].says("thank you").await;
+    for joiner in &joiners {
+        assert_eq!(joiner.hears_texts(1).await, ["thank you"]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_leaves_is_let_go_and_the_secret_is_renewed() {
+    let world = World::start().await;
+    let ann = world.founder("Ann").await;
+    let link = ann.link().await;
+    let ben = world.joiner("Ben", &link).await;
+    let cay = world.joiner("Cay", &link).await;
+    ben.conversation.leave().await.unwrap();
+    ben.until_standing(Standing::Left).await;
+    for left in [&ann, &cay] {
+        left.until("the leaving", |event| {
+            matches!(event, Event::Left { .. }).then_some(())
+        })
+        .await;
+        left.until("rotation", |event| (*event == Event::Rotated).then_some(()))
+            .await;
+        assert_eq!(left.names().await, ["Ann", "Cay"]);
+    }
+    assert!(ben.conversation.history().await.unwrap().is_empty());
+    assert_ne!(ann.link().await, link);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_promoted_member_can_remove_and_rotate() {
+    let world = World::start().await;
+    let ann = world.founder("Ann").await;
+    let link = ann.link().await;
+    let ben = world.joiner("Ben", &link).await;
+    let cay = world.joiner("Cay", &link).await;
+    ann.until("Ben's hello", |event| {
+        matches!(event, Event::Named { name, .. } if name.0 == "Ben").then_some(())
+    })
+    .await;
+    let ben_leaf = ben.leaf_of("Ben").await;
+    assert!(
+        ben.conversation
+            .remove(ben.leaf_of("Ann").await)
+            .await
+            .is_err()
+    );
+    ann.conversation
+        .command(sotto_client::Command::Promote(ben_leaf))
+        .await
+        .unwrap();
+    ben.until("the change", |event| {
+        matches!(event, Event::RulesChanged { .. }).then_some(())
+    })
+    .await;
+    ben.until("rotation", |event| (*event == Event::Rotated).then_some(()))
+        .await;
+    ben.conversation
+        .remove(ben.leaf_of("Ann").await)
+        .await
+        .unwrap();
+    ann.until_standing(Standing::Removed).await;
+    cay.until("a removal", |event| {
+        matches!(event, Event::Removed { .. }).then_some(())
+    })
+    .await;
+    // A newcomer believes Ben's snapshot, since Ann vouched for Ben.
+    cay.until("rotation", |event| (*event == Event::Rotated).then_some(()))
+        .await;
+    let dan = world.joiner("Dan", &cay.link().await).await;
+    assert_eq!(dan.conversation.members().await.unwrap().len(), 3);
+}
