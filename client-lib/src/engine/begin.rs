@@ -386,5 +386,6 @@ fn new_saved(
         names: Vec::new(),
         intents: Vec::new(),
         verdicts: Vec::new(),
+        proposals: Vec::new(),
     })
 }

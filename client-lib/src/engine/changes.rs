@@ -152,6 +152,7 @@ impl Engine {
                 info: Some(staged.info.clone().into()),
                 next: None,
                 commit: staged.commit.clone().into(),
+                proposals: self.proposals_waiting(),
             };
             let mut item = self.item(self.entries(&generation, EnvelopeBody::Commit(body))?);
             item.fence = Some(self.saved.fence);
@@ -163,6 +164,7 @@ impl Engine {
             info: None,
             next: Some(boxed.into()),
             commit: staged.commit.clone().into(),
+            proposals: self.proposals_waiting(),
         };
         let mut item = self.item(self.entries(&generation, EnvelopeBody::Commit(body))?);
         item.fence = Some(self.saved.fence);
@@ -172,12 +174,16 @@ impl Engine {
             version: self.saved.grants_version,
         });
         let new_generation = next.generation(&self.saved.log);
-        let snapshot =
-            self.snapshot(&staged.info, &staged.tree, self.saved.fence + 1, Vec::new())?;
+        let snapshot = self.snapshot(&staged.info, &staged.tree, self.saved.fence + 1)?;
         let mut pinned =
             self.item(self.entries(&new_generation, EnvelopeBody::Snapshot(snapshot))?);
         pinned.pin = true;
         Ok(vec![item, pinned])
+    }
+
+    fn proposals_waiting(&self) -> Vec<Bytes<'static>> {
+        let waiting = self.saved.proposals.iter();
+        waiting.map(|proposal| proposal.0.clone().into()).collect()
     }
 
     fn grant_list(
@@ -204,20 +210,13 @@ impl Engine {
         list
     }
 
-    fn snapshot(
-        &self,
-        info: &[u8],
-        tree: &[u8],
-        fence: u64,
-        proposals: Vec<Bytes<'static>>,
-    ) -> Result<SnapshotBody<'static>> {
+    fn snapshot(&self, info: &[u8], tree: &[u8], fence: u64) -> Result<SnapshotBody<'static>> {
         let signed = SnapshotBody::signed(&self.saved.log, fence, info, tree);
         Ok(SnapshotBody {
             by: self.key.id(),
             info: info.to_vec().into(),
             tree: tree.to_vec().into(),
             fence,
-            proposals,
             signature: self.key.sign(&signed).to_vec(),
         })
     }
@@ -237,7 +236,6 @@ impl Engine {
             &group.group_info(&self.key)?,
             &group.tree()?,
             self.saved.fence,
-            Vec::new(),
         )?;
         let mut item =
             self.item(self.entries(&self.newest_generation()?, EnvelopeBody::Snapshot(snapshot))?);

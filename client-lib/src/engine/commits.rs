@@ -117,6 +117,7 @@ impl Engine {
         next: Option<ConversationSecret>,
     ) -> Result<()> {
         self.drop_lost_commit()?;
+        self.saved.proposals.clear();
         let group = self
             .group
             .as_ref()

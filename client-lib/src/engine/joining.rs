@@ -195,6 +195,10 @@ impl Engine {
             return;
         };
         let commit = body.commit.as_slice();
+        for proposal in &body.proposals {
+            // One that is none, or not for this epoch, is not taken; the Commit then is not either.
+            let _ = follower.remember(proposal.as_slice());
+        }
         let (Ok(policy), Ok(Some(facts))) =
             (Policy::parse(&follower.policy()), follower.look(commit))
         else {
@@ -288,6 +292,7 @@ impl Engine {
             info: Some(join.out.info.clone().into()),
             next: None,
             commit: join.out.commit.clone().into(),
+            proposals: Vec::new(),
         };
         let entries = self.entries(&generation, EnvelopeBody::Commit(body))?;
         let digest = entries

@@ -7,7 +7,7 @@ use sotto_protocol::id::{ChainValue, Commitment};
 use sotto_protocol::limits::{RUN_BYTES_MAX, SEALED_BYTES_MAX};
 use sotto_protocol::right::Rights;
 
-use super::saved::{Digest, Stage};
+use super::saved::{ByteString, Digest, Stage};
 use super::{Engine, Event};
 use crate::error::Result;
 use crate::log::Cursor;
@@ -17,6 +17,9 @@ use crate::time::Now;
 
 /// Chain values kept to compare with what others saw: more than any honest author lags behind.
 const RING_MAX: usize = 512;
+/// Proposals that may wait for one Commit: everybody in the largest room could leave at once, and
+/// the rest go with the next.
+const PROPOSALS_MAX: usize = 64;
 /// Parts of the longest run.
 const PARTS_MAX: u16 = 17;
 const _: () = assert!(PARTS_MAX as usize == RUN_BYTES_MAX / SEALED_BYTES_MAX);
@@ -217,6 +220,10 @@ impl Engine {
         let Some(group) = &mut self.group else {
             return Ok(());
         };
+        if self.saved.proposals.len() >= PROPOSALS_MAX {
+            self.junk();
+            return Ok(());
+        }
         match group.open(bytes.as_slice()) {
             // Only leaving is proposed; everything else is a Commit of who may do it.
             Ok(Incoming::Proposal {
@@ -225,6 +232,9 @@ impl Engine {
                 proposal,
             }) => {
                 group.remember(*proposal)?;
+                self.saved
+                    .proposals
+                    .push(ByteString(bytes.as_slice().to_vec()));
                 self.tell(Event::Leaving { leaf: author });
                 self.want_to_let_go();
             }

@@ -69,6 +69,8 @@ pub(super) struct Saved {
     pub(super) names: Vec<RosterLine>,
     pub(super) intents: Vec<Intent>,
     pub(super) verdicts: Vec<Verdict>,
+    /// Proposals that wait for a Commit, as they came.
+    pub(super) proposals: Vec<ByteString>,
 }
 
 /// A root key on its way to be used once.

@@ -3,7 +3,7 @@
 //! It checks what anyone can check (signatures, tree, parent hashes); it cannot check confirmation tags.
 
 use openmls::group::{ProposalStore, PublicGroup};
-use openmls::prelude::{LeafNodeIndex, ProcessedMessage, ProcessedMessageContent};
+use openmls::prelude::{LeafNodeIndex, ProcessedMessage, ProcessedMessageContent, Proposal};
 use openmls_memory_storage::MemoryStorage;
 use openmls_traits::OpenMlsProvider;
 use tls_codec::Serialize as _;
@@ -94,17 +94,28 @@ impl Follower {
         }
     }
 
-    /// Takes a Commit that counts, or remembers a Proposal.
+    /// Remembers a Proposal to leave until the Commit that takes it in.
+    pub(crate) fn remember(&mut self, message: &[u8]) -> Result<(), MlsError> {
+        match self.processed(message)?.into_content() {
+            ProcessedMessageContent::ProposalMessage(proposal)
+                if matches!(proposal.proposal(), Proposal::SelfRemove) =>
+            {
+                let storage: &MemoryStorage = self.provider.storage();
+                self.group
+                    .add_proposal(storage, *proposal)
+                    .map_err(|_| MlsError::Internal)
+            }
+            _ => Err(MlsError::Unacceptable),
+        }
+    }
+
+    /// Takes a Commit that counts.
     pub(crate) fn apply(&mut self, message: &[u8]) -> Result<(), MlsError> {
         let storage: &MemoryStorage = self.provider.storage();
         match self.processed(message)?.into_content() {
             ProcessedMessageContent::StagedCommitMessage(staged) => self
                 .group
                 .merge_commit(storage, *staged)
-                .map_err(|_| MlsError::Internal),
-            ProcessedMessageContent::ProposalMessage(proposal) => self
-                .group
-                .add_proposal(storage, *proposal)
                 .map_err(|_| MlsError::Internal),
             _ => Err(MlsError::Unacceptable),
         }

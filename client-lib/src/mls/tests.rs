@@ -145,7 +145,7 @@ fn a_follower_sees_what_members_see() {
     assert_eq!(seen, take(&mut ann, &out.commit));
     follower.apply(&out.commit).unwrap();
     let leaving = ben.propose_leaving(&key(2)).unwrap();
-    follower.apply(&leaving).unwrap();
+    follower.remember(&leaving).unwrap();
     let Incoming::Proposal {
         author,
         self_remove: true,

@@ -106,6 +106,9 @@ pub(crate) struct CommitBody<'a> {
     /// The PublicMessage.
     #[serde(borrow)]
     pub(crate) commit: Bytes<'a>,
+    /// The Proposals that it takes in by reference, for those who only follow Commits.
+    #[serde(borrow, default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) proposals: Vec<Bytes<'a>>,
 }
 
 /// A leaf says whether it can open a Commit.
@@ -153,9 +156,6 @@ pub(crate) struct SnapshotBody<'a> {
     pub(crate) tree: Bytes<'a>,
     /// Fenced entries below this number are in it; a reader goes on with this one.
     pub(crate) fence: u64,
-    /// Proposals that wait for a Commit.
-    #[serde(borrow)]
-    pub(crate) proposals: Vec<Bytes<'a>>,
     /// Ed25519 by the maker's leaf, see [`SnapshotBody::signed`].
     #[serde(with = "serde_bytes")]
     pub(crate) signature: Vec<u8>,

@@ -50,6 +50,7 @@ fn inject_commit(room: &mut Room, name: &str, plan: &Plan, fenced: bool) {
         info: Some(info.into()),
         next: None,
         commit: commit.into(),
+        proposals: Vec::new(),
     };
     inject(room, name, EnvelopeBody::Commit(body), fenced, false);
 }
@@ -100,6 +101,7 @@ fn forbidden_unfenced_stale_and_replayed_commits_are_skipped_and_the_room_stays_
             info: None,
             next: None,
             commit: noise.clone(),
+            proposals: Vec::new(),
         }),
         true,
         false,
@@ -129,6 +131,7 @@ fn forbidden_unfenced_stale_and_replayed_commits_are_skipped_and_the_room_stays_
             info: Some(info.clone().into()),
             next: None,
             commit: commit.clone().into(),
+            proposals: Vec::new(),
         };
         inject(&mut room, "Ben", EnvelopeBody::Commit(body), true, false);
     }
@@ -150,7 +153,6 @@ fn a_forged_snapshot_leads_nobody_astray() {
         info: info.into(),
         tree: tree.into(),
         fence: ben.saved.fence,
-        proposals: Vec::new(),
         signature: ben.key.sign(&signed).to_vec(),
     };
     for _ in 0..5 {
@@ -182,6 +184,7 @@ fn a_false_group_info_is_mended_by_a_facilitator() {
         info: Some(stale.into()),
         next: None,
         commit: commit.into(),
+        proposals: Vec::new(),
     };
     inject(&mut room, "Ben", EnvelopeBody::Commit(body), true, false);
     // His own device does not know this Commit; it has no further part in this.

@@ -84,3 +84,18 @@ fn who_leaves_with_no_facilitator_online_is_let_go_and_later_the_secret_is_renew
     assert!(room.has("Cay", |event| *event == Event::Rotated));
     room.assert_one_epoch(&["Ann", "Cay"]);
 }
+
+#[test]
+fn a_newcomer_follows_a_commit_that_lets_somebody_go() {
+    let mut room = Room::new(&["Ann", "Ben", "Cay"]);
+    room.go_offline("Ann", true);
+    room.command("Ben", Command::Leave);
+    room.settle();
+    // Nobody has renewed the secret or pinned a snapshot since.
+    room.join("Dan");
+    room.settle();
+    assert_eq!(room.of("Dan").engine.standing(), Standing::Waiting);
+    room.go_offline("Ann", false);
+    room.settle();
+    room.assert_one_epoch(&["Ann", "Cay", "Dan"]);
+}
