@@ -4,6 +4,7 @@
 //! content.
 
 pub mod admin;
+pub mod archive;
 pub mod cli;
 pub mod clock;
 pub mod config;
@@ -15,6 +16,7 @@ pub mod listener;
 pub mod log;
 pub mod metrics;
 pub mod retention;
+pub mod seizure;
 pub mod server;
 pub mod store;
 

@@ -1,75 +1,27 @@
 //! Applies one client's change to a group: retry ids, rights, then the rule of the verb. Reads the
 //! store, writes nothing; a refusal leaves the group as it was.
 
-use std::collections::HashMap;
-
 use bytes::Bytes;
 use sotto_protocol::error_code::ErrorCode;
 use sotto_protocol::frame::{
     Answer, Append, Claimed, Create, Created, Granted, Held, ItemDone, Refusal, Taken,
 };
 use sotto_protocol::id::{Commitment, LogId, RetryId};
-use sotto_protocol::limits::RETRY_IDS_PER_LOG_MAX;
 use sotto_protocol::right::Rights;
 use sotto_protocol::{chain, frame};
 
 use super::append::{self, ItemRights};
-use super::codec::{self, StoredAnswer};
+use super::codec;
 use super::fault::Fault;
 use super::group::{self, After, Group, Outcome, Working};
+use super::rate::Rates;
+use super::retry::{Answers, retry_of};
 use super::shared::{LaneRange, Shared};
-use super::state::{GrantList, Head, LaneUse, LogState, Now, RetryCount, StoredEntry};
+use super::state::{GrantList, Head, LaneUse, LogState, Now, StoredEntry};
 use super::verify::seq_of;
 use super::{Caller, Change, grant, lease, stamp, upkeep};
-use crate::limits::{
-    LOG_BYTES_MIN, LogLimits, RATES_COUNTED_MAX, UPKEEP_BYTES_MAX, UPKEEP_ENTRIES_MAX,
-};
-use crate::retention::SealError;
-use crate::store::{Key, LogName, Record};
-
-/// Appends of the present minute by log and grant.
-#[derive(Debug, Default)]
-pub(crate) struct Rates {
-    minute: u64,
-    counts: HashMap<(LogId, sotto_protocol::id::PublicKey), u32>,
-}
-
-impl Rates {
-    /// Counts the items of an append, or none of them.
-    fn count(
-        &mut self,
-        payers: &[(LogId, append::Payer)],
-        limit: u32,
-        now: &Now,
-    ) -> Result<(), Refusal> {
-        let minute = now.mono_ms / 60_000;
-        if minute != self.minute || self.counts.len() >= RATES_COUNTED_MAX {
-            self.minute = minute;
-            self.counts.clear();
-        }
-        for (index, (log, payer)) in payers.iter().enumerate() {
-            let key = (*log, payer.key);
-            let earlier = payers
-                .iter()
-                .take(index)
-                .filter(|(log, payer)| (*log, payer.key) == key)
-                .count();
-            let used = self.counts.get(&key).copied().unwrap_or(0);
-            let used = used.saturating_add(u32::try_from(earlier).unwrap_or(u32::MAX));
-            if used >= payer.rate.unwrap_or(limit).min(limit) {
-                let left = 60_000 - now.mono_ms % 60_000;
-                return Err(Refusal {
-                    retry_after_ms: u32::try_from(left).ok(),
-                    ..Refusal::of(ErrorCode::Busy)
-                });
-            }
-        }
-        for (log, payer) in payers {
-            *self.counts.entry((*log, payer.key)).or_default() += 1;
-        }
-        Ok(())
-    }
-}
+use crate::limits::{LOG_BYTES_MIN, LogLimits, UPKEEP_BYTES_MAX, UPKEEP_ENTRIES_MAX};
+use crate::store::Key;
 
 /// Everything a change is applied with.
 pub(crate) struct Applier<'a> {
@@ -78,49 +30,6 @@ pub(crate) struct Applier<'a> {
     pub(crate) group: &'a mut Group,
     pub(crate) now: Now,
     pub(crate) answers: &'a mut Answers,
-}
-
-/// Remembered answers of the changes at hand.
-#[derive(Debug, Default)]
-pub(crate) struct Answers {
-    /// Given since the store was asked.
-    fresh: HashMap<(LogId, RetryId), Answer<'static>>,
-    /// What the store said.
-    stored: HashMap<Key, Option<Bytes>>,
-}
-
-impl Answers {
-    /// Asks the store once for all the changes.
-    pub(crate) async fn fetch(
-        shared: &Shared,
-        changes: impl Iterator<Item = &Change>,
-    ) -> Result<Self, Fault> {
-        let today = shared.now().day;
-        let keys: Vec<Key> = changes
-            .filter_map(retry_of)
-            .filter_map(|(id, _, retry)| Some((shared.keys.log(&id)?.name, retry)))
-            .flat_map(|(name, retry)| retry_keys(name, today, retry))
-            .collect();
-        if keys.is_empty() {
-            return Ok(Self::default());
-        }
-        let values = shared.store.get(keys.clone()).await?;
-        Ok(Self {
-            fresh: HashMap::new(),
-            stored: keys.into_iter().zip(values).collect(),
-        })
-    }
-
-    /// Forgets everything: what was given may not have become durable.
-    pub(crate) fn clear(&mut self) {
-        self.fresh.clear();
-        self.stored.clear();
-    }
-}
-
-/// Where an answer may be remembered: under yesterday or today.
-fn retry_keys(name: LogName, today: u32, retry: RetryId) -> [Key; 2] {
-    [today.saturating_sub(1), today].map(|day| Key::new(name, Record::Retry(day, retry)))
 }
 
 /// A refusal or a fault of ours on the way to one.
@@ -143,23 +52,6 @@ impl<T: Into<Fault>> From<T> for Stop {
 
 fn stop(code: ErrorCode) -> Stop {
     Stop::Refused(Refusal::of(code))
-}
-
-/// The log, day and retry id of a change that carries one.
-fn retry_of(change: &Change) -> Option<(LogId, u32, RetryId)> {
-    match change {
-        Change::Create(create) => Some((LogId::of_root(&create.root), create.day, create.retry)),
-        Change::Append { append, .. } => {
-            Some((append.items.first()?.log, append.day, append.retry))
-        }
-        Change::Trim(trim, _) => Some((trim.log, trim.day, trim.retry)),
-        Change::Claim(claim, _) => Some((claim.log, claim.day, claim.retry)),
-        Change::Withdraw(withdraw) => Some((withdraw.log, withdraw.day, withdraw.retry)),
-        Change::Take(take, _) => Some((take.log, take.day, take.retry)),
-        Change::Grants(grants, _) => Some((grants.log, grants.day, grants.retry)),
-        Change::Delete(delete, _) => Some((delete.log, delete.day, delete.retry)),
-        Change::Renew(..) | Change::Release(..) | Change::Hold(..) => None,
-    }
 }
 
 /// The logs of a change whose entries it has to look at. What the store says of them must be up to
@@ -299,74 +191,6 @@ impl Applier<'_> {
         } else {
             Err(stop(ErrorCode::Refused))
         }
-    }
-
-    /// The answer that was given to this retry id before.
-    async fn remembered(
-        &self,
-        id: &LogId,
-        retry: RetryId,
-    ) -> Result<Option<Answer<'static>>, Stop> {
-        if let Some(answer) = self.answers.fresh.get(&(*id, retry)) {
-            return Ok(Some(answer.clone()));
-        }
-        let Some(log) = self.shared.keys.log(id) else {
-            return Ok(None);
-        };
-        let keys = retry_keys(log.name, self.now.day, retry);
-        let fetched = keys.map(|key| self.answers.stored.get(&key).cloned());
-        let values = match fetched {
-            [Some(one), Some(other)] => vec![one, other],
-            _ => self.shared.store.get(keys.to_vec()).await?,
-        };
-        for (key, value) in keys.iter().zip(values) {
-            if let Some(value) = value {
-                let stored = match codec::open_answer(&self.shared.keys, &log, key, &value) {
-                    Ok(stored) => stored,
-                    // Of before the log was deleted: nothing to repeat any more.
-                    Err(Fault::Seal(SealError::Erased)) => continue,
-                    Err(fault) => return Err(fault.into()),
-                };
-                return match stored.answer {
-                    Some(answer) => Ok(Some(answer)),
-                    None => Err(stop(ErrorCode::RetryTooOld)),
-                };
-            }
-        }
-        Ok(None)
-    }
-
-    /// Has the answer stored with the change.
-    fn remember(
-        &mut self,
-        changed: &mut Changed,
-        id: &LogId,
-        day: u32,
-        retry: RetryId,
-        answer: &Answer<'static>,
-    ) -> Result<(), Stop> {
-        let Some((_, log)) = changed.logs.iter_mut().find(|(log, _)| log == id) else {
-            return Err(Fault::Shape.into());
-        };
-        let counts = &mut log.state.head.retries;
-        counts.retain(|count| count.day + 1 >= self.now.day);
-        let total: u32 = counts.iter().map(|count| count.count).sum();
-        if total >= RETRY_IDS_PER_LOG_MAX {
-            return Err(stop(ErrorCode::QuotaExceeded));
-        }
-        match counts.iter_mut().find(|count| count.day == day) {
-            Some(count) => count.count += 1,
-            None => counts.push(RetryCount { day, count: 1 }),
-        }
-        let key = Key::new(log.keys.name, Record::Retry(day, retry));
-        let stored = StoredAnswer {
-            at: self.now.wall_s,
-            answer: Some(answer.clone()),
-        };
-        let value = codec::seal_answer(&self.shared.keys, &log.keys, &key, &stored, day + 1)?;
-        changed.retry = Some((key, value));
-        changed.fresh = Some(((*id, retry), answer.clone()));
-        Ok(())
     }
 
     /// Puts what a change leaves into the group; from here on nothing is refused.
@@ -694,14 +518,14 @@ fn taken(entry: &StoredEntry<'_>) -> Answer<'static> {
 
 /// What a change leaves.
 #[derive(Debug, Default)]
-struct Changed {
-    logs: Vec<(LogId, Working)>,
-    entries: Vec<(LogId, StoredEntry<'static>)>,
-    removes: Vec<(LogId, Key)>,
-    retry: Option<(Key, Bytes)>,
-    fresh: Option<((LogId, RetryId), Answer<'static>)>,
-    payers: Vec<(LogId, append::Payer)>,
-    after: Vec<After>,
+pub(crate) struct Changed {
+    pub(crate) logs: Vec<(LogId, Working)>,
+    pub(crate) entries: Vec<(LogId, StoredEntry<'static>)>,
+    pub(crate) removes: Vec<(LogId, Key)>,
+    pub(crate) retry: Option<(Key, Bytes)>,
+    pub(crate) fresh: Option<((LogId, RetryId), Answer<'static>)>,
+    pub(crate) payers: Vec<(LogId, append::Payer)>,
+    pub(crate) after: Vec<After>,
 }
 
 impl Changed {

@@ -7,19 +7,21 @@
 
 mod append;
 mod apply;
-mod codec;
-mod fault;
+pub(crate) mod codec;
+pub(crate) mod fault;
 mod grant;
 mod group;
 mod lease;
+mod rate;
 mod reader;
 mod recent;
-mod shared;
+mod retry;
+pub(crate) mod shared;
 mod stamp;
-mod state;
+pub(crate) mod state;
 mod sweep;
 mod upkeep;
-mod verify;
+pub(crate) mod verify;
 mod watch;
 mod writer;
 

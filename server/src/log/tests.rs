@@ -22,6 +22,9 @@ use crate::store::{MemoryStore, Store};
 
 mod disk;
 mod entries;
+mod folder;
+mod model;
+mod queue;
 mod retention;
 mod retries;
 mod verbs;

@@ -12,9 +12,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::Change;
-use super::apply::{Answers, Applier, Rates, looks_at};
+use super::apply::{Applier, looks_at};
 use super::fault::Fault;
 use super::group::{Group, Outcome};
+use super::rate::Rates;
+use super::retry::Answers;
 use super::shared::Shared;
 use super::upkeep::{self, Progress, Step};
 use crate::limits::{

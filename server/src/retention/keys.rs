@@ -368,6 +368,13 @@ impl Keys {
         Some(key.1)
     }
 
+    /// How many days have a key.
+    #[must_use]
+    pub fn day_count(&self) -> usize {
+        let inner = self.read();
+        inner.days.range((Use::Day, 0)..(Use::Stamp, 0)).count()
+    }
+
     /// The key that stamps entries of the period, drawn if need be.
     ///
     /// # Errors

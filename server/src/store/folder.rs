@@ -7,6 +7,7 @@
 //! | `logs.keys`, `days.keys` | the keys at rest, see [`crate::retention`] |
 //! | `mark` | how far the engine had come when it was last heard of |
 //! | `db/` | the engine's own files |
+//! | `unfinished` | there while an import is at work: what lies here is not whole |
 
 use std::fmt::Debug;
 use std::fs::{File, OpenOptions, TryLockError};
@@ -16,6 +17,9 @@ use std::sync::Arc;
 
 use super::{SledOptions, SledStore, Store};
 use crate::retention::{Keys, KeysError, sync_folder};
+
+/// Name of the file that says that an import has not ended.
+pub(crate) const UNFINISHED: &str = "unfinished";
 
 /// What the engine needs of a disk; a test can hold it back or fill it.
 pub trait Disk: Send + Sync + Debug {
@@ -124,6 +128,18 @@ impl Folder {
     pub fn open(folder: &Path, options: SledOptions) -> Result<Self, FolderError> {
         std::fs::create_dir_all(folder)?;
         let lock = lock(folder)?;
+        if folder.join(UNFINISHED).exists() {
+            return Err(FolderError::Damaged { source: None });
+        }
+        Self::open_locked(folder, lock, options)
+    }
+
+    /// The same for a folder that this process has taken already.
+    pub(crate) fn open_locked(
+        folder: &Path,
+        lock: Lock,
+        options: SledOptions,
+    ) -> Result<Self, FolderError> {
         let keys = Keys::open(folder)?;
         let store = SledStore::open(folder, lock, &keys.names(), options)?;
         sync_folder(folder)?;

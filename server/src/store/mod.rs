@@ -6,7 +6,7 @@
 
 #[cfg(test)]
 mod conformance;
-mod folder;
+pub(crate) mod folder;
 mod memory;
 mod sled;
 
@@ -195,6 +195,11 @@ pub trait Store: Send + Sync + fmt::Debug {
 
     /// Whether there is room for new logs (more is asked for than for entries of existing ones).
     fn has_room(&self) -> bool;
+
+    /// How many batches were written so far, as far as the engine counts them.
+    fn batches(&self) -> u64 {
+        0
+    }
 
     /// Writes down what can be written down and lets go of the files; nothing works afterwards.
     fn close(&self) -> StoreFuture<'_, Result<(), StoreError>>;

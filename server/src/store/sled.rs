@@ -12,7 +12,7 @@ use std::fs::File;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use bytes::Bytes;
@@ -73,6 +73,7 @@ pub struct SledStore {
     reads: mpsc::Sender<Job>,
     writes: mpsc::Sender<Job>,
     has_room: Arc<AtomicBool>,
+    batches: Arc<AtomicU64>,
 }
 
 impl fmt::Debug for SledStore {
@@ -231,11 +232,13 @@ impl SledStore {
         let (writes, write_jobs) = mpsc::channel(JOBS_MAX);
         let reader = Arc::clone(&engine);
         thread("sotto-reads", move || run_reads(&reader, read_jobs))?;
+        let batches = Arc::new(AtomicU64::new(meta.commits));
         let writer = Writer {
             engine,
             meta,
             mark,
             mark_synced: meta.commits,
+            batches: Arc::clone(&batches),
             lock: Some(lock),
         };
         thread("sotto-writes", move || writer.run(write_jobs))?;
@@ -243,6 +246,7 @@ impl SledStore {
             reads,
             writes,
             has_room,
+            batches,
         })
     }
 }
@@ -388,6 +392,7 @@ struct Writer {
     meta: Meta,
     mark: SlotFile,
     mark_synced: u64,
+    batches: Arc<AtomicU64>,
     lock: Option<Lock>,
 }
 
@@ -434,6 +439,7 @@ impl Writer {
             }
         }
         self.meta = meta;
+        self.batches.store(meta.commits, Ordering::Relaxed);
         self.write_mark()
     }
 
@@ -574,6 +580,10 @@ impl Store for SledStore {
 
     fn has_room(&self) -> bool {
         self.has_room.load(Ordering::Relaxed)
+    }
+
+    fn batches(&self) -> u64 {
+        self.batches.load(Ordering::Relaxed)
     }
 
     fn close(&self) -> StoreFuture<'_, Result<(), StoreError>> {

@@ -1,0 +1,55 @@
+//! Appends of one minute by log and grant, in memory only. It must not outlive the minute.
+
+use std::collections::HashMap;
+
+use sotto_protocol::error_code::ErrorCode;
+use sotto_protocol::frame::Refusal;
+use sotto_protocol::id::{LogId, PublicKey};
+
+use super::append;
+use super::state::Now;
+use crate::limits::RATES_COUNTED_MAX;
+
+/// Appends of the present minute by log and grant.
+#[derive(Debug, Default)]
+pub(crate) struct Rates {
+    minute: u64,
+    counts: HashMap<(LogId, PublicKey), u32>,
+}
+
+impl Rates {
+    /// Counts the items of an append, or none of them.
+    pub(crate) fn count(
+        &mut self,
+        payers: &[(LogId, append::Payer)],
+        limit: u32,
+        now: &Now,
+    ) -> Result<(), Refusal> {
+        let minute = now.mono_ms / 60_000;
+        if minute != self.minute || self.counts.len() >= RATES_COUNTED_MAX {
+            self.minute = minute;
+            self.counts.clear();
+        }
+        for (index, (log, payer)) in payers.iter().enumerate() {
+            let key = (*log, payer.key);
+            let earlier = payers
+                .iter()
+                .take(index)
+                .filter(|(log, payer)| (*log, payer.key) == key)
+                .count();
+            let used = self.counts.get(&key).copied().unwrap_or(0);
+            let used = used.saturating_add(u32::try_from(earlier).unwrap_or(u32::MAX));
+            if used >= payer.rate.unwrap_or(limit).min(limit) {
+                let left = 60_000 - now.mono_ms % 60_000;
+                return Err(Refusal {
+                    retry_after_ms: u32::try_from(left).ok(),
+                    ..Refusal::of(ErrorCode::Busy)
+                });
+            }
+        }
+        for (log, payer) in payers {
+            *self.counts.entry((*log, payer.key)).or_default() += 1;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,294 @@
+//! What somebody learns who takes a stopped relay's data folder: every fact that lies in it. Works
+//! on a copy; must not change the folder, and knows nothing that the folder does not hold.
+
+use std::collections::HashMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use serde::Serialize;
+use sotto_protocol::size_class::SizeClass;
+
+use crate::clock::Clock;
+use crate::limits::{LogLimits, UPKEEP_BYTES_MAX, UPKEEP_ENTRIES_MAX};
+use crate::log::codec;
+use crate::log::fault::Fault;
+use crate::log::shared::Shared;
+use crate::log::state::LogState;
+use crate::log::verify::seq_of;
+use crate::log::{LogParts, StartError};
+use crate::retention::LogKeys;
+use crate::store::{Folder, FolderError, Key, Range, Record, SledOptions, folder};
+
+/// The names of what is told of each log, as in SECURITY.md.
+pub const LOG_FACTS: [&str; 9] = [
+    "id",
+    "entries",
+    "entries_by_class",
+    "first_day",
+    "last_day",
+    "grants",
+    "pins",
+    "fence",
+    "claims",
+];
+/// The names of what the engine and the files give away, as in SECURITY.md.
+pub const ENGINE_FACTS: [&str; 5] = ["files", "arrivals", "batches", "key_days", "clock"];
+
+/// Everything.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct Seizure {
+    /// Of each log.
+    pub logs: Vec<LogFacts>,
+    /// Of the folder as a whole.
+    pub engine: EngineFacts,
+}
+
+/// What lies in the folder of one log.
+#[derive(Clone, Serialize)]
+#[non_exhaustive]
+pub struct LogFacts {
+    /// The log's id, in hexadecimal.
+    pub id: String,
+    /// How many entries there are.
+    pub entries: u64,
+    /// How many of each size class, in bytes.
+    pub entries_by_class: Vec<(usize, u64)>,
+    /// The day of the oldest entry, from 1970.
+    pub first_day: Option<u32>,
+    /// The day of the newest entry.
+    pub last_day: Option<u32>,
+    /// Public keys and rights of the grants, in hexadecimal and bits; whether they are cut.
+    pub grants: Vec<(String, u16, bool)>,
+    /// Sequence numbers of pins.
+    pub pins: Vec<u64>,
+    /// How many fenced appends were accepted: about the epochs there were.
+    pub fence: u64,
+    /// How many leases were live.
+    pub claims: usize,
+}
+
+impl std::fmt::Debug for LogFacts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LogFacts").finish_non_exhaustive()
+    }
+}
+
+/// What the files give away besides.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct EngineFacts {
+    /// Name, bytes, and when it was last written (seconds since 1970).
+    pub files: Vec<(String, u64, u64)>,
+    /// Entries of all logs in the order in which their bytes lie in the engine's file: index of the
+    /// log in `logs`, sequence number. About the order in which they arrived.
+    pub arrivals: Vec<(usize, u64)>,
+    /// How many batches were written since the folder was made.
+    pub batches: u64,
+    /// The days for which there is a key: until then something was promised to be kept.
+    pub key_days: usize,
+    /// When retention last looked at the clock (seconds since 1970).
+    pub clock: Option<u64>,
+}
+
+/// Why nothing can be told.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SeizureError {
+    /// The folder is in use or damaged.
+    #[error("the data folder could not be opened")]
+    Folder(#[from] FolderError),
+    /// The logs in it are not whole.
+    #[error("the logs of the data folder are not whole")]
+    Logs(#[from] StartError),
+    /// The copy could not be made or read.
+    #[error("the data folder could not be copied")]
+    Io(#[from] io::Error),
+    /// The store refused.
+    #[error("the store refused")]
+    Store(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl From<Fault> for SeizureError {
+    fn from(fault: Fault) -> Self {
+        Self::Store(fault.into())
+    }
+}
+
+/// Tells everything that the folder of a stopped relay holds. Blocks, and takes as much room in
+/// the temporary folder as the data folder has.
+///
+/// # Errors
+/// [`SeizureError`]; [`FolderError::InUse`] while a relay runs on the folder.
+///
+/// # Cancel safety
+/// Changes nothing.
+pub async fn seize(data: &Path, clock: Arc<dyn Clock>) -> Result<Seizure, SeizureError> {
+    // Held while it is copied; a relay that runs holds it too.
+    let lock = folder::lock(data)?;
+    let files = list(data)?;
+    let copy = tempfile::tempdir()?;
+    copy_files(data, copy.path(), &files)?;
+    drop(lock);
+    let bytes = std::fs::read(copy.path().join("db").join("db"))?;
+    let opened = Folder::open(copy.path(), SledOptions::default())?;
+    let shared = Shared::new(LogParts {
+        store: Arc::clone(&opened.store),
+        keys: Arc::clone(&opened.keys),
+        clock,
+        limits: LogLimits::default(),
+    })?;
+    shared.verify().await?;
+    let mut logs = Vec::new();
+    let mut marks = HashMap::new();
+    for id in shared.keys.logs() {
+        let Some(log) = shared.keys.log(&id) else {
+            continue;
+        };
+        if let Some(state) = shared.read_state(&id, &log).await? {
+            let facts = log_facts(&shared, &log, &state, logs.len(), &mut marks).await?;
+            logs.push(facts);
+        }
+    }
+    let engine = EngineFacts {
+        files: files
+            .iter()
+            .map(|file| (file.name.display().to_string(), file.bytes, file.modified_s))
+            .collect(),
+        arrivals: arrivals(&bytes, &marks),
+        batches: opened.store.batches(),
+        key_days: shared.keys.day_count(),
+        clock: shared.keys.clock_reading(),
+    };
+    shared.store.close().await.map_err(Fault::from)?;
+    Ok(Seizure { logs, engine })
+}
+
+/// Bytes of a sealed value by which it is found in the engine's file: the start of its nonce.
+const MARK_AT: std::ops::Range<usize> = 9..17;
+
+async fn log_facts(
+    shared: &Shared,
+    log: &LogKeys,
+    state: &LogState,
+    index: usize,
+    marks: &mut HashMap<[u8; 8], (usize, u64)>,
+) -> Result<LogFacts, SeizureError> {
+    let head = &state.head;
+    let mut by_class = vec![0_u64; SizeClass::ALL.len()];
+    let (mut first_day, mut last_day) = (None::<u32>, None::<u32>);
+    let mut entries = 0;
+    let mut range = Range {
+        from: Key::new(log.name, Record::Ordinary(0)),
+        to: Key::new(log.name, Record::Fenced(u64::MAX)),
+        records_max: UPKEEP_ENTRIES_MAX + 1,
+        bytes_max: UPKEEP_BYTES_MAX,
+        values: true,
+    };
+    let mut last: Option<Key> = None;
+    loop {
+        let mut found = shared.store.range(range).await.map_err(Fault::from)?;
+        found.retain(|(key, _)| Some(*key) != last);
+        let Some((key, _)) = found.last() else { break };
+        range.from = *key;
+        last = Some(*key);
+        for (key, value) in found {
+            if let Some(mark) = value.get(MARK_AT).and_then(|mark| mark.try_into().ok()) {
+                marks.insert(mark, (index, seq_of(&key)));
+            }
+            if head.deleted.is_some() {
+                continue;
+            }
+            let entry = codec::open_entry(&shared.keys, log, &key, &value)?;
+            entries += 1;
+            first_day = Some(first_day.unwrap_or(entry.day).min(entry.day));
+            last_day = Some(last_day.unwrap_or(entry.day).max(entry.day));
+            let class = SizeClass::exactly(entry.sealed.as_slice().len());
+            let class = SizeClass::ALL
+                .iter()
+                .position(|known| Some(*known) == class);
+            if let Some(count) = class.and_then(|class| by_class.get_mut(class)) {
+                *count += 1;
+            }
+        }
+    }
+    Ok(LogFacts {
+        id: hex::encode(head.id.as_bytes()),
+        entries,
+        entries_by_class: SizeClass::ALL
+            .iter()
+            .map(|class| class.bytes())
+            .zip(by_class)
+            .filter(|(_, count)| *count > 0)
+            .collect(),
+        first_day,
+        last_day,
+        grants: state
+            .grants
+            .list
+            .iter()
+            .map(|record| {
+                let grant = &record.grant;
+                let key = hex::encode(grant.key.as_bytes());
+                (key, grant.rights.bits(), grant.until_seq.is_some())
+            })
+            .collect(),
+        pins: head.pins.iter().map(|pin| pin.seq).collect(),
+        fence: head.fence,
+        claims: head.leases.len(),
+    })
+}
+
+/// Finds entries in the engine's file.
+fn arrivals(file: &[u8], marks: &HashMap<[u8; 8], (usize, u64)>) -> Vec<(usize, u64)> {
+    let mut seen = std::collections::HashSet::new();
+    file.windows(8)
+        .filter_map(|window| marks.get(<&[u8; 8]>::try_from(window).ok()?))
+        .filter(|found| seen.insert(**found))
+        .copied()
+        .collect()
+}
+
+struct FileFact {
+    /// Within the folder.
+    name: PathBuf,
+    bytes: u64,
+    modified_s: u64,
+}
+
+fn list(data: &Path) -> io::Result<Vec<FileFact>> {
+    let mut files = Vec::new();
+    let mut folders = vec![PathBuf::new()];
+    while let Some(inner) = folders.pop() {
+        for file in std::fs::read_dir(data.join(&inner))? {
+            let file = file?;
+            let name = inner.join(file.file_name());
+            let about = file.metadata()?;
+            if about.is_dir() {
+                folders.push(name);
+            } else {
+                let modified = about.modified()?.duration_since(SystemTime::UNIX_EPOCH);
+                files.push(FileFact {
+                    name,
+                    bytes: about.len(),
+                    modified_s: modified.map_or(0, |since| since.as_secs()),
+                });
+            }
+        }
+    }
+    files.sort_by(|one, other| one.name.cmp(&other.name));
+    Ok(files)
+}
+
+fn copy_files(from: &Path, to: &Path, files: &[FileFact]) -> io::Result<()> {
+    for file in files {
+        let target = to.join(&file.name);
+        if let Some(parent) = target.parent() {
+            std::fs::create_dir_all(parent)?;
+        }
+        std::fs::copy(from.join(&file.name), target)?;
+    }
+    Ok(())
+}
