@@ -224,8 +224,8 @@ async fn a_flipped_byte_never_loses_or_alters_what_was_acknowledged() {
             .wrapping_add(1_442_695_040_888_963_407);
         (seed >> 20) % below
     };
-    let (mut refused, mut intact) = (0, 0);
-    for round in 0..200 {
+    let mut refused = 0;
+    for round in 0..=200 {
         let (file, at) = if round % 8 == 0 {
             // The small files as often as their importance asks.
             let file = usize::try_from(next(files.len() as u64)).unwrap();
@@ -242,24 +242,26 @@ async fn a_flipped_byte_never_loses_or_alters_what_was_acknowledged() {
             .path()
             .join(files[file].strip_prefix(whole.path()).unwrap());
         let mut bytes = std::fs::read(&path).unwrap();
-        bytes[usize::try_from(at).unwrap()] ^= 1 << next(8);
+        // Without a flip it starts: the refusals are for the flips.
+        if round < 200 {
+            bytes[usize::try_from(at).unwrap()] ^= 1 << next(8);
+        }
         std::fs::write(&path, bytes).unwrap();
         match start_on(copy.path(), Arc::clone(&clock)).await {
-            Err(_) => refused += 1,
+            Err(_) => {
+                assert!(round < 200, "a whole store is refused");
+                refused += 1;
+            }
             Ok(bench) => {
                 for (log, expected) in logs.iter().zip(&before) {
                     let page = bench.logs.page(log, &keys(&[2]), Lane::All, 0, 1_000).await;
                     assert_eq!(&page.unwrap(), expected, "round {round}: {path:?} at {at}");
                 }
-                intact += 1;
                 stop(bench).await;
             }
         }
     }
-    assert!(
-        refused > 0 && intact > 0,
-        "{refused} refused, {intact} intact"
-    );
+    assert!(refused > 100, "{refused} of 200 flips were noticed");
 }
 
 #[tokio::test]
