@@ -15,6 +15,7 @@
 //! | `commits` | Commits that stand in the log, rotation, removal |
 //! | `sending` | the outbox and the one append that is on its way |
 //! | `changes` | Commits, snapshots and farewells of ours |
+//! | `upkeep` | fresh keys, signs of life, a look at the grants |
 //! | `talk` | what was said, and what is kept of it |
 //!
 //! Rules of order that hold everywhere in this folder:
@@ -36,6 +37,7 @@ mod sending;
 mod talk;
 #[cfg(test)]
 mod tests;
+mod upkeep;
 
 pub use begin::{JoinOptions, RoomOptions};
 pub use event::{Command, Delivery, Event, Member, Message, Reply, Standing, Text};
@@ -95,6 +97,7 @@ pub struct Engine {
     flight: Option<Flight>,
     token: Option<Token>,
     create_token: Option<Token>,
+    describe_token: Option<Token>,
     run: Option<Run>,
     disputes: Disputes<Aside>,
     seen: SeenRing,
@@ -243,6 +246,10 @@ impl Engine {
                 self.fault(&error);
             }
         }
+        let keep_up_at = self.keep_up(now).unwrap_or_else(|error| {
+            self.fault(&error);
+            None
+        });
         if let Err(error) = self.go_on(now) {
             self.fault(&error);
         }
@@ -251,7 +258,7 @@ impl Engine {
         while let Some(message) = self.session.poll_output() {
             self.out.send.push(message);
         }
-        self.out.wake_at = [self.session.next_deadline(), forget_at]
+        self.out.wake_at = [self.session.next_deadline(), forget_at, keep_up_at]
             .into_iter()
             .flatten()
             .min();
@@ -268,7 +275,10 @@ impl Engine {
     fn take(&mut self, event: SessionEvent, now: Now) -> Result<()> {
         match event {
             SessionEvent::Ready => self.set_online(true),
-            SessionEvent::Opened { log, opened } if log == self.saved.log => self.opened(&opened),
+            SessionEvent::Opened { log, opened } if log == self.saved.log => {
+                self.opened(&opened);
+                self.look_at_grants();
+            }
             SessionEvent::Entry { log, entry, cursor } if log == self.saved.log => {
                 return if self.reads_from_outside() {
                     self.join_met(&entry, cursor)

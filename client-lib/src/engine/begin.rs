@@ -210,6 +210,7 @@ impl Engine {
             flight: None,
             token: None,
             create_token: None,
+            describe_token: None,
             run: None,
             disputes: Disputes::default(),
             seen: SeenRing::default(),
@@ -386,6 +387,10 @@ fn new_saved(
         names: Vec::new(),
         intents: Vec::new(),
         verdicts: Vec::new(),
+        updated_ms: 0,
+        heard_ms: 0,
+        alive_day: 0,
+        is_silent: false,
         proposals: Vec::new(),
     })
 }

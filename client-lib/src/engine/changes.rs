@@ -49,13 +49,16 @@ impl Engine {
             .is_some_and(Group::has_pending_proposals);
         self.saved.intents.retain(|intent| match intent {
             Intent::LetGo => waits,
+            Intent::Update => true,
             _ => facilitates,
         });
         if self.saved.intents.is_empty() {
             return Ok(false);
         }
         let done = self.saved.intents.clone();
-        let next = if facilitates {
+        // Whatever takes a facilitator renews the secret; renewing one's own keys does not.
+        let rotates = facilitates && (waits || done.iter().any(|intent| *intent != Intent::Update));
+        let next = if rotates {
             Some(ConversationSecret::random().map_err(no_randomness)?)
         } else {
             None

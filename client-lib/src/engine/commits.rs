@@ -14,6 +14,7 @@ use crate::mls::{Author, Facts, Incoming, LeafId};
 use crate::policy::{CLIENT_VERSION, Policy};
 use crate::random;
 use crate::seal::{CommitBody, ConversationSecret, Seen};
+use crate::time::Now;
 
 /// What a Commit's author signs with it (the MLS authenticated data).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,7 +36,7 @@ impl CommitAad {
 impl Engine {
     /// A fenced entry holds a Commit. The first one of the present epoch that anyone can check is
     /// the one; everything else is skipped and counted.
-    pub(super) fn commit_met(&mut self, body: &CommitBody<'_>, at: At) -> Result<()> {
+    pub(super) fn commit_met(&mut self, body: &CommitBody<'_>, at: At, now: Now) -> Result<()> {
         let commit = body.commit.as_slice();
         let Some(facts) = self.facts_if_admitted(commit)? else {
             self.junk();
@@ -50,6 +51,7 @@ impl Engine {
             Ok(Incoming::OwnCommit) => {
                 group.merge_pending()?;
                 let next = self.own_commit_landed();
+                self.updated_at(now);
                 self.disputes.push(dispute, before);
                 self.epoch_begun(&facts, body, next)
             }
@@ -235,7 +237,7 @@ impl Engine {
 fn is_meaningful(intent: &Intent, leaves: &[LeafId]) -> bool {
     match intent {
         Intent::Remove(leaf) | Intent::Promote(leaf, _) => leaves.contains(leaf),
-        Intent::Rotate | Intent::LetGo => true,
+        Intent::Rotate | Intent::LetGo | Intent::Update => true,
     }
 }
 

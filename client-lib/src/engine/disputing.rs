@@ -68,9 +68,14 @@ impl Engine {
     }
 
     /// A Commit in a fenced entry, for who is in the present epoch or stranded before it.
-    pub(super) fn fenced_commit_met(&mut self, body: &CommitBody<'_>, at: At) -> Result<()> {
+    pub(super) fn fenced_commit_met(
+        &mut self,
+        body: &CommitBody<'_>,
+        at: At,
+        now: Now,
+    ) -> Result<()> {
         if self.joining.is_none() {
-            return self.commit_met(body, at);
+            return self.commit_met(body, at, now);
         }
         self.follow_commit(body, at);
         self.come_in_again_if_it_stands()

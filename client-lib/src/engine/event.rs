@@ -204,6 +204,17 @@ pub enum Event {
         /// Who wrote it.
         by: LeafId,
     },
+    /// Nobody else was heard for more than a day on a connection that stands: either all are away, or the
+    /// relay keeps what they say.
+    Silence {
+        /// Since when, in milliseconds since 1970-01-01, UTC.
+        since_ms: u64,
+    },
+    /// Keys that belong to no facilitator may manage the log; the secret and the list are renewed.
+    HiddenManager {
+        /// How many.
+        count: usize,
+    },
     /// Entries that open for nobody or that nobody may write; a count, so far.
     Junk {
         /// How many, in all.

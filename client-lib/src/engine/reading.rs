@@ -198,7 +198,9 @@ impl Engine {
         }
         match &envelope.body {
             // A Commit counts only in a fenced entry, and a fenced entry holds nothing else.
-            EnvelopeBody::Commit(body) if at.fence.is_some() => self.fenced_commit_met(body, at),
+            EnvelopeBody::Commit(body) if at.fence.is_some() => {
+                self.fenced_commit_met(body, at, now)
+            }
             EnvelopeBody::Verdict(body) if at.fence.is_some() => self.verdict_met(body, at),
             EnvelopeBody::Message(bytes) if at.fence.is_none() => self.message_met(bytes, at, now),
             EnvelopeBody::Proposal(bytes) if at.fence.is_none() => self.proposal_met(bytes, at),

@@ -69,6 +69,13 @@ pub(super) struct Saved {
     pub(super) names: Vec<RosterLine>,
     pub(super) intents: Vec<Intent>,
     pub(super) verdicts: Vec<Verdict>,
+    /// When our keys in the group were last renewed, by the wall clock.
+    pub(super) updated_ms: u64,
+    /// When another member was last heard.
+    pub(super) heard_ms: u64,
+    /// The day of our last sign of life.
+    pub(super) alive_day: u32,
+    pub(super) is_silent: bool,
     /// Proposals that wait for a Commit, as they came.
     pub(super) proposals: Vec<ByteString>,
 }
@@ -103,6 +110,8 @@ pub(super) enum Intent {
     Rotate,
     /// Let go who asked to leave, without the right to renew the secret.
     LetGo,
+    /// Renew our own keys.
+    Update,
 }
 
 /// What we have to say of a Commit.

@@ -185,6 +185,13 @@ impl Engine {
             self.create_token = None;
             return self.created(&result);
         }
+        if self.describe_token == Some(token) {
+            self.describe_token = None;
+            if let Ok(answer) = &result {
+                self.described(answer);
+            }
+            return Ok(());
+        }
         if self.token != Some(token) {
             return Ok(());
         }

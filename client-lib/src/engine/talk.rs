@@ -137,8 +137,11 @@ impl Engine {
     }
 
     fn heard(&mut self, author: LeafId, content: Content, at: At, now: Now) -> Result<()> {
-        if author != self.key.id() && self.saved.stage == Stage::Waiting {
-            self.set_stage(Stage::In);
+        if author != self.key.id() {
+            self.heard_at(now);
+            if self.saved.stage == Stage::Waiting {
+                self.set_stage(Stage::In);
+            }
         }
         let Content {
             id, body, minute, ..

@@ -6,6 +6,7 @@
 mod disputes;
 mod forgeries;
 mod races;
+mod upkeep;
 
 use sotto_protocol::chain::{self, Link as ChainLink};
 use sotto_protocol::error_code::ErrorCode;
@@ -112,6 +113,7 @@ struct Room {
     log: TestLog,
     id: LogId,
     devices: Vec<Device>,
+    now: Now,
 }
 
 impl Room {
@@ -136,6 +138,7 @@ impl Room {
             log: TestLog::new(&id),
             id,
             devices: Vec::new(),
+            now: NOON,
         };
         room.add(first, engine);
         room.settle();
@@ -207,7 +210,10 @@ impl Room {
     }
 
     fn command(&mut self, name: &str, command: Command) {
-        let (reply, effects) = self.engine(name).command(command, NOON);
+        let (reply, effects) = {
+            let now = self.now;
+            self.engine(name).command(command, now)
+        };
         reply.unwrap();
         let device = self
             .devices
@@ -243,12 +249,13 @@ impl Room {
 
     /// One device takes what is new for it and appends what it has.
     fn step(&mut self, index: usize) -> bool {
+        let now = self.now;
         let device = &mut self.devices[index];
         if !device.is_online || device.engine.is_over() {
             return false;
         }
-        let mut moved = Self::open(&self.log, device);
-        moved |= Self::give(&self.log, &self.id, device);
+        let mut moved = Self::open(&self.log, device, now);
+        moved |= Self::give(&self.log, &self.id, device, now);
         if let Some(token) = device
             .engine
             .token
@@ -265,13 +272,13 @@ impl Room {
             device.engine.answered(token, result).unwrap();
             moved = true;
         }
-        let effects = device.engine.finish(NOON);
+        let effects = device.engine.finish(now);
         moved |= !effects.events.is_empty();
         device.events.extend(effects.events);
         moved
     }
 
-    fn open(log: &TestLog, device: &mut Device) -> bool {
+    fn open(log: &TestLog, device: &mut Device, now: Now) -> bool {
         if device.engine.head.is_some() {
             return false;
         }
@@ -290,13 +297,13 @@ impl Room {
         });
         if device.engine.reads_from_outside() {
             // It goes to a pin first; every pin is given here, oldest first.
-            let effects = device.engine.finish(NOON);
+            let effects = device.engine.finish(now);
             device.events.extend(effects.events);
         }
         true
     }
 
-    fn give(log: &TestLog, id: &LogId, device: &mut Device) -> bool {
+    fn give(log: &TestLog, id: &LogId, device: &mut Device, now: Now) -> bool {
         let new: Vec<_> = log
             .entries
             .iter()
@@ -323,7 +330,7 @@ impl Room {
                         entry,
                         cursor,
                     },
-                    NOON,
+                    now,
                 )
                 .unwrap();
         }
