@@ -3,7 +3,9 @@
 //! Lines for programs go to stdout, everything else to stderr. Nothing here decides how a relay
 //! behaves: that is in the settings.
 
-use std::fmt;
+mod data;
+mod failure;
+
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -15,17 +17,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing_subscriber::filter::LevelFilter;
 
-use crate::config::{ConfigError, CreateRule, Format, Level, OutputSettings, Settings};
-use crate::identity::IdentityError;
-use crate::launch::{Launch, LaunchError, stop_at_signals};
-use crate::store::FolderError;
-
-/// Exit codes of every command.
-mod exit {
-    pub(super) const USAGE: u8 = 2;
-    pub(super) const COULD_NOT_RUN: u8 = 3;
-    pub(super) const STORE_REFUSED: u8 = 4;
-}
+pub use self::data::{ExportArgs, FolderArgs, ImportArgs};
+pub use self::failure::Failure;
+use self::failure::RESTORE;
+use crate::config::{CreateRule, Format, Level, OutputSettings, Settings};
+use crate::launch::{Launch, stop_at_signals};
 
 /// The Sotto relay.
 #[derive(Debug, Parser)]
@@ -47,6 +43,12 @@ pub enum Command {
     Run(RunArgs),
     /// Read the settings and say whether they are right.
     CheckConfig(ConfigArgs),
+    /// Write all logs of a stopped relay to a file.
+    Export(ExportArgs),
+    /// Read an export into an empty folder.
+    Import(ImportArgs),
+    /// Say everything that a stopped relay's folder gives away.
+    Seizure(FolderArgs),
 }
 
 /// Where the settings are.
@@ -77,114 +79,6 @@ pub struct RunArgs {
     pub port: Option<u16>,
 }
 
-/// What went wrong, for people and for programs.
-#[derive(Debug)]
-pub struct Failure {
-    kind: &'static str,
-    message: String,
-    next: &'static str,
-    code: u8,
-}
-
-impl Failure {
-    /// The process's exit code.
-    #[must_use]
-    pub const fn code(&self) -> u8 {
-        self.code
-    }
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}. {}", self.message, self.next)
-    }
-}
-
-/// An error with its causes in one line.
-fn told(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
-}
-
-impl From<ConfigError> for Failure {
-    fn from(error: ConfigError) -> Self {
-        Self {
-            kind: "settings",
-            message: told(&error),
-            next: "Mend the settings; deploy/sotto.toml explains every key.",
-            code: exit::USAGE,
-        }
-    }
-}
-
-impl From<LaunchError> for Failure {
-    fn from(error: LaunchError) -> Self {
-        let (kind, next, code) = match &error {
-            LaunchError::Data {
-                source: FolderError::InUse,
-                ..
-            } => (
-                "folder",
-                "Stop the other relay, or set another folder.",
-                exit::COULD_NOT_RUN,
-            ),
-            LaunchError::Data {
-                source: FolderError::Damaged { .. },
-                ..
-            }
-            | LaunchError::Logs(_) => (
-                "store",
-                "Nothing was changed. Restore a copy of the folder, or `import` an export into an \
-                 empty one.",
-                exit::STORE_REFUSED,
-            ),
-            LaunchError::Identity(IdentityError::Missing { .. }) => (
-                "identity",
-                "Start once with --init, or put the identity's copy there.",
-                exit::COULD_NOT_RUN,
-            ),
-            LaunchError::Identity(_) => (
-                "identity",
-                "Never replace an identity that links were made for.",
-                exit::COULD_NOT_RUN,
-            ),
-            LaunchError::Listen { .. } => (
-                "listen",
-                "Stop what has the port, or set another one.",
-                exit::COULD_NOT_RUN,
-            ),
-            _ => (
-                "system",
-                "See that the folder exists and may be written.",
-                exit::COULD_NOT_RUN,
-            ),
-        };
-        Self {
-            kind,
-            message: told(&error),
-            next,
-            code,
-        }
-    }
-}
-
-impl From<io::Error> for Failure {
-    fn from(error: io::Error) -> Self {
-        Self {
-            kind: "system",
-            message: told(&error),
-            next: "See that stdout and the folder for scratch files can be written.",
-            code: exit::COULD_NOT_RUN,
-        }
-    }
-}
-
 /// Lines for whoever started the process.
 #[derive(Clone, Copy, Debug)]
 pub struct Output {
@@ -209,11 +103,9 @@ impl Output {
         let (object, code) = match &outcome {
             Ok(()) => (json!({"type": "summary", "ok": true}), 0),
             Err(failure) => {
-                let error = json!({
-                    "kind": failure.kind, "message": failure.message, "next": failure.next,
-                });
+                let error = failure.to_json();
                 let object = json!({"type": "summary", "ok": false, "error": error});
-                (object, failure.code)
+                (object, failure.code())
             }
         };
         // Nobody is left to be told when both are closed.
@@ -233,6 +125,9 @@ pub async fn execute(cli: Cli) -> ExitCode {
     let outcome = match cli.command {
         Command::Run(args) => run(args, output).await,
         Command::CheckConfig(args) => check_config(&args.config, output),
+        Command::Export(args) => data::export(args, output).await,
+        Command::Import(args) => data::import(args, output).await,
+        Command::Seizure(args) => data::seizure(args, output).await,
     };
     output.finish(outcome)
 }
@@ -343,7 +238,7 @@ mod tests {
     #[test]
     fn a_relay_without_settings_is_a_usage_error() {
         let refused = Cli::try_parse_from(["sotto-relay", "run"]).unwrap_err();
-        assert_eq!(refused.exit_code(), i32::from(exit::USAGE));
+        assert_eq!(refused.exit_code(), 2);
         assert!(Cli::try_parse_from(["sotto-relay", "run", "--dev"]).is_ok());
         assert!(Cli::try_parse_from(["sotto-relay", "run", "--dev", "--config", "x"]).is_err());
     }

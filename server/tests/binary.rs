@@ -1,4 +1,9 @@
 //! The binary as operators meet it: what it prints, and with which code it ends.
+#![expect(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a test fails where something is not as expected"
+)]
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -169,4 +174,37 @@ fn wrong_settings_and_wrong_usage_end_with_two_and_a_damaged_store_with_four() {
     let last: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(last["error"]["kind"], "store");
     assert!(String::from_utf8_lossy(&output.stderr).contains("import"));
+}
+
+#[test]
+fn a_stopped_relays_logs_are_exported_imported_and_told() {
+    let scratch = tempfile::tempdir().unwrap();
+    let (first, second) = (scratch.path().join("first"), scratch.path().join("second"));
+    let (first, second) = (first.to_str().unwrap(), second.to_str().unwrap());
+    let file = scratch.path().join("logs.export");
+    let file = file.to_str().unwrap();
+    let running = Running::start(&["run", "--dev", "--folder", first]);
+    assert_eq!(ended(&["export", "--folder", first, "--to", file]).0, 3);
+    assert_eq!(ended(&["seizure", "--folder", first]).0, 3);
+    assert_eq!(running.stop("-TERM").0, 0);
+
+    assert_eq!(ended(&["export", "--folder", first, "--to", file]).0, 0);
+    assert_eq!(ended(&["export", "--folder", first, "--to", file]).0, 3);
+    assert_eq!(ended(&["import", "--folder", first, "--from", file]).0, 3);
+    assert_eq!(ended(&["import", "--folder", second, "--from", file]).0, 0);
+    let (code, output) = ended(&["seizure", "--json", "--folder", second]);
+    assert_eq!(code, 0);
+    let text = String::from_utf8(output.stdout).unwrap();
+    let lines: Vec<Value> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(lines.first().unwrap()["type"], "engine");
+    assert_eq!(lines.last().unwrap()["ok"], true);
+    assert_eq!(ended(&["seizure", "--folder", "/nonexistent"]).0, 3);
+    assert_eq!(ended(&["seizure"]).0, 2);
+    std::fs::write(file, b"not an export").unwrap();
+    let third = scratch.path().join("third");
+    let third = third.to_str().unwrap();
+    assert_ne!(ended(&["import", "--folder", third, "--from", file]).0, 0);
 }

@@ -135,6 +135,7 @@ async fn talk<S: AsyncRead + AsyncWrite + Unpin + Send>(
     incoming: &mut Incoming<S>,
     outgoing: &mut Outgoing<S>,
 ) -> End {
+    // Boxed: the channel sets room for 32 values aside, for idle connections too.
     let (send, receive) = mpsc::channel(REPLIES_MAX);
     let stop = session.relay().stopping().clone();
     let reader = Reader::new(incoming, transport.opener(), session, send);

@@ -44,7 +44,7 @@ pub(super) struct Reader<'a, S> {
     incoming: &'a mut Incoming<S>,
     opener: Opener<'a>,
     session: &'a Session,
-    replies: mpsc::Sender<Reply>,
+    replies: mpsc::Sender<Box<Reply>>,
     requests: Bucket,
     bytes: Bucket,
     unanswered: HashSet<u64>,
@@ -60,7 +60,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Reader<'a, S> {
         incoming: &'a mut Incoming<S>,
         opener: Opener<'a>,
         session: &'a Session,
-        replies: mpsc::Sender<Reply>,
+        replies: mpsc::Sender<Box<Reply>>,
     ) -> Self {
         let relay = session.relay();
         let settings = &relay.settings().connections;
@@ -160,7 +160,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Reader<'a, S> {
             if let Some(outcome) = outcome.transpose() {
                 let reply = Reply::new(id, outcome, session.relay().metrics());
                 // The writer is gone only when the connection is: nobody is left to be answered.
-                let _ = replies.send(reply).await;
+                let _ = replies.send(Box::new(reply)).await;
             }
             id
         });

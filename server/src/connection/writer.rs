@@ -31,7 +31,7 @@ pub(super) struct Writer<'a, S> {
     sealer: Sealer<'a>,
     session: &'a Session,
     meter: &'a Meter,
-    replies: mpsc::Receiver<Reply>,
+    replies: mpsc::Receiver<Box<Reply>>,
     ping_interval: Duration,
     next_ping: Instant,
     has_said_stop: bool,
@@ -39,7 +39,7 @@ pub(super) struct Writer<'a, S> {
 
 /// What woke the writer.
 enum Woken {
-    Reply(Option<Reply>),
+    Reply(Option<Box<Reply>>),
     Turn,
     Ping,
     Stop,
@@ -51,7 +51,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Writer<'a, S> {
         sealer: Sealer<'a>,
         session: &'a Session,
         meter: &'a Meter,
-        replies: mpsc::Receiver<Reply>,
+        replies: mpsc::Receiver<Box<Reply>>,
     ) -> Self {
         let interval = session.relay().settings().connections.ping_interval();
         let ping_interval = jitter::around(interval, PING_JITTER_PERCENT);
@@ -121,7 +121,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Writer<'a, S> {
         }
     }
 
-    async fn reply(&mut self, reply: Reply) -> Result<(), End> {
+    async fn reply(&mut self, reply: Box<Reply>) -> Result<(), End> {
         self.say(&reply.item).await?;
         drop(reply.page);
         if let Some(follow) = reply.starts {

@@ -43,6 +43,7 @@ async fn a_replayed_request_is_refused() {
     let log = peer.new_log().await;
     let message = sealed_append(&mut peer, &log, "once");
     peer.send(message.clone()).await;
+    assert!(matches!(peer.hear().await, Heard::Done(..)));
     peer.send(message).await;
     assert_ended(&mut peer, NOT_AUTHENTIC).await;
     assert_eq!(texts(&relay, &log).await, ["once"]);
