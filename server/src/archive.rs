@@ -127,7 +127,7 @@ pub async fn export(
     to: &Path,
     clock: Arc<dyn Clock>,
 ) -> Result<Archived, ArchiveError> {
-    let folder = Folder::open(folder, SledOptions::default())?;
+    let folder = Folder::open(folder, SledOptions::offline())?;
     let shared = shared(&folder, clock)?;
     shared.verify().await?;
     let file = File::options().write(true).create_new(true).open(to)?;
@@ -256,7 +256,7 @@ pub async fn import(
     let lock = folder::lock(to)?;
     File::create_new(to.join(UNFINISHED))?.sync_all()?;
     sync_folder(to)?;
-    let folder = Folder::open_locked(to, lock, SledOptions::default())?;
+    let folder = Folder::open_locked(to, lock, SledOptions::offline())?;
     let shared = shared(&folder, clock)?;
     let mut importer = Importer {
         shared: &shared,

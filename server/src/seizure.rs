@@ -19,7 +19,7 @@ use crate::log::state::LogState;
 use crate::log::verify::seq_of;
 use crate::log::{LogParts, StartError};
 use crate::retention::LogKeys;
-use crate::store::{Folder, FolderError, Key, Range, Record, SledOptions, folder};
+use crate::store::{BALLAST, Folder, FolderError, Key, Range, Record, SledOptions, folder};
 
 /// The names of what is told of each log, as in SECURITY.md.
 pub const LOG_FACTS: [&str; 9] = [
@@ -133,7 +133,7 @@ pub async fn seize(data: &Path, clock: Arc<dyn Clock>) -> Result<Seizure, Seizur
     copy_files(data, copy.path(), &files)?;
     drop(lock);
     let bytes = std::fs::read(copy.path().join("db").join("db"))?;
-    let opened = Folder::open(copy.path(), SledOptions::default())?;
+    let opened = Folder::open(copy.path(), SledOptions::offline())?;
     let shared = Shared::new(LogParts {
         store: Arc::clone(&opened.store),
         keys: Arc::clone(&opened.keys),
@@ -268,7 +268,7 @@ fn list(data: &Path) -> io::Result<Vec<FileFact>> {
             let about = file.metadata()?;
             if about.is_dir() {
                 folders.push(name);
-            } else {
+            } else if name != Path::new(BALLAST) {
                 let modified = about.modified()?.duration_since(SystemTime::UNIX_EPOCH);
                 files.push(FileFact {
                     name,

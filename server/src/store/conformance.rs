@@ -202,7 +202,7 @@ fn memory_does_what_a_map_does() {
 fn sled(path: &Path) -> Arc<dyn Store> {
     let names = (0..4).map(name).collect();
     let lock = folder::lock(path).unwrap();
-    Arc::new(SledStore::open(path, lock, &names, SledOptions::default()).unwrap())
+    Arc::new(SledStore::open(path, lock, &names, SledOptions::offline()).unwrap())
 }
 
 #[test]
@@ -244,10 +244,10 @@ async fn sled_keeps_the_largest_values_in_its_one_file() {
 #[tokio::test]
 async fn two_relays_cannot_use_one_folder() {
     let folder = tempfile::tempdir().unwrap();
-    let opened = Folder::open(folder.path(), SledOptions::default()).unwrap();
-    let again = Folder::open(folder.path(), SledOptions::default());
+    let opened = Folder::open(folder.path(), SledOptions::offline()).unwrap();
+    let again = Folder::open(folder.path(), SledOptions::offline());
     assert!(matches!(again, Err(FolderError::InUse)));
     opened.store.close().await.unwrap();
-    let again = Folder::open(folder.path(), SledOptions::default()).unwrap();
+    let again = Folder::open(folder.path(), SledOptions::offline()).unwrap();
     again.store.close().await.unwrap();
 }

@@ -7,6 +7,7 @@
 //! | `logs.keys`, `days.keys` | the keys at rest, see [`crate::retention`] |
 //! | `mark` | how far the engine had come when it was last heard of |
 //! | `db/` | the engine's own files |
+//! | `ballast` | zeros, given up when the disk is full |
 //! | `unfinished` | there while an import is at work: what lies here is not whole |
 
 use std::fmt::Debug;

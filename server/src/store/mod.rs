@@ -17,6 +17,7 @@ use std::pin::Pin;
 use bytes::Bytes;
 use sotto_protocol::id::RetryId;
 
+pub(crate) use self::sled::BALLAST;
 pub use self::sled::{SledOptions, SledStore};
 pub use folder::{Disk, Folder, FolderError, SystemDisk};
 pub use memory::MemoryStore;

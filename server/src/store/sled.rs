@@ -38,6 +38,11 @@ const MARK_SYNC_COMMITS: u64 = 1_024;
 const MARK_BYTES: usize = 64;
 /// Kept free: what sled may write ahead and a trimming relay needs to get room again.
 const RESERVE_BYTES: u64 = 96 << 20;
+/// Written to a file of its own and given up when the disk is full all the same: sled has to be
+/// opened again after a failed write, and needs room for that. Two segments.
+const BALLAST_BYTES: usize = 2 * SEGMENT_BYTES;
+/// Name of that file.
+pub(crate) const BALLAST: &str = "ballast";
 /// Disk that one byte of a batch may cost at once, pages and rewriting included.
 const WRITE_FACTOR: u64 = 8;
 
@@ -48,6 +53,8 @@ pub struct SledOptions {
     pub cache_bytes: u64,
     /// The disk.
     pub disk: Arc<dyn Disk>,
+    /// Whether room is set aside (32 MiB) so that reads go on when a full disk made a write fail.
+    pub ballast: bool,
 }
 
 impl Default for SledOptions {
@@ -55,6 +62,18 @@ impl Default for SledOptions {
         Self {
             cache_bytes: 128 << 20,
             disk: Arc::new(SystemDisk),
+            ballast: true,
+        }
+    }
+}
+
+impl SledOptions {
+    /// For looking at a folder and leaving it: without ballast.
+    #[must_use]
+    pub fn offline() -> Self {
+        Self {
+            ballast: false,
+            ..Self::default()
         }
     }
 }
@@ -239,6 +258,8 @@ impl SledStore {
             mark,
             mark_synced: meta.commits,
             batches: Arc::clone(&batches),
+            ballast: Ballast::new(folder, options.ballast),
+            attempted: None,
             lock: Some(lock),
         };
         thread("sotto-writes", move || writer.run(write_jobs))?;
@@ -393,7 +414,49 @@ struct Writer {
     mark: SlotFile,
     mark_synced: u64,
     batches: Arc<AtomicU64>,
+    ballast: Ballast,
+    /// What our own record says if the batch that failed on a full disk landed all the same.
+    attempted: Option<Meta>,
     lock: Option<Lock>,
+}
+
+/// Room that is set aside.
+struct Ballast {
+    path: Option<PathBuf>,
+    is_there: bool,
+}
+
+impl Ballast {
+    fn new(folder: &Path, wanted: bool) -> Self {
+        Self {
+            path: wanted.then(|| folder.join(BALLAST)),
+            is_there: false,
+        }
+    }
+
+    /// Sets the room aside unless it is; `false`: there is none.
+    fn keep(&mut self) -> bool {
+        let Some(path) = self.path.as_ref().filter(|_| !self.is_there) else {
+            return true;
+        };
+        let known = path.metadata().map(|about| about.len()).ok();
+        self.is_there = known == u64::try_from(BALLAST_BYTES).ok()
+            || std::fs::write(path, vec![0; BALLAST_BYTES])
+                .and_then(|()| File::open(path)?.sync_all())
+                .is_ok();
+        if !self.is_there {
+            self.give_up();
+        }
+        self.is_there
+    }
+
+    fn give_up(&mut self) {
+        self.is_there = false;
+        if let Some(path) = &self.path {
+            // Not there is what it should be.
+            drop(std::fs::remove_file(path));
+        }
+    }
 }
 
 impl Writer {
@@ -415,6 +478,7 @@ impl Writer {
         if self.engine.broken.load(Ordering::Relaxed) {
             return Err(StoreError::Failed { source: None });
         }
+        self.stand_up()?;
         let bytes: usize = batch.puts.iter().map(|(_, value)| value.len() + 64).sum();
         if batch
             .puts
@@ -498,22 +562,57 @@ impl Writer {
 
     /// After the disk was full in the middle of a batch: it landed whole or not at all, and the
     /// engine can tell once it is opened again.
+    ///
+    /// # Errors
+    /// [`StoreError::Full`] if it did not land, or cannot be told yet.
     fn recover(&mut self, meta: Meta) -> Result<(), StoreError> {
         self.engine.has_room.store(false, Ordering::Relaxed);
-        let told = self.engine.reopen().and_then(|()| {
-            self.engine.with_db(|db, file| {
-                self.engine.disk.sync(file).map_err(failed)?;
-                let told = db.get(META_KEY).map_err(failed)?;
-                Ok(told.as_deref().and_then(Meta::decode).unwrap_or_default())
-            })
+        self.ballast.give_up();
+        self.attempted = Some(meta);
+        if self.engine.reopen().is_err() {
+            return Err(StoreError::Full);
+        }
+        self.ask_again()?;
+        if self.meta == meta {
+            Ok(())
+        } else {
+            Err(StoreError::Full)
+        }
+    }
+
+    /// Finds out whether the batch that failed had landed.
+    fn ask_again(&mut self) -> Result<(), StoreError> {
+        let told = self.engine.with_db(|db, file| {
+            self.engine.disk.sync(file).map_err(failed)?;
+            let told = db.get(META_KEY).map_err(failed)?;
+            Ok(told.as_deref().and_then(Meta::decode).unwrap_or_default())
         });
         match told {
-            Ok(told) if told == meta => Ok(()),
-            Ok(told) if told == self.meta => Err(StoreError::Full),
+            Ok(told) if told == self.meta || Some(told) == self.attempted => {
+                self.meta = told;
+                self.attempted = None;
+                Ok(())
+            }
             _ => {
                 self.engine.broken.store(true, Ordering::Relaxed);
                 Err(StoreError::Failed { source: None })
             }
+        }
+    }
+
+    /// Whether the engine stands and has room to stand up again; it is opened again if need be.
+    fn stand_up(&mut self) -> Result<(), StoreError> {
+        if self.attempted.is_some() {
+            if self.engine.reopen().is_err() {
+                return Err(StoreError::Full);
+            }
+            self.ask_again()?;
+        }
+        if self.ballast.keep() {
+            Ok(())
+        } else {
+            self.engine.has_room.store(false, Ordering::Relaxed);
+            Err(StoreError::Full)
         }
     }
 

@@ -58,6 +58,7 @@ pub(super) fn options(disk: Arc<dyn Disk>) -> SledOptions {
     SledOptions {
         cache_bytes: 8 << 20,
         disk,
+        ballast: false,
     }
 }
 
@@ -81,7 +82,7 @@ pub(super) async fn stop(bench: Bench) {
 
 /// Opens a folder and starts the logs on it, or says why not.
 async fn start_on(path: &Path, clock: Arc<ManualClock>) -> Result<Bench, String> {
-    let folder = match Folder::open(path, SledOptions::default()) {
+    let folder = match Folder::open(path, SledOptions::offline()) {
         Ok(folder) => folder,
         Err(FolderError::Damaged { .. }) => return Err("damaged".to_owned()),
         Err(error) => panic!("refused for another reason: {error:?}"),
