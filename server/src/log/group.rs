@@ -82,6 +82,11 @@ impl Group {
         self.bytes
     }
 
+    /// Whether there are records to write or remove, heads and grants aside.
+    pub(crate) fn has_records(&self) -> bool {
+        !self.puts.is_empty() || !self.removes.is_empty() || !self.gone.is_empty()
+    }
+
     /// Whether nothing waits to be written or answered.
     pub(crate) fn is_empty(&self) -> bool {
         self.logs.is_empty() && self.answers.is_empty()

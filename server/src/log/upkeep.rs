@@ -84,6 +84,14 @@ pub(crate) async fn run(shared: &Shared, step: Step) -> Result<Progress, Fault> 
         progress,
         ..
     } = work;
+    let unchanged = log
+        .before
+        .as_ref()
+        .is_some_and(|before| before.head == log.state.head);
+    if unchanged && !log.grants_changed && !group.has_records() && group.after.is_empty() {
+        // Most logs on most days: nothing to write, nothing to sync.
+        return Ok(progress);
+    }
     group.logs.insert(id, log);
     group.commit(shared).await?;
     Ok(progress)

@@ -179,6 +179,25 @@ async fn what_is_trimmed_taken_or_withdrawn_cannot_be_opened_a_day_later() {
 }
 
 #[tokio::test]
+async fn a_day_on_which_nothing_expires_writes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = Arc::new(ManualClock::at_day(DAY));
+    let mut bench = bench_at(folder.path(), TestDisk::open(), clock).await;
+    bench.logs.sweep().await.unwrap();
+    let log = bench.create(1, vec![grant(2, Rights::ALL)]).await;
+    bench
+        .append(vec![item(log, 1), fenced(log, 2, 0)], &[2])
+        .await
+        .unwrap();
+    // Remembered answers go after two days.
+    pass_days(&bench, 3).await;
+    let before = bench.store.batches();
+    pass_days(&bench, 3).await;
+    assert_eq!(bench.store.batches(), before);
+    stop(bench).await;
+}
+
+#[tokio::test]
 async fn a_deleted_log_cannot_be_opened_from_then_on() {
     let folder = tempfile::tempdir().unwrap();
     let clock = Arc::new(ManualClock::at_day(DAY));
