@@ -11,8 +11,9 @@ const LAST_MS: u64 = 30_000;
 /// The longest wait that a relay may ask for.
 const HINT_MAX_MS: u64 = 300_000;
 /// How long a connection must have held for the next failure to count as the first: a relay that
-/// accepts and hangs up at once is not asked ever again at full speed.
-const HELD: Duration = Duration::from_secs(10);
+/// accepts and hangs up at once is not asked ever again at full speed, and one that was killed and
+/// started again is found at once.
+const HELD: Duration = Duration::from_millis(500);
 
 /// Doubles with each failure, spread over its whole length so that a restart is no stampede.
 #[derive(Debug)]
