@@ -24,8 +24,8 @@ use tokio_tungstenite::tungstenite::protocol::{Message, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{self};
 
 use super::limits::{
-    CLOSE_REASON_BYTES_MAX, FRAGMENT_BYTES, READ_BUFFER_BYTES, SMALL_MESSAGE_BYTES,
-    WRITE_BUFFER_BYTES, WRITE_BUFFER_BYTES_MAX,
+    CLOSE_REASON_BYTES_MAX, FRAGMENT_BYTES, READ_BUFFER_BYTES, WRITE_BUFFER_BYTES,
+    WRITE_BUFFER_BYTES_MAX,
 };
 use super::meter::{LargeSlot, Meter, Metered};
 
@@ -119,7 +119,6 @@ pub(super) async fn accept<S: AsyncRead + AsyncWrite + Unpin + Send>(
     let incoming = Incoming {
         stream,
         meter: Arc::clone(&meter),
-        last_large: None,
     };
     Ok((incoming, Outgoing { sink }, meter))
 }
@@ -133,12 +132,13 @@ pub(super) struct Received {
 }
 
 /// The half that reads.
+///
+/// The library keeps the buffer that the largest frame needed for as long as the connection lives
+/// (seen: 1.05 MiB after a frame of 1 MiB), and nothing above it can take it away. A message that
+/// comes in fragments leaves nothing behind.
 pub(super) struct Incoming<S> {
     stream: SplitStream<WebSocketStream<Metered<S>>>,
     meter: Arc<Meter>,
-    /// The last large message, shared with whoever got it. The library reuses a read buffer that
-    /// nobody else holds, whatever its size; while this is alive it takes a small new one instead.
-    last_large: Option<Bytes>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Incoming<S> {
@@ -148,16 +148,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Incoming<S> {
     /// Nothing is lost when the future is dropped.
     pub(super) async fn next(&mut self) -> Result<Received, SocketError> {
         loop {
-            let next = std::future::poll_fn(|cx| {
-                let polled = self.stream.poll_next_unpin(cx);
-                self.last_large = None;
-                polled
-            });
-            match next.await {
+            match self.stream.next().await {
                 Some(Ok(Message::Binary(bytes))) => {
-                    if bytes.len() > SMALL_MESSAGE_BYTES {
-                        self.last_large = Some(bytes.clone());
-                    }
                     let slot = self.meter.message_done();
                     return Ok(Received { bytes, slot });
                 }
