@@ -25,6 +25,8 @@ pub const TEXT_BYTES_MAX: usize = 1 << 20;
 pub const NAME_BYTES_MAX: usize = 64;
 /// The longest reaction in bytes: one emoji with its modifiers.
 pub const REACTION_BYTES_MAX: usize = 32;
+/// Messages in one receipt.
+pub(crate) const RECEIPTS_MAX: usize = 1_000;
 /// Names in one roster: the members of the largest room.
 pub(crate) const ROSTER_MAX: usize = 1_000;
 
@@ -213,8 +215,18 @@ impl ContentBody {
             Self::Roster(lines) => {
                 lines.len() <= ROSTER_MAX && lines.iter().all(|line| name_is_fit(&line.name))
             }
-            Self::Receipt(of) => of.len() <= ROSTER_MAX,
+            Self::Receipt(of) => of.len() <= RECEIPTS_MAX,
         }
+    }
+
+    /// Whether an app shows it as a message.
+    pub(crate) const fn is_text(&self) -> bool {
+        matches!(self, Self::Text(_) | Self::Reply { .. })
+    }
+
+    /// Whether nobody wants it any more once it is old; what must reach the others does not expire.
+    pub(crate) const fn may_expire(&self) -> bool {
+        !matches!(self, Self::Hello { .. } | Self::Roster(_) | Self::Delete(_))
     }
 }
 

@@ -14,9 +14,12 @@
 //! | `disputing` | verdicts of ours and of others, and what follows |
 //! | `commits` | Commits that stand in the log, rotation, removal |
 //! | `sending` | the outbox and the one append that is on its way |
+//! | `returning` | a state that may be a copy, and the way back in |
 //! | `changes` | Commits, snapshots and farewells of ours |
 //! | `upkeep` | fresh keys, signs of life, a look at the grants |
-//! | `talk` | what was said, and what is kept of it |
+//! | `talk` | what was said, and which of it counts |
+//! | `keeping` | texts and reactions that are kept, and for how long |
+//! | `obeying` | what the app wants, and the end |
 //!
 //! Rules of order that hold everywhere in this folder:
 //! 1. Whatever an input changes goes into one batch, which stands on the disk before any byte is
@@ -31,7 +34,10 @@ mod dispute;
 mod disputing;
 mod event;
 mod joining;
+mod keeping;
+mod obeying;
 mod reading;
+mod returning;
 mod saved;
 mod sending;
 mod talk;
@@ -40,15 +46,18 @@ mod tests;
 mod upkeep;
 
 pub use begin::{JoinOptions, RoomOptions};
-pub use event::{Command, Delivery, Event, Member, Message, Reply, Standing, Text};
+pub use event::{
+    Choices, Command, Delivery, Event, Member, Message, Reaction, Reply, Standing, Text, Unsent,
+};
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sotto_protocol::id::{LogId, RetryId};
 use x25519_dalek::StaticSecret;
 
-use crate::content::MessageId;
+use crate::content::{Content, ContentBody, MessageId};
 use crate::error::{Error, ErrorKind, Result};
+use crate::jitter::Jitter;
 use crate::link::Link;
 use crate::log::{Session, SessionEvent, Token, WorkDone, WorkOrder};
 use crate::mls::{Group, LeafId, LeafKey, MlsError};
@@ -69,6 +78,8 @@ use saved::{Flight, Saved, Stage, Waiting};
 pub struct Effects {
     /// Applied first, whole.
     pub store: Batch,
+    /// After it, [`Vault::scrub`](crate::vault::Vault::scrub): something was meant to vanish.
+    pub scrub: bool,
     /// WebSocket binary messages, in order.
     pub send: Vec<Vec<u8>>,
     /// For the app, in order.
@@ -107,6 +118,16 @@ pub struct Engine {
     head: Option<u64>,
     /// After a lost race: wait until the log's fence is read.
     fence_wanted: u64,
+    /// The flight was sent before, by an earlier process.
+    is_repeat: bool,
+    /// Whether the flight stands in the log is not known; reading the log will tell.
+    is_doubtful: bool,
+    /// The last entry of the flight, as the relay answered.
+    landed_at: Option<u64>,
+    /// How often this process came in again.
+    returns: u8,
+    jitter: Jitter,
+    receipts_at_ms: Option<u64>,
     is_online: bool,
     typing_at_ms: Option<u64>,
     out: Effects,
@@ -180,10 +201,10 @@ impl Engine {
         })))
     }
 
-    /// Messages of ours that are not in the log yet, oldest first.
+    /// Texts of ours that are not in the log yet, oldest first.
     #[must_use]
-    pub fn unsent(&self) -> Vec<MessageId> {
-        self.outbox.values().map(|content| content.id).collect()
+    pub fn unsent(&self) -> Vec<Unsent> {
+        self.outbox.values().filter_map(unsent).collect()
     }
 
     /// The suite that is in force.
@@ -250,6 +271,8 @@ impl Engine {
             self.fault(&error);
             None
         });
+        let expire_at = self.expire_unsent(now);
+        let receipts_at = self.send_receipts(now).unwrap_or_default();
         if let Err(error) = self.go_on(now) {
             self.fault(&error);
         }
@@ -258,10 +281,17 @@ impl Engine {
         while let Some(message) = self.session.poll_output() {
             self.out.send.push(message);
         }
-        self.out.wake_at = [self.session.next_deadline(), forget_at, keep_up_at]
-            .into_iter()
-            .flatten()
-            .min();
+        let on_wall = |at: u64| now.steady_ms.saturating_add(at.saturating_sub(now.wall_ms));
+        self.out.wake_at = [
+            self.session.next_deadline(),
+            keep_up_at,
+            forget_at.map(on_wall),
+            expire_at.map(on_wall),
+            receipts_at,
+        ]
+        .into_iter()
+        .flatten()
+        .min();
         core::mem::take(&mut self.out)
     }
 
@@ -286,7 +316,7 @@ impl Engine {
                     self.met(&entry, cursor, now)
                 };
             }
-            SessionEvent::Answered { token, result } => return self.answered(token, result),
+            SessionEvent::Answered { token, result } => return self.answered(token, result, now),
             SessionEvent::WorkNeeded(order) => self.out.work.push(order),
             SessionEvent::Restarting { ms } => self.out.reconnect_after_ms = Some(ms),
             SessionEvent::Doubt { doubt, .. } => self.tell(Event::Doubt(doubt)),
@@ -384,13 +414,29 @@ impl Engine {
     }
 }
 
+/// What an app may show of a content that waits.
+fn unsent(content: &Content) -> Option<Unsent> {
+    let (reply_to, text) = match &content.body {
+        ContentBody::Text(text) => (None, text),
+        ContentBody::Reply { to, text } => (Some(*to), text),
+        _ => return None,
+    };
+    Some(Unsent {
+        id: content.id,
+        reply_to,
+        minute: content.minute,
+        text: text.clone(),
+    })
+}
+
 /// Where a kept text is and whose it is.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Indexed {
     seq: u64,
     author: LeafId,
     reply_to: Option<MessageId>,
     here_ms: u64,
+    reacted: BTreeSet<LeafId>,
 }
 
 /// The MLS group id of a log (32 bytes): `SHA-256("sotto/v1/group" || log id)`.

@@ -21,7 +21,8 @@ pub mod vault;
 pub use client::{Client, ClientOptions, Conversation, ConversationId};
 pub use content::{MessageId, NAME_BYTES_MAX, REACTION_BYTES_MAX, TEXT_BYTES_MAX};
 pub use engine::{
-    Command, Delivery, Event, JoinOptions, Member, Message, Reply, RoomOptions, Standing, Text,
+    Choices, Command, Delivery, Event, JoinOptions, Member, Message, Reaction, Reply, RoomOptions,
+    Standing, Text, Unsent,
 };
 pub use error::{Error, ErrorKind};
 pub use link::{BadLink, Link, RelayAddress};

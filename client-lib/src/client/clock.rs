@@ -1,5 +1,7 @@
 //! The one clock of this crate.
 
+use core::fmt;
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio::time::Instant;
@@ -10,21 +12,39 @@ use crate::time::Now;
 #[derive(Clone, Debug)]
 pub(crate) struct Clock {
     start: Instant,
+    wall: Wall,
 }
 
-impl Clock {
-    pub(crate) fn start() -> Self {
-        Self {
-            start: Instant::now(),
-        }
-    }
+/// What tells the time of day.
+#[derive(Clone)]
+pub(crate) struct Wall(pub(crate) Arc<dyn Fn() -> SystemTime + Send + Sync>);
 
-    pub(crate) fn now(&self) -> Now {
+impl fmt::Debug for Wall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Wall")
+    }
+}
+
+impl Default for Wall {
+    fn default() -> Self {
         #[expect(
             clippy::disallowed_methods,
             reason = "this is the clock that everything else takes"
         )]
-        let wall = SystemTime::now()
+        Self(Arc::new(SystemTime::now))
+    }
+}
+
+impl Clock {
+    pub(crate) fn start(wall: Wall) -> Self {
+        Self {
+            start: Instant::now(),
+            wall,
+        }
+    }
+
+    pub(crate) fn now(&self) -> Now {
+        let wall = (self.wall.0)()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
         Now {

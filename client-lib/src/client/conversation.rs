@@ -9,11 +9,11 @@ use tokio::sync::{Mutex, mpsc, oneshot};
 
 use super::on_disk;
 use crate::content::MessageId;
-use crate::engine::{Command, Engine, Event, Member, Message, Reply, Standing};
+use crate::engine::{Choices, Command, Engine, Event, Member, Message, Reply, Standing, Unsent};
 use crate::error::{Error, ErrorKind, Result};
 use crate::link::Link;
 use crate::mls::{LeafId, Suite};
-use crate::vault::{Range, SharedVault, Space};
+use crate::vault::{Range, SharedVault, Space, Vault};
 
 /// Commands that may wait for the driver; an app that gives more waits.
 const COMMANDS_MAX: usize = 64;
@@ -196,14 +196,14 @@ impl Conversation {
         self.look(Engine::link).await
     }
 
-    /// Messages of ours that are not in the log yet, oldest first.
+    /// Texts of ours that are not in the log yet, oldest first.
     ///
     /// # Errors
     /// [`ErrorKind::Closed`].
     ///
     /// # Cancel safety
     /// Cancel safe: it changes nothing.
-    pub async fn unsent(&self) -> Result<Vec<MessageId>> {
+    pub async fn unsent(&self) -> Result<Vec<Unsent>> {
         self.look(Engine::unsent).await
     }
 
@@ -226,13 +226,65 @@ impl Conversation {
     /// # Cancel safety
     /// Cancel safe: it changes nothing.
     pub async fn history(&self) -> Result<Vec<Message>> {
+        self.kept(Vec::new(), 0).await
+    }
+
+    /// At most `max` messages that are kept on this device and stand before place `seq` of the log
+    /// ([`Message::seq`]; without it, the last ones), in log order: for a screen that scrolls back.
+    ///
+    /// # Errors
+    /// The vault's kinds; [`ErrorKind::Invalid`] for a `max` of 0.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: it changes nothing.
+    pub async fn history_before(&self, seq: Option<u64>, max: usize) -> Result<Vec<Message>> {
+        if max == 0 {
+            return Err(Error::new(ErrorKind::Invalid, "a page of no messages"));
+        }
+        let before = seq.map_or_else(Vec::new, Engine::message_place);
+        self.kept(before, max).await
+    }
+
+    /// The last `max` messages (0: all) with a name before this one (empty: of all).
+    async fn kept(&self, before: Vec<u8>, max: usize) -> Result<Vec<Message>> {
         let (vault, space) = (self.vault.clone(), self.id.0);
-        let rows =
-            on_disk(move || vault.with(|vault| vault.range(space, Range::of(Engine::MESSAGES))))
-                .await?;
-        rows.iter()
-            .map(|(name, value)| Engine::kept_message(name, value))
-            .collect()
+        let rows = move |vault: &mut dyn Vault| {
+            let mut messages = vault.range(
+                space,
+                Range {
+                    after: Some(before.as_slice()).filter(|name| !name.is_empty()),
+                    max,
+                    backwards: true,
+                    ..Range::of(Engine::MESSAGES)
+                },
+            )?;
+            messages.reverse();
+            Ok((messages, vault.range(space, Range::of(Engine::REACTIONS))?))
+        };
+        let (messages, reactions) = on_disk(move || vault.with(rows)).await?;
+        Engine::kept_messages(&messages, &reactions)
+    }
+
+    /// What this device tells others of itself here.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Closed`].
+    ///
+    /// # Cancel safety
+    /// Cancel safe: it changes nothing.
+    pub async fn choices(&self) -> Result<Choices> {
+        self.look(Engine::choices).await
+    }
+
+    /// Chooses what this device tells others of itself here, from now on and over restarts.
+    ///
+    /// # Errors
+    /// As [`Conversation::command`].
+    ///
+    /// # Cancel safety
+    /// As [`Conversation::command`].
+    pub async fn choose(&self, choices: Choices) -> Result<()> {
+        self.command(Command::Choose(choices)).await.map(drop)
     }
 
     async fn look<T: Send + 'static>(

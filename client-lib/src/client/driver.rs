@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
@@ -21,7 +21,7 @@ use crate::engine::{Effects, Engine, Event, Reply};
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::{WorkDone, WorkOrder};
 use crate::transport::{Backoff, Dial, Line, Pending};
-use crate::vault::SharedVault;
+use crate::vault::{Batch, SharedVault, Vault};
 
 /// Messages or commands whose batches share one sync of the disk.
 const GATHER_MAX: usize = 64;
@@ -183,7 +183,8 @@ impl Driver {
                 woken => self.woken(&mut run, woken).await,
             }
         }
-        // Texts of a conversation that is over can still be asked for.
+        // No more events come. Texts of a conversation that is over can still be asked for.
+        self.seat.events = mpsc::channel(1).0;
         while let Some(Some(ask)) = self.stop.run_until_cancelled(self.seat.asks.recv()).await {
             self.answer_only(ask);
         }
@@ -336,7 +337,8 @@ impl Driver {
         loop {
             if !effects.store.is_empty() {
                 let (vault, batch) = (self.vault.clone(), core::mem::take(&mut effects.store));
-                if let Err(error) = on_disk(move || vault.with(|vault| vault.apply(&batch))).await {
+                let write = move || vault.with(|vault| write(vault, &batch, effects.scrub));
+                if let Err(error) = on_disk(write).await {
                     tracing::error!(
                         kind = error.kind().name(),
                         "the vault could not be written; a conversation stops"
@@ -383,9 +385,19 @@ async fn or_never<T>(future: &mut Option<Pending<'static, T>>) -> T {
     }
 }
 
+fn write(vault: &mut dyn Vault, batch: &Batch, scrub: bool) -> Result<()> {
+    vault.apply(batch)?;
+    if scrub && vault.scrub().is_err() {
+        // The batch stands; the vault tries again by itself.
+        tracing::warn!("the vault's journal could not be emptied yet");
+    }
+    Ok(())
+}
+
 /// Adds what a later input led to.
 fn merge(effects: &mut Effects, later: Effects) {
     effects.store.then(later.store);
+    effects.scrub |= later.scrub;
     effects.send.extend(later.send);
     effects.events.extend(later.events);
     effects.work.extend(later.work);

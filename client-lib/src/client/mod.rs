@@ -21,15 +21,16 @@ use crate::engine::{Effects, Engine, JoinOptions, RoomOptions};
 use crate::error::{Error, ErrorKind, Result};
 use crate::link::Link;
 use crate::transport::{Dial, WebSocketDialer};
-use crate::vault::{MemoryVault, SharedVault, Space, SqliteVault, VaultKey};
+use crate::vault::{Batch, MemoryVault, SharedVault, Space, SqliteVault, VaultKey};
 
-use clock::Clock;
+use clock::{Clock, Wall};
 
 /// What a client is made of.
 #[derive(Debug)]
 pub struct ClientOptions {
     vault: VaultChoice,
     dialer: Arc<dyn Dial>,
+    wall: Wall,
 }
 
 #[derive(Debug)]
@@ -61,6 +62,7 @@ impl ClientOptions {
         Self {
             vault,
             dialer: Arc::new(WebSocketDialer::new()),
+            wall: Wall::default(),
         }
     }
 
@@ -77,6 +79,17 @@ impl ClientOptions {
     #[must_use]
     pub fn dialer(mut self, dialer: Arc<dyn Dial>) -> Self {
         self.dialer = dialer;
+        self
+    }
+
+    /// Takes the time of day from elsewhere than the system; for tests, and for devices whose own
+    /// clock is known to be wrong. More than a day off, the relay is not believed.
+    #[must_use]
+    pub fn wall_clock(
+        mut self,
+        time: impl Fn() -> std::time::SystemTime + Send + Sync + 'static,
+    ) -> Self {
+        self.wall = Wall(Arc::new(time));
         self
     }
 }
@@ -120,26 +133,32 @@ impl Client {
         let client = Self(Arc::new(Shared {
             vault,
             dialer: options.dialer,
-            clock: Clock::start(),
+            clock: Clock::start(options.wall),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
             conversations: Mutex::default(),
         }));
         let vault = client.0.vault.clone();
-        let spaces = on_disk(move || {
+        let (is_copy, spaces) = on_disk(move || {
             vault.with(|vault| {
                 let spaces = vault.spaces()?;
-                spaces
+                let spaces = spaces
                     .into_iter()
                     .map(|space| Ok((space, vault.load(space)?)))
-                    .collect::<Result<Vec<_>>>()
+                    .collect::<Result<Vec<_>>>();
+                Ok((vault.is_copy(), spaces?))
             })
         })
         .await?;
-        let mut loaded = Vec::new();
+        let (mut loaded, mut first) = (Vec::new(), Batch::default());
         for (space, rows) in spaces {
-            loaded.push(Engine::load(space, rows, client.0.clock.now())?);
+            let (engine, mut effects) = Engine::load(space, rows, is_copy, client.0.clock.now())?;
+            first.then(core::mem::take(&mut effects.store));
+            loaded.push((engine, effects));
         }
+        // In one batch, since the vault says only until the next one that it is a copy.
+        let vault = client.0.vault.clone();
+        on_disk(move || vault.with(|vault| vault.apply(&first))).await?;
         for (engine, effects) in loaded {
             client.run(engine, effects);
         }

@@ -12,7 +12,7 @@ use sotto_protocol::id::{PublicKey, RelayIdentity};
 use sotto_protocol::proof;
 use tokio::sync::mpsc;
 
-use super::clock::Clock;
+use super::clock::{Clock, Wall};
 use super::{Client, ClientOptions};
 use crate::engine::{RoomOptions, Standing};
 use crate::error::{Error, ErrorKind, Result};
@@ -108,7 +108,10 @@ impl End {
     /// What a relay says first; the client answers with its handshake.
     async fn greet(&self) {
         let signing = SigningKey::from_bytes(&[3; 32]);
-        let (day, key) = (Clock::start().now().day(), PublicKey::new([9; 32]));
+        let (day, key) = (
+            Clock::start(Wall::default()).now().day(),
+            PublicKey::new([9; 32]),
+        );
         let greeting = Frame::Greeting(Greeting {
             day,
             key,

@@ -1,6 +1,6 @@
 //! How a conversation begins on this device: founded, joined by link, or loaded from the vault.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sotto_protocol::frame::{Grant, Lane, Policy as LogPolicy};
 use sotto_protocol::id::LogId;
@@ -14,9 +14,10 @@ use super::dispute::Disputes;
 use super::joining::Joining;
 use super::reading::SeenRing;
 use super::saved::{self, RootKey, Saved, Stage};
-use super::{Effects, Engine, Indexed, group_id, internal, no_randomness, retry_id};
+use super::{Choices, Effects, Engine, Indexed, group_id, internal, no_randomness, retry_id};
 use crate::content::{ContentBody, name_is_fit};
 use crate::error::{Error, ErrorKind, Result};
+use crate::jitter::Jitter;
 use crate::link::{Link, LinkBody, RelayAddress};
 use crate::log::{Cursor, Keeps, NewLog, Session};
 use crate::mls::{Group, LeafKey, Suite, Values};
@@ -151,10 +152,13 @@ impl Engine {
     ///
     /// # Errors
     /// [`ErrorKind::VaultDamaged`] if the rows are not what an engine wrote.
-    pub fn load(space: Space, rows: Vec<Row>, now: Now) -> Result<(Self, Effects)> {
+    ///
+    /// `is_copy` is what [`Vault::is_copy`](crate::vault::Vault::is_copy) says of where they are from.
+    pub fn load(space: Space, rows: Vec<Row>, is_copy: bool, now: Now) -> Result<(Self, Effects)> {
         let mut values = Values::new();
         let (mut state, mut flight, mut outbox, mut index) =
-            (None, None, BTreeMap::new(), BTreeMap::new());
+            (None, None, BTreeMap::new(), BTreeMap::<_, Indexed>::new());
+        let mut reactions = Vec::new();
         for (name, value) in rows {
             if let Some(key) = name.strip_prefix(saved::MLS) {
                 values.insert(key.to_vec(), value);
@@ -176,8 +180,16 @@ impl Engine {
                         author: stored.author,
                         reply_to: stored.reply_to,
                         here_ms: stored.here_ms,
+                        reacted: BTreeSet::new(),
                     },
                 );
+            } else if let Some(reaction) = saved::reaction_of(&name) {
+                reactions.push(reaction);
+            }
+        }
+        for (to, by) in reactions {
+            if let Some(message) = index.get_mut(&to) {
+                message.reacted.insert(by);
             }
         }
         let state = state.ok_or_else(|| {
@@ -192,7 +204,11 @@ impl Engine {
         engine.outbox = outbox;
         engine.index = index;
         engine.flight = flight;
+        if is_copy {
+            engine.distrust_copy();
+        }
         engine.start()?;
+        engine.plan_receipts(now);
         let effects = engine.finish(now);
         Ok((engine, effects))
     }
@@ -217,6 +233,12 @@ impl Engine {
             index: BTreeMap::new(),
             head: None,
             fence_wanted: 0,
+            is_repeat: false,
+            is_doubtful: false,
+            landed_at: None,
+            returns: 0,
+            jitter: Jitter::random(),
+            receipts_at_ms: None,
             is_online: false,
             typing_at_ms: None,
             out: Effects::default(),
@@ -229,34 +251,31 @@ impl Engine {
             Stage::Removed | Stage::Left => return Ok(()),
             Stage::Joining => {
                 self.joining = Some(Joining::default());
-                // Who was in already comes in again by the key they had.
-                let key = match &self.group {
-                    Some(group) => StaticSecret::from(*group.member_key(&self.log_bytes())?),
-                    None => self.newest_generation()?.join_key(),
-                };
-                self.session.open(self.saved.log, vec![key]);
-                self.resend();
+                let mut keys = vec![self.newest_generation()?.join_key()];
+                if let Some(group) = &self.group {
+                    // On the way back in: where no link leads in, the last key we had does.
+                    keys.push(StaticSecret::from(*group.member_key(&self.log_bytes())?));
+                }
+                self.session.open(self.saved.log, keys);
+                self.follow_own_join();
+                self.repeat_flight();
                 return Ok(());
             }
-            Stage::Founding => {
-                let new = self.new_log()?;
-                self.create_token = Some(self.session.create(new));
-            }
+            Stage::Founding => self.create()?,
             _ => {}
         }
         self.open_as_member()?;
-        self.resend();
+        self.repeat_flight();
         Ok(())
     }
 
-    /// An append whose answer we never had goes out again, byte for byte.
-    fn resend(&mut self) {
-        if let Some(flight) = &self.flight {
-            self.token = Some(
-                self.session
-                    .append(flight.items.clone(), flight.retry, flight.day),
-            );
+    /// Makes the log, unless the relay has said already that it stands.
+    pub(super) fn create(&mut self) -> Result<()> {
+        if self.saved.root.is_some() {
+            let new = self.new_log()?;
+            self.create_token = Some(self.session.create(new));
         }
+        Ok(())
     }
 
     /// Opens the log with the newest keys we have and follows it from where we read to.
@@ -392,5 +411,9 @@ fn new_saved(
         alive_day: 0,
         is_silent: false,
         proposals: Vec::new(),
+        flying: Vec::new(),
+        is_old: false,
+        choices: Choices::default(),
+        receipts: Vec::new(),
     })
 }

@@ -8,8 +8,8 @@ use x25519_dalek::StaticSecret;
 
 use super::begin::{MANAGE_RIGHTS, MEMBER_RIGHTS, grant};
 use super::commits::{CommitAad, box_next};
-use super::saved::{Digest, Flight, FlightKind, Intent, Stage};
-use super::{Engine, group_id, internal, no_randomness, retry_id};
+use super::saved::{Digest, FlightKind, Intent, Stage};
+use super::{Engine, group_id, internal, no_randomness};
 use crate::error::Result;
 use crate::mls::{Group, LeafId, Plan, StagedOut};
 use crate::policy::{Facilitator, Policy};
@@ -18,7 +18,6 @@ use crate::seal::{
     self, CommitBody, ConversationSecret, Envelope, EnvelopeBody, Generation, SnapshotBody,
 };
 use crate::time::Now;
-use crate::vault::Key;
 
 /// Changes that may wait at once; more than anybody does by hand.
 const INTENTS_MAX: usize = 256;
@@ -314,43 +313,6 @@ impl Engine {
             grants: None,
             entries,
         }
-    }
-
-    /// Keeps an append and sends it. There is never a second one beside it.
-    pub(super) fn fly(
-        &mut self,
-        kind: FlightKind,
-        items: Vec<Item<'static>>,
-        now: Now,
-    ) -> Result<()> {
-        let flight = Flight {
-            kind,
-            items,
-            retry: retry_id()?,
-            day: now.day(),
-            epoch: self.group.as_ref().map_or(0, Group::epoch),
-        };
-        self.out.store.put(
-            Key::new(self.space, super::saved::FLIGHT),
-            super::saved::encode(&flight)?,
-        );
-        self.token = Some(
-            self.session
-                .append(flight.items.clone(), flight.retry, flight.day),
-        );
-        self.flight = Some(flight);
-        Ok(())
-    }
-
-    pub(super) fn take_flight(&mut self) -> Option<Flight> {
-        if let Some(token) = self.token.take() {
-            self.session.cancel(token);
-        }
-        let flight = self.flight.take()?;
-        self.out
-            .store
-            .delete(Key::new(self.space, super::saved::FLIGHT));
-        Some(flight)
     }
 }
 

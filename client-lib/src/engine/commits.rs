@@ -55,6 +55,15 @@ impl Engine {
                 self.disputes.push(dispute, before);
                 self.epoch_begun(&facts, body, next)
             }
+            // A copy that was started before this one came in again in our place. Who is known
+            // to be a copy as well does so too; who is not, is replaced.
+            Ok(Incoming::Commit(staged))
+                if staged.removes_us
+                    && self.saved.is_old
+                    && facts.author == Author::Newcomer(self.key.id()) =>
+            {
+                self.outlived(body)
+            }
             Ok(Incoming::Commit(staged)) if staged.removes_us => {
                 self.removed_by(&facts);
                 Ok(())
@@ -65,6 +74,8 @@ impl Engine {
                 self.disputes.push(dispute, before);
                 self.epoch_begun(&facts, body, next)
             }
+            // Our own leaf signed it: only our state can be at fault.
+            Ok(_) | Err(_) if facts.author == Author::Member(self.key.id()) => self.outlived(body),
             Ok(_) | Err(_) => self.strand(body, dispute, at),
         }
     }

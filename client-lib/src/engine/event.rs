@@ -2,6 +2,8 @@
 
 use core::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use crate::content::MessageId;
 use crate::log::Doubt;
 use crate::mls::LeafId;
@@ -45,6 +47,8 @@ pub struct Message {
     pub minute: u64,
     /// Whether its author changed it later.
     pub is_edited: bool,
+    /// What members reacted with, at most one each; empty in [`Event::Message`].
+    pub reactions: Vec<Reaction>,
     /// What was said.
     pub text: String,
 }
@@ -56,6 +60,45 @@ impl fmt::Debug for Message {
             .field("is_mine", &self.is_mine)
             .finish_non_exhaustive()
     }
+}
+
+/// What a member reacted to a message with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reaction {
+    /// Who.
+    pub by: LeafId,
+    /// With what.
+    pub emoji: Text,
+}
+
+/// A text of ours that is not in the log yet.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Unsent {
+    /// Its id, the same when it is sent.
+    pub id: MessageId,
+    /// The message it answers.
+    pub reply_to: Option<MessageId>,
+    /// When it was said, in minutes since 1970-01-01, UTC.
+    pub minute: u64,
+    /// What it says.
+    pub text: String,
+}
+
+impl fmt::Debug for Unsent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Unsent").finish_non_exhaustive()
+    }
+}
+
+/// What this device tells others of itself in one conversation; nothing, unless chosen. Each device
+/// chooses for itself, and what others choose cannot be seen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Choices {
+    /// Tell authors that their messages were read ([`Command::Read`]): late, and several at once.
+    pub sends_receipts: bool,
+    /// Tell that somebody is writing here ([`Command::Typing`]).
+    pub sends_typing: bool,
 }
 
 /// Where one stands in a conversation.
@@ -105,7 +148,7 @@ pub enum Event {
         /// What it says now.
         text: Text,
     },
-    /// A message was taken back by its author.
+    /// A message is gone: its author took it back, or its time was over.
     Deleted {
         /// Which.
         id: MessageId,
@@ -263,10 +306,14 @@ pub enum Command {
         /// With what; at most [`REACTION_BYTES_MAX`](crate::REACTION_BYTES_MAX) bytes.
         emoji: String,
     },
-    /// Tell that we are writing; at most one in ten seconds goes out, the others are dropped.
+    /// We are writing. Told to others if [`Choices::sends_typing`], at once or not at all, at most
+    /// once in ten seconds.
     Typing,
-    /// Tell that we have read messages.
+    /// We have read these messages. Told to others if [`Choices::sends_receipts`], within a minute,
+    /// together with what else was read by then.
     Read(Vec<MessageId>),
+    /// Choose what to tell others of oneself here.
+    Choose(Choices),
     /// Change our name here.
     Rename(String),
     /// Remove a member and renew the secret. For facilitators.

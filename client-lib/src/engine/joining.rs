@@ -34,6 +34,8 @@ pub(super) struct Joining {
     disputes: Disputes<Option<Before>>,
     /// We are a member who cannot open the Commit at this sequence number.
     pub(super) stranded: Option<u64>,
+    /// The last entry read.
+    seq: u64,
 }
 
 /// Where a follower can start again.
@@ -67,6 +69,28 @@ impl Joining {
     pub(super) const fn set_read(&mut self, fence: u64) {
         self.read = fence;
         self.fence = fence;
+    }
+
+    /// What a member sees whose own state is outlived.
+    pub(super) fn resumed(follower: Follower, info: Option<Vec<u8>>, fence: u64) -> Self {
+        Self {
+            fence,
+            read: fence,
+            follower: Some(follower),
+            info,
+            started: true,
+            ..Self::default()
+        }
+    }
+
+    /// Whether nothing is known but the own external Commit that is on its way.
+    pub(super) const fn is_blind(&self) -> bool {
+        self.started && self.follower.is_none()
+    }
+
+    /// Whether everything fenced is read that stood in the log when it was opened.
+    pub(super) const fn has_read_all(&self) -> bool {
+        self.read >= self.fence
     }
 
     pub(super) fn set_info(&mut self, info: Option<Vec<u8>>) {
@@ -119,15 +143,34 @@ impl Engine {
             .follow(log, Lane::Fenced, start, Keeps::Removable);
     }
 
+    /// After a restart with an external Commit on its way: goes to where it would stand.
+    pub(super) fn follow_own_join(&mut self) {
+        let Some(FlightKind::Join { after, .. }) = self.flight.as_ref().map(|one| &one.kind) else {
+            return;
+        };
+        let after = *after;
+        self.joining = Some(Joining {
+            started: true,
+            seq: after,
+            ..Joining::default()
+        });
+        let log = self.saved.log;
+        self.session
+            .follow(log, Lane::Fenced, Cursor::behind(after), Keeps::Removable);
+    }
+
     /// A fenced or pinned entry, seen from outside.
     pub(super) fn join_met(&mut self, entry: &Entry<'_>, cursor: Cursor) -> Result<()> {
         let log = self.saved.log;
         self.session.consumed(&log, cursor.seq);
         if self.is_own_join(entry) {
-            return self.joined(cursor);
+            return self.joined(entry.fence, cursor);
         }
         self.reached(entry.seq)?;
         let unsealed = self.unseal(entry);
+        if let Some(joining) = &mut self.joining {
+            joining.seq = entry.seq;
+        }
         if let (Some(joining), Some(fence)) = (&mut self.joining, entry.fence) {
             joining.read = joining.read.max(fence + 1);
         }
@@ -245,9 +288,10 @@ impl Engine {
 
     /// Without anything to believe at this pin, an older one may have it.
     fn next_pin_if_stuck(&mut self) {
-        let stuck = self.joining.as_ref().is_some_and(|joining| {
-            joining.follower.is_none() && joining.read >= joining.fence && joining.fence > 0
-        });
+        let stuck = self.flight.is_none()
+            && self.joining.as_ref().is_some_and(|joining| {
+                joining.follower.is_none() && joining.has_read_all() && joining.fence > 0
+            });
         if stuck {
             self.follow_from_pin();
         }
@@ -255,38 +299,44 @@ impl Engine {
 
     /// Builds the external Commit once everything fenced is read, and sends it under that fence.
     pub(super) fn try_to_join(&mut self, now: Now) -> Result<()> {
-        let generation = self.newest_generation()?;
-        let log = self.log_bytes();
-        let Some(joining) = &mut self.joining else {
+        let Some(joining) = &self.joining else {
             return Ok(());
         };
-        let (Some(follower), Some(info)) = (&joining.follower, &joining.info) else {
+        let (Some(follower), Some(info)) = (&joining.follower, joining.info.clone()) else {
             return Ok(());
         };
         let fence = joining.read;
         if fence < joining.fence.max(self.fence_wanted) {
             return Ok(());
         }
-        let seen = Seen {
-            epoch: follower.epoch(),
-            ..Seen::default()
-        };
-        let aad = CommitAad {
-            next: None,
-            seen: seen.clone(),
-        }
-        .encode()?;
-        let Ok(join) = Group::join(
-            &self.key,
-            info,
-            &follower.tree()?,
-            generation.psk(),
-            &aad,
-            &log,
-        ) else {
+        let (tree, epoch) = (follower.tree()?, follower.epoch());
+        if !self.fly_join(&info, &tree, epoch, fence, now)?
+            && let Some(joining) = &mut self.joining
+        {
             // The GroupInfo was false: wait for a facilitator's snapshot.
             joining.info = None;
-            return Ok(());
+        }
+        Ok(())
+    }
+
+    /// Sends an external Commit on this GroupInfo; `false` if it is not a true one.
+    pub(super) fn fly_join(
+        &mut self,
+        info: &[u8],
+        tree: &[u8],
+        epoch: u64,
+        fence: u64,
+        now: Now,
+    ) -> Result<bool> {
+        let generation = self.newest_generation()?;
+        let log = self.log_bytes();
+        let seen = Seen {
+            epoch,
+            ..Seen::default()
+        };
+        let aad = CommitAad { next: None, seen }.encode()?;
+        let Ok(join) = Group::join(&self.key, info, tree, generation.psk(), &aad, &log) else {
+            return Ok(false);
         };
         let body = CommitBody {
             info: Some(join.out.info.clone().into()),
@@ -311,16 +361,25 @@ impl Engine {
             .into_iter()
             .map(|(key, value)| (ByteString(key), ByteString(value)))
             .collect();
-        self.fly(FlightKind::Join { digest, values }, vec![item], now)
+        let after = match &self.joining {
+            Some(joining) => joining.seq,
+            None => self.saved.seq,
+        };
+        let kind = FlightKind::Join {
+            digest,
+            values,
+            after,
+        };
+        self.fly(kind, vec![item], now).map(|()| true)
     }
 
-    fn is_own_join(&self, entry: &Entry<'_>) -> bool {
+    pub(super) fn is_own_join(&self, entry: &Entry<'_>) -> bool {
         let kind = self.flight.as_ref().map(|flight| &flight.kind);
         matches!(kind, Some(FlightKind::Join { digest, .. }) if *digest == Digest::of(entry.sealed.as_slice()))
     }
 
     /// Our Commit stands in the log: the scratch group becomes ours, and we read on as a member.
-    fn joined(&mut self, cursor: Cursor) -> Result<()> {
+    pub(super) fn joined(&mut self, fence: Option<u64>, cursor: Cursor) -> Result<()> {
         let Some(flight) = self.take_flight() else {
             return Ok(());
         };
@@ -338,20 +397,23 @@ impl Engine {
         self.policy = Policy::parse(&group.policy()).ok();
         self.saved.suite = group.suite();
         self.saved.joined_epoch = group.epoch();
-        self.saved.fence = self.joining.as_ref().map_or(0, |joining| joining.read) + 1;
+        self.saved.fence = fence.map_or(0, |fence| fence + 1);
         self.saved.seq = cursor.seq;
         self.saved.chain = cursor.chain;
         self.saved.day = cursor.day;
+        let me = self.key.id();
         if let Some(mut old) = self.group.take() {
             old.replace_with(group);
             group = old;
+            self.tell(Event::Returned { leaf: me });
+        } else {
+            self.tell(Event::Joined { leaf: me, by: None });
         }
+        self.saved.is_old = false;
         self.group = Some(group);
         self.joining = None;
         self.disputes = Disputes::default();
         self.run = None;
-        let me = self.key.id();
-        self.tell(Event::Joined { leaf: me, by: None });
         self.set_stage(Stage::Waiting);
         self.open_as_member()
     }

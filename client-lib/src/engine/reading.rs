@@ -105,6 +105,9 @@ impl Engine {
                 self.saved.fenced_since_pin += 1;
             }
         }
+        if self.is_own_join(entry) {
+            return self.joined(entry.fence, cursor);
+        }
         self.reached(entry.seq)?;
         match self.unseal(entry) {
             Unsealed::More => return Ok(()),

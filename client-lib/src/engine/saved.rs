@@ -6,6 +6,7 @@
 //! | `flight` | [`Flight`], while an append is unanswered or not yet met |
 //! | `mls/` and the library's key | the group's values |
 //! | `out/` and a number | a [`Content`] that waits to be sent |
+//! | `act/`, message id and leaf | an emoji, as text |
 //! | `msg/`, seq (8, big-endian) and message id | [`Stored`] |
 
 use serde::de::DeserializeOwned;
@@ -13,6 +14,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use sotto_protocol::frame::Item;
 use sotto_protocol::id::{ChainValue, LogId, PublicKey, RetryId};
 
+use super::Choices;
 use crate::content::{Content, MessageId, RosterLine};
 use crate::error::{Error, ErrorKind, Result};
 use crate::link::RelayAddress;
@@ -24,6 +26,7 @@ pub(super) const FLIGHT: &[u8] = b"flight";
 pub(super) const MLS: &[u8] = b"mls/";
 pub(super) const OUT: &[u8] = b"out/";
 pub(super) const MESSAGE: &[u8] = b"msg/";
+pub(super) const REACTION: &[u8] = b"act/";
 
 /// Secrets kept: the present one and those that late entries may still be sealed under.
 pub(super) const SECRETS_KEPT: usize = 3;
@@ -78,6 +81,13 @@ pub(super) struct Saved {
     pub(super) is_silent: bool,
     /// Proposals that wait for a Commit, as they came.
     pub(super) proposals: Vec<ByteString>,
+    /// Messages of the flight that were not met in the log yet.
+    pub(super) flying: Vec<Flying>,
+    /// This state may be a copy, and encrypts no more.
+    pub(super) is_old: bool,
+    pub(super) choices: Choices,
+    /// Messages read that nobody was told of yet.
+    pub(super) receipts: Vec<MessageId>,
 }
 
 /// A root key on its way to be used once.
@@ -137,7 +147,8 @@ pub(super) struct Flight {
 #[derive(Clone, Serialize, Deserialize)]
 pub(super) enum FlightKind {
     Snapshot,
-    Messages(Vec<Flying>),
+    /// Those in [`Saved::flying`].
+    Messages,
     Commit {
         next: Option<ConversationSecret>,
         done: Vec<Intent>,
@@ -148,6 +159,8 @@ pub(super) enum FlightKind {
     Join {
         digest: Digest,
         values: Vec<(ByteString, ByteString)>,
+        /// Everything up to this entry was read when it was built.
+        after: u64,
     },
 }
 
@@ -231,6 +244,17 @@ pub(super) fn message_of(name: &[u8]) -> Option<(u64, MessageId)> {
         u64::from_be_bytes(*seq),
         MessageId::new(id.try_into().ok()?),
     ))
+}
+
+pub(super) fn reaction_name(to: &MessageId, by: &LeafId) -> Vec<u8> {
+    [REACTION, to.as_bytes(), by.as_bytes()].concat()
+}
+
+/// Message id and leaf of a reaction's name.
+pub(super) fn reaction_of(name: &[u8]) -> Option<(MessageId, LeafId)> {
+    let rest = name.strip_prefix(REACTION)?;
+    let (id, by) = rest.split_first_chunk::<16>()?;
+    Some((MessageId::new(*id), LeafId::from_slice(by)?))
 }
 
 /// A content that waits, with its number.

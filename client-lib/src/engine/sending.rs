@@ -1,14 +1,16 @@
 //! The outbox, and the one append that is on its way.
 
 use sotto_protocol::error_code::ErrorCode;
-use sotto_protocol::frame::Answer;
+use sotto_protocol::frame::{Answer, Item, NewEntry};
 
 use super::changes::new_entry;
-use super::saved::{self, Digest, FlightKind, Flying, Stage};
-use super::{Delivery, Engine, Event, internal, no_randomness};
+use super::joining::Joining;
+use super::saved::{self, Digest, Flight, FlightKind, Flying, Stage};
+use super::{Delivery, Engine, Event, internal, no_randomness, retry_id};
 use crate::content::{self, Content, ContentBody, MessageId, Place};
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::{Denied, Token};
+use crate::mls::Group;
 use crate::seal::{self, Envelope, EnvelopeBody};
 use crate::time::Now;
 use crate::vault::Key;
@@ -19,6 +21,10 @@ const OUTBOX_MAX: usize = 4_096;
 const BATCH_MAX: usize = 32;
 /// Sealed bytes in one append, well below what a relay takes.
 const BATCH_BYTES_MAX: usize = 512 * 1024;
+/// Days a message waits to be sent. What was meant a week ago may hurt today; it is given back to
+/// its author instead.
+pub(super) const UNSENT_DAYS_MAX: u64 = 7;
+const MINUTES_PER_DAY: u64 = 24 * 60;
 
 impl Engine {
     /// Keeps something to be said. It goes out in this order.
@@ -36,6 +42,11 @@ impl Engine {
             ));
         }
         let id = MessageId::random().map_err(no_randomness)?;
+        self.queue_as(id, body, now)?;
+        Ok(id)
+    }
+
+    fn queue_as(&mut self, id: MessageId, body: ContentBody, now: Now) -> Result<()> {
         let content = Content {
             id,
             body,
@@ -50,14 +61,42 @@ impl Engine {
             saved::encode(&content)?,
         );
         self.outbox.insert(number, content);
-        Ok(id)
+        Ok(())
     }
 
     pub(super) fn unqueue(&mut self, number: u64) -> Option<Content> {
-        self.out
-            .store
-            .delete(Key::new(self.space, saved::out_name(number)));
+        self.delete_row(&saved::out_name(number));
         self.outbox.remove(&number)
+    }
+
+    /// What waited too long to be sent is given back; answers when the next is due (wall clock).
+    pub(super) fn expire_unsent(&mut self, now: Now) -> Option<u64> {
+        let due = |content: &Content| (content.minute + UNSENT_DAYS_MAX * MINUTES_PER_DAY) * 60_000;
+        let waiting: Vec<_> = self
+            .outbox
+            .iter()
+            .filter(|(number, content)| content.body.may_expire() && !self.is_flying(**number))
+            .map(|(number, content)| (*number, content.id, due(content)))
+            .collect();
+        let mut next = None;
+        for (number, id, due) in waiting {
+            if due > now.wall_ms {
+                next = Some(next.map_or(due, |next: u64| next.min(due)));
+            } else if self
+                .unqueue(number)
+                .is_some_and(|content| content.body.is_text())
+            {
+                self.tell(Event::Delivery {
+                    id,
+                    state: Delivery::Expired,
+                });
+            }
+        }
+        next
+    }
+
+    fn is_flying(&self, number: u64) -> bool {
+        self.saved.flying.iter().any(|one| one.number == number)
     }
 
     /// Starts the next append if there is one to make and nothing else is on its way.
@@ -70,7 +109,7 @@ impl Engine {
         {
             self.follow_from_pin();
         }
-        if self.flight.is_some() || !self.is_online {
+        if !self.is_online || (self.flight.is_some() && !self.has_passed_by()?) {
             return Ok(());
         }
         if self.reads_from_outside() {
@@ -86,6 +125,14 @@ impl Engine {
                 let fence_read = self.saved.fence >= self.fence_wanted;
                 if fence_read && self.fly_verdict(now)? {
                     return Ok(());
+                }
+                // Nothing is encrypted with a state that may be a copy.
+                if self.saved.is_old {
+                    return if fence_read && self.joining.is_none() {
+                        self.fly_return(now)
+                    } else {
+                        Ok(())
+                    };
                 }
                 // Who cannot open the present epoch waits until it stands or is undone.
                 if self.joining.is_some() || (fence_read && self.fly_commit(now)?) {
@@ -109,7 +156,8 @@ impl Engine {
             return Ok(());
         }
         let numbers: Vec<_> = self.outbox.keys().copied().take(BATCH_MAX).collect();
-        let (mut flying, mut entries, mut bytes) = (Vec::new(), Vec::new(), 0);
+        let (mut entries, mut bytes) = (Vec::new(), 0);
+        self.saved.flying.clear();
         for number in numbers {
             if bytes >= BATCH_BYTES_MAX {
                 break;
@@ -120,7 +168,7 @@ impl Engine {
                 .map(|entry| entry.sealed.as_slice().len())
                 .sum::<usize>();
             if let Some(first) = sealed.first() {
-                flying.push(Flying {
+                self.saved.flying.push(Flying {
                     digest: Digest::of(first.sealed.as_slice()),
                     number,
                 });
@@ -128,15 +176,12 @@ impl Engine {
             entries.extend(sealed);
         }
         let item = self.item(entries);
-        self.fly(FlightKind::Messages(flying), vec![item], now)
+        self.fly(FlightKind::Messages, vec![item], now)
     }
 
     /// Encrypts for the present epoch; a message that lost its epoch is encrypted anew, never sent
     /// twice under one key.
-    pub(super) fn seal_message(
-        &mut self,
-        number: u64,
-    ) -> Result<Vec<sotto_protocol::frame::NewEntry<'static>>> {
+    pub(super) fn seal_message(&mut self, number: u64) -> Result<Vec<NewEntry<'static>>> {
         let seen = self.seen_now();
         let generation = self.newest_generation()?;
         let content = self
@@ -180,10 +225,11 @@ impl Engine {
         &mut self,
         token: Token,
         result: core::result::Result<Answer<'static>, Denied>,
+        now: Now,
     ) -> Result<()> {
         if self.create_token == Some(token) {
             self.create_token = None;
-            return self.created(&result);
+            return self.created(&result, now);
         }
         if self.describe_token == Some(token) {
             self.describe_token = None;
@@ -197,17 +243,30 @@ impl Engine {
         }
         self.token = None;
         match result {
-            Ok(_) => self.accepted(),
+            Ok(answer) => self.accepted(&answer),
             Err(denied) => return self.denied(&denied),
         }
         Ok(())
     }
 
-    fn created(&mut self, result: &core::result::Result<Answer<'static>, Denied>) -> Result<()> {
+    fn created(
+        &mut self,
+        result: &core::result::Result<Answer<'static>, Denied>,
+        now: Now,
+    ) -> Result<()> {
         match result {
             Ok(_) => {
                 self.saved.root = None;
                 Ok(())
+            }
+            // Founded days ago without a line: it was never asked, or stands already, in which
+            // case this is refused and the log opens.
+            Err(denied) if denied.refusal.code == ErrorCode::RetryTooOld => {
+                if let Some(root) = &mut self.saved.root {
+                    root.retry = retry_id()?;
+                    root.day = now.day();
+                }
+                self.create()
             }
             Err(denied) => Err(Error::new(
                 ErrorKind::Refused,
@@ -218,7 +277,10 @@ impl Engine {
     }
 
     /// The relay has it durably. Messages and Commits stay in flight until they are met in the log.
-    fn accepted(&mut self) {
+    fn accepted(&mut self, answer: &Answer<'_>) {
+        if let Answer::Appended(done) = answer {
+            self.landed_at = done.iter().map(|item| item.seq).max();
+        }
         match self.flight.as_ref().map(|flight| &flight.kind) {
             Some(FlightKind::Snapshot) => {
                 self.take_flight();
@@ -239,9 +301,6 @@ impl Engine {
     }
 
     fn denied(&mut self, denied: &Denied) -> Result<()> {
-        let Some(flight) = self.take_flight() else {
-            return Ok(());
-        };
         let refusal = &denied.refusal;
         match refusal.code {
             ErrorCode::FenceConflict => self.fence_wanted = refusal.fence.unwrap_or_default(),
@@ -252,32 +311,94 @@ impl Engine {
                 self.saved.snapshot_due = false;
                 self.saved.fenced_since_pin = 0;
             }
-            // Our key was cut or dropped, or it is a day later: begin a new connection with the
-            // newest key we have; the log says why.
-            ErrorCode::Refused | ErrorCode::RetryTooOld => self.out.hang_up = true,
-            _ => self.give_up(&flight.kind),
-        }
-        match flight.kind {
-            FlightKind::Commit { .. } => {
-                if let Some(group) = self
-                    .group
-                    .as_mut()
-                    .filter(|group| group.has_pending_commit())
-                {
-                    group.drop_pending()?;
-                }
-            }
             _ => {}
+        }
+        let knows_earlier = !matches!(refusal.code, ErrorCode::Refused | ErrorCode::RetryTooOld);
+        if !knows_earlier && (denied.perhaps_applied || self.is_repeat) {
+            // An earlier sending may stand in the log all the same: read it to its end first, over
+            // a new connection with the newest key we have.
+            self.is_doubtful = true;
+            self.head = None;
+            self.out.hang_up = true;
+            return Ok(());
+        }
+        let Some(flight) = self.drop_flight()? else {
+            return Ok(());
+        };
+        match refusal.code {
+            ErrorCode::FenceConflict | ErrorCode::GrantsConflict | ErrorCode::PinTooSoon => {}
+            // Our key was cut or dropped, or it is a day later: the log says why.
+            ErrorCode::Refused | ErrorCode::RetryTooOld => {
+                self.head = None;
+                self.out.hang_up = true;
+            }
+            _ => self.give_up(&flight),
+        }
+        Ok(())
+    }
+
+    /// Whether the log was read past where what is on its way stands or would stand, without
+    /// meeting it; then it is dropped, and what it was for is built anew.
+    fn has_passed_by(&mut self) -> Result<bool> {
+        let has_read_all = if self.reads_from_outside() {
+            self.head.is_some() && self.joining.as_ref().is_some_and(Joining::has_read_all)
+        } else {
+            self.is_caught_up()
+        };
+        let landed_before = self.landed_at.is_some_and(|seq| seq <= self.saved.seq);
+        let passed = has_read_all && (self.is_doubtful || landed_before);
+        if passed
+            && let Some(flown) = self.drop_flight()?
+            && matches!(flown.kind, FlightKind::Commit { .. })
+            && landed_before
+        {
+            // It stands there and does not count: the same again would not either.
+            self.give_up(&flown);
+        }
+        Ok(passed)
+    }
+
+    /// What is on its way is void; a Commit of ours that waits for it as well.
+    fn drop_flight(&mut self) -> Result<Option<Flown>> {
+        let Some(flight) = self.take_flight() else {
+            return Ok(None);
+        };
+        let messages = core::mem::take(&mut self.saved.flying);
+        if matches!(flight.kind, FlightKind::Commit { .. }) {
+            self.drop_pending_commit()?;
+        }
+        if self.joining.as_ref().is_some_and(Joining::is_blind) {
+            // After a restart we only looked for our own Commit: begin again at a pin.
+            self.joining = Some(Joining::default());
+            self.head = None;
+            self.out.hang_up = true;
+        }
+        Ok(Some(Flown {
+            kind: flight.kind,
+            messages,
+        }))
+    }
+
+    fn drop_pending_commit(&mut self) -> Result<()> {
+        if let Some(group) = self
+            .group
+            .as_mut()
+            .filter(|group| group.has_pending_commit())
+        {
+            group.drop_pending()?;
         }
         Ok(())
     }
 
     /// The relay will never take these.
-    fn give_up(&mut self, kind: &FlightKind) {
-        match kind {
-            FlightKind::Messages(flying) => {
-                for one in flying {
-                    if let Some(content) = self.unqueue(one.number) {
+    fn give_up(&mut self, flown: &Flown) {
+        match &flown.kind {
+            FlightKind::Messages => {
+                for one in &flown.messages {
+                    if let Some(content) = self
+                        .unqueue(one.number)
+                        .filter(|content| content.body.is_text())
+                    {
                         self.tell(Event::Delivery {
                             id: content.id,
                             state: Delivery::Failed,
@@ -297,22 +418,72 @@ impl Engine {
 
     /// Somebody else's Commit came first: ours is void, what it was for is built anew.
     pub(super) fn drop_lost_commit(&mut self) -> Result<()> {
-        let is_commit = self
-            .flight
-            .as_ref()
-            .is_some_and(|flight| matches!(flight.kind, FlightKind::Commit { .. }));
+        let is_commit = self.flight.as_ref().is_some_and(|flight| {
+            matches!(
+                flight.kind,
+                FlightKind::Commit { .. } | FlightKind::Join { .. }
+            )
+        });
         if is_commit {
             self.take_flight();
         }
-        if let Some(group) = self
-            .group
-            .as_mut()
-            .filter(|group| group.has_pending_commit())
-        {
-            group.drop_pending()?;
-        }
+        self.drop_pending_commit()
+    }
+
+    /// Keeps an append and sends it. There is never a second one beside it.
+    pub(super) fn fly(
+        &mut self,
+        kind: FlightKind,
+        items: Vec<Item<'static>>,
+        now: Now,
+    ) -> Result<()> {
+        let flight = Flight {
+            kind,
+            items,
+            retry: retry_id()?,
+            day: now.day(),
+            epoch: self.group.as_ref().map_or(0, Group::epoch),
+        };
+        self.out
+            .store
+            .put(Key::new(self.space, saved::FLIGHT), saved::encode(&flight)?);
+        self.flight = Some(flight);
+        self.send_flight();
         Ok(())
     }
+
+    /// An append whose answer we never had goes out again, byte for byte.
+    pub(super) fn repeat_flight(&mut self) {
+        self.is_repeat = self.flight.is_some();
+        self.send_flight();
+    }
+
+    fn send_flight(&mut self) {
+        if let Some(flight) = &self.flight {
+            self.token = Some(
+                self.session
+                    .append(flight.items.clone(), flight.retry, flight.day),
+            );
+        }
+    }
+
+    pub(super) fn take_flight(&mut self) -> Option<Flight> {
+        if let Some(token) = self.token.take() {
+            self.session.cancel(token);
+        }
+        self.is_repeat = false;
+        self.is_doubtful = false;
+        self.landed_at = None;
+        let flight = self.flight.take()?;
+        self.delete_row(saved::FLIGHT);
+        Some(flight)
+    }
+}
+
+/// What was on its way.
+struct Flown {
+    kind: FlightKind,
+    messages: Vec<Flying>,
 }
 
 /// A relay's code as the source of an error.

@@ -1,18 +1,14 @@
-//! What was said: which messages count, what an app is told of them, and what is kept how long.
+//! What was said: which messages count, and what an app is told of them.
 
 use sotto_protocol::frame::Bytes;
 
 use super::reading::At;
-use super::saved::{self, FlightKind, Intent, Stage, Stored};
-use super::{Command, Delivery, Engine, Event, Indexed, Message, Reply, Text};
-use crate::content::{self, Content, ContentBody, MessageId, Place, RosterLine, name_is_fit};
-use crate::error::{Error, ErrorKind, Result};
-use crate::mls::{Incoming, LeafId, PAST_EPOCHS};
+use super::saved::{FlightKind, Stage, Stored};
+use super::{Delivery, Engine, Event, Message, Text};
+use crate::content::{self, Content, ContentBody, MessageId, Place, RosterLine};
+use crate::error::Result;
+use crate::mls::{Group, Incoming, LeafId, PAST_EPOCHS};
 use crate::time::Now;
-use crate::vault::Key;
-
-/// At most one *typing* goes out in so long.
-const TYPING_EVERY_MS: u64 = 10_000;
 
 /// A text, as its author sent it.
 struct Said {
@@ -24,34 +20,6 @@ struct Said {
 }
 
 impl Engine {
-    /// What the names of kept messages begin with.
-    pub(crate) const MESSAGES: &[u8] = saved::MESSAGE;
-
-    /// A message as it is kept.
-    pub(crate) fn kept_message(name: &[u8], value: &[u8]) -> Result<Message> {
-        let (seq, id) = saved::message_of(name)
-            .ok_or_else(|| Error::new(ErrorKind::VaultDamaged, "a message without its name"))?;
-        let Stored {
-            author,
-            is_mine,
-            reply_to,
-            minute,
-            is_edited,
-            text,
-            ..
-        } = saved::decode(value)?;
-        Ok(Message {
-            id,
-            seq,
-            author,
-            is_mine,
-            reply_to,
-            minute,
-            is_edited,
-            text,
-        })
-    }
-
     /// An entry holds an application message.
     pub(super) fn message_met(&mut self, bytes: &Bytes<'_>, at: At, now: Now) -> Result<()> {
         if let Some(number) = self.own_message(&at) {
@@ -67,8 +35,11 @@ impl Engine {
                 epoch,
                 content,
             }) => (author, epoch, content),
-            // Ours, from before this device forgot that it sent it; the words are gone.
-            Ok(Incoming::Own) => return Ok(()),
+            // It says that it is ours, and we know nothing of it. Its words cannot be read.
+            Ok(Incoming::Own) => {
+                self.own_unknown();
+                return Ok(());
+            }
             _ => {
                 self.junk();
                 return Ok(());
@@ -84,7 +55,10 @@ impl Engine {
             return Ok(());
         }
         match content::listen(place, &spoken, &at.commitment) {
-            Ok(content) => self.heard(author, content, at, now),
+            Ok(content) => {
+                self.note_late_name(&content.body, epoch < current);
+                self.heard(author, content, at, now)
+            }
             Err(_) => {
                 self.junk();
                 Ok(())
@@ -98,10 +72,8 @@ impl Engine {
     }
 
     fn own_message(&self, at: &At) -> Option<u64> {
-        let FlightKind::Messages(flying) = &self.flight.as_ref()?.kind else {
-            return None;
-        };
-        flying
+        self.saved
+            .flying
             .iter()
             .find(|one| one.digest == at.digest)
             .map(|one| one.number)
@@ -110,30 +82,41 @@ impl Engine {
     /// Our message stands in the log; if it came too late for its epoch nobody shows it, and it
     /// goes out again under the present one.
     fn own_message_met(&mut self, number: u64, at: At, now: Now) -> Result<()> {
-        let Some(flight) = &mut self.flight else {
+        let Some(flight) = self
+            .flight
+            .as_ref()
+            .filter(|flight| matches!(flight.kind, FlightKind::Messages))
+        else {
             return Ok(());
         };
         let epoch = flight.epoch;
-        if let FlightKind::Messages(flying) = &mut flight.kind {
-            flying.retain(|one| one.number != number);
-            if flying.is_empty() {
-                self.take_flight();
-            }
+        self.saved.flying.retain(|one| one.number != number);
+        if self.saved.flying.is_empty() {
+            self.take_flight();
         }
-        let current = self.group.as_ref().map_or(0, crate::mls::Group::epoch);
+        let current = self.group.as_ref().map_or(0, Group::epoch);
         if !self.counts(epoch, current) {
             return Ok(());
         }
         let Some(content) = self.unqueue(number) else {
             return Ok(());
         };
-        let id = content.id;
+        self.note_late_name(&content.body, epoch < current);
+        let (id, is_text) = (content.id, content.body.is_text());
         self.heard(self.key.id(), content, at, now)?;
-        self.tell(Event::Delivery {
-            id,
-            state: Delivery::Sent,
-        });
+        if is_text {
+            self.tell(Event::Delivery {
+                id,
+                state: Delivery::Sent,
+            });
+        }
         Ok(())
+    }
+
+    /// A name said in an earlier epoch is unreadable for who came since: a facilitator repeats it.
+    fn note_late_name(&mut self, body: &ContentBody, is_late: bool) {
+        let is_name = matches!(body, ContentBody::Hello { .. });
+        self.saved.roster_due |= is_name && is_late && self.facilitates();
     }
 
     fn heard(&mut self, author: LeafId, content: Content, at: At, now: Now) -> Result<()> {
@@ -174,14 +157,7 @@ impl Engine {
                 self.deleted(author, of);
                 Ok(())
             }
-            ContentBody::React { to, emoji } => {
-                self.tell(Event::Reacted {
-                    to,
-                    by: author,
-                    emoji: Text(emoji),
-                });
-                Ok(())
-            }
+            ContentBody::React { to, emoji } => self.reacted(author, to, emoji),
             ContentBody::Hello { name, manage } => {
                 self.named(
                     RosterLine {
@@ -240,39 +216,18 @@ impl Engine {
             reply_to,
             minute,
             is_edited: false,
+            reactions: Vec::new(),
             text,
         }));
         Ok(())
     }
 
-    fn keep(&mut self, seq: u64, id: MessageId, stored: &Stored) -> Result<()> {
-        self.out.store.put(
-            Key::new(self.space, saved::message_name(seq, &id)),
-            saved::encode(stored)?,
-        );
-        self.index.insert(
-            id,
-            Indexed {
-                seq,
-                author: stored.author,
-                reply_to: stored.reply_to,
-                here_ms: stored.here_ms,
-            },
-        );
-        Ok(())
-    }
-
     /// Only one's own words can be changed.
     fn edited(&mut self, author: LeafId, of: MessageId, text: String, minute: u64) -> Result<()> {
-        let Some(old) = self
-            .index
-            .get(&of)
-            .copied()
-            .filter(|old| old.author == author)
-        else {
+        let Some(old) = self.index.get(&of).filter(|old| old.author == author) else {
             return Ok(());
         };
-        let is_mine = author == self.key.id();
+        let (seq, is_mine) = (old.seq, author == self.key.id());
         let stored = Stored {
             author,
             is_mine,
@@ -282,7 +237,7 @@ impl Engine {
             here_ms: old.here_ms,
             text: text.clone(),
         };
-        self.keep(old.seq, of, &stored)?;
+        self.keep(seq, of, &stored)?;
         self.tell(Event::Edited {
             id: of,
             text: Text(text),
@@ -293,15 +248,6 @@ impl Engine {
     fn deleted(&mut self, author: LeafId, of: MessageId) {
         if self.index.get(&of).is_some_and(|old| old.author == author) {
             self.forget(of);
-        }
-    }
-
-    fn forget(&mut self, id: MessageId) {
-        if let Some(old) = self.index.remove(&id) {
-            self.out
-                .store
-                .delete(Key::new(self.space, saved::message_name(old.seq, &id)));
-            self.tell(Event::Deleted { id });
         }
     }
 
@@ -349,185 +295,5 @@ impl Engine {
             return Ok(());
         }
         self.queue(ContentBody::Roster(lines), now).map(drop)
-    }
-
-    /// What was kept longer than the rules say goes; answers when the next one is due.
-    pub(super) fn forget_old(&mut self, now: Now) -> Option<u64> {
-        let keep_ms = u64::from(self.policy.as_ref()?.keep_seconds?) * 1_000;
-        let due = |here_ms: u64| here_ms.saturating_add(keep_ms);
-        let old: Vec<_> = self
-            .index
-            .iter()
-            .filter(|(_, one)| due(one.here_ms) <= now.wall_ms)
-            .map(|(id, _)| *id)
-            .collect();
-        for id in old {
-            self.forget(id);
-        }
-        let next = self.index.values().map(|one| due(one.here_ms)).min()?;
-        Some(
-            now.steady_ms
-                .saturating_add(next.saturating_sub(now.wall_ms)),
-        )
-    }
-
-    pub(super) fn obey(&mut self, command: Command, now: Now) -> Result<Reply> {
-        if self.is_over() {
-            return Err(Error::new(
-                ErrorKind::NotMember,
-                "you are no longer in this conversation",
-            ));
-        }
-        match command {
-            Command::Send {
-                text,
-                reply_to: None,
-            } => self.queue(ContentBody::Text(text), now).map(Reply::Message),
-            Command::Send {
-                text,
-                reply_to: Some(to),
-            } => self
-                .queue(ContentBody::Reply { to, text }, now)
-                .map(Reply::Message),
-            Command::Edit { of, text } => {
-                self.own(of)?;
-                self.queue(ContentBody::Edit { of, text }, now)
-                    .map(|_| Reply::Kept)
-            }
-            Command::Delete(of) => {
-                self.own(of)?;
-                self.queue(ContentBody::Delete(of), now)
-                    .map(|_| Reply::Kept)
-            }
-            Command::React { to, emoji } => self
-                .queue(ContentBody::React { to, emoji }, now)
-                .map(|_| Reply::Kept),
-            Command::Typing => self.type_on(now),
-            Command::Read(of) => self
-                .queue(ContentBody::Receipt(of), now)
-                .map(|_| Reply::Kept),
-            Command::Rename(name) => self.rename(name, now),
-            Command::Remove(leaf) => self.want_of_facilitator(Intent::Remove(leaf), Some(leaf)),
-            Command::Promote(leaf) => self.promote(leaf),
-            Command::Rotate => self.want_of_facilitator(Intent::Rotate, None),
-            Command::Leave => {
-                self.set_stage(Stage::Leaving);
-                Ok(Reply::Kept)
-            }
-        }
-    }
-
-    fn own(&self, of: MessageId) -> Result<()> {
-        match self.index.get(&of) {
-            Some(one) if one.author == self.key.id() => Ok(()),
-            _ => Err(Error::new(
-                ErrorKind::Invalid,
-                "only a message of your own that was sent can be changed",
-            )),
-        }
-    }
-
-    fn type_on(&mut self, now: Now) -> Result<Reply> {
-        let due = self
-            .typing_at_ms
-            .is_none_or(|at| now.steady_ms.saturating_sub(at) >= TYPING_EVERY_MS);
-        // Nobody wants to know later that somebody was typing.
-        if due && self.is_online && self.outbox.is_empty() {
-            self.typing_at_ms = Some(now.steady_ms);
-            self.queue(ContentBody::Typing, now)?;
-        }
-        Ok(Reply::Kept)
-    }
-
-    fn rename(&mut self, name: String, now: Now) -> Result<Reply> {
-        if !name_is_fit(&name) {
-            return Err(Error::new(
-                ErrorKind::Invalid,
-                "a name has 1 to 64 bytes and no control characters",
-            ));
-        }
-        self.saved.name = name;
-        self.say_hello(now)?;
-        Ok(Reply::Kept)
-    }
-
-    fn promote(&mut self, leaf: LeafId) -> Result<Reply> {
-        let line = self.saved.names.iter().find(|line| line.leaf == leaf);
-        let manage = line
-            .map(|line| line.manage)
-            .ok_or_else(|| Error::new(ErrorKind::Invalid, "this member has not said hello yet"))?;
-        self.want_of_facilitator(Intent::Promote(leaf, manage), Some(leaf))
-    }
-
-    fn want_of_facilitator(&mut self, intent: Intent, about: Option<LeafId>) -> Result<Reply> {
-        if !self.facilitates() {
-            return Err(Error::new(
-                ErrorKind::NotAllowed,
-                "only a facilitator can do this",
-            ));
-        }
-        let leaves = self
-            .group
-            .as_ref()
-            .map(crate::mls::Group::leaves)
-            .unwrap_or_default();
-        if about.is_some_and(|leaf| !leaves.contains(&leaf) || leaf == self.key.id()) {
-            return Err(Error::new(
-                ErrorKind::Invalid,
-                "that is not another member of this conversation",
-            ));
-        }
-        self.want(intent);
-        Ok(Reply::Kept)
-    }
-
-    /// The conversation is over for us. Removed: texts stay, keys go. Left: everything goes.
-    pub(super) fn end(&mut self, stage: Stage) {
-        self.set_stage(stage);
-        // What this input was about to write of keys and unsent words must not come after the erasing.
-        self.out
-            .store
-            .puts
-            .retain(|(key, _)| stage == Stage::Removed && key.name.starts_with(saved::MESSAGE));
-        if stage != Stage::Removed || self.keep_texts_only().is_err() {
-            self.out.store.erase(self.space);
-        }
-        self.group = None;
-        self.flight = None;
-        self.token = None;
-        self.outbox.clear();
-        self.saved.secrets.clear();
-        let log = self.saved.log;
-        self.session.close(&log);
-        self.out.hang_up = true;
-    }
-
-    fn keep_texts_only(&mut self) -> Result<()> {
-        let mut state = self.saved.clone();
-        state.secrets.clear();
-        state.seed = [0; 32];
-        state.manage = [0; 32];
-        state.intents.clear();
-        let keys = self
-            .group
-            .as_ref()
-            .map(crate::mls::Group::values)
-            .transpose()?
-            .unwrap_or_default();
-        for key in keys.into_keys() {
-            self.out
-                .store
-                .delete(Key::new(self.space, [saved::MLS, &key].concat()));
-        }
-        for number in self.outbox.keys() {
-            self.out
-                .store
-                .delete(Key::new(self.space, saved::out_name(*number)));
-        }
-        self.out.store.delete(Key::new(self.space, saved::FLIGHT));
-        self.out
-            .store
-            .put(Key::new(self.space, saved::STATE), saved::encode(&state)?);
-        Ok(())
     }
 }

@@ -285,7 +285,8 @@ pub trait Vault: Send {
     fn mark(&self) -> Mark;
 
     /// Whether there is a sign that these files were copied back from an earlier time or moved
-    /// here from elsewhere since they were last closed. No sign is no proof.
+    /// here from elsewhere since they were last closed. No sign is no proof. The sign stays until
+    /// the first batch is applied.
     fn is_copy(&self) -> bool {
         false
     }

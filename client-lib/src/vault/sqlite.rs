@@ -110,8 +110,10 @@ impl SqliteVault {
             generation,
             opening: random()?,
         };
+        // The sign of a copy stays until the first batch, which keeps what follows from it.
+        let shown_place = if is_copy { !place } else { place };
         let transaction = begin(&mut connection)?;
-        write_mark(&transaction, &root, mark, place)?;
+        write_mark(&transaction, &root, mark, shown_place)?;
         transaction.commit().map_err(sql)?;
         folder.note(generation);
         Ok(Self {

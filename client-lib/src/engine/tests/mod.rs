@@ -163,7 +163,7 @@ impl Room {
             let created = Answer::Created(sotto_protocol::frame::Created {
                 chain: chain::genesis(&self.id),
             });
-            device.engine.answered(token, Ok(created)).unwrap();
+            device.engine.answered(token, Ok(created), NOON).unwrap();
         }
     }
 
@@ -269,7 +269,7 @@ impl Room {
                     perhaps_applied: false,
                 }),
             };
-            device.engine.answered(token, result).unwrap();
+            device.engine.answered(token, result, NOON).unwrap();
             moved = true;
         }
         let effects = device.engine.finish(now);

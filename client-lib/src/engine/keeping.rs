@@ -1,0 +1,146 @@
+//! What is kept of what was said: texts and reactions, and for how long. Nothing here decides what
+//! counts.
+
+use super::saved::{self, Stored};
+use super::{Engine, Event, Indexed, Message, Reaction, Text};
+use crate::content::MessageId;
+use crate::error::{Error, ErrorKind, Result};
+use crate::mls::LeafId;
+use crate::time::Now;
+use crate::vault::{Key, Row};
+
+/// Reactions kept for one message; more than people of the largest room give.
+const REACTIONS_MAX: usize = 256;
+
+impl Engine {
+    /// What the names of kept messages begin with.
+    pub(crate) const MESSAGES: &[u8] = saved::MESSAGE;
+    /// What the names of kept reactions begin with.
+    pub(crate) const REACTIONS: &[u8] = saved::REACTION;
+
+    /// Under which name a message at this place is kept, or the first one there.
+    pub(crate) fn message_place(seq: u64) -> Vec<u8> {
+        [saved::MESSAGE, &seq.to_be_bytes()].concat()
+    }
+
+    /// Kept messages from their rows and those of all reactions.
+    pub(crate) fn kept_messages(messages: &[Row], reactions: &[Row]) -> Result<Vec<Message>> {
+        let reactions = reactions
+            .iter()
+            .map(|(name, value)| {
+                let (id, by) = saved::reaction_of(name).ok_or_else(nameless)?;
+                let emoji = saved::decode(value)?;
+                Ok((
+                    id,
+                    Reaction {
+                        by,
+                        emoji: Text(emoji),
+                    },
+                ))
+            })
+            .collect::<Result<Vec<_>>>()?;
+        messages
+            .iter()
+            .map(|(name, value)| {
+                let (seq, id) = saved::message_of(name).ok_or_else(nameless)?;
+                let stored: Stored = saved::decode(value)?;
+                let to_this = reactions.iter().filter(|(to, _)| *to == id);
+                Ok(Message {
+                    id,
+                    seq,
+                    author: stored.author,
+                    is_mine: stored.is_mine,
+                    reply_to: stored.reply_to,
+                    minute: stored.minute,
+                    is_edited: stored.is_edited,
+                    reactions: to_this.map(|(_, reaction)| reaction.clone()).collect(),
+                    text: stored.text,
+                })
+            })
+            .collect()
+    }
+
+    pub(super) fn keep(&mut self, seq: u64, id: MessageId, stored: &Stored) -> Result<()> {
+        self.out.store.put(
+            Key::new(self.space, saved::message_name(seq, &id)),
+            saved::encode(stored)?,
+        );
+        let reacted = self.index.remove(&id).map(|old| old.reacted);
+        self.index.insert(
+            id,
+            Indexed {
+                seq,
+                author: stored.author,
+                reply_to: stored.reply_to,
+                here_ms: stored.here_ms,
+                reacted: reacted.unwrap_or_default(),
+            },
+        );
+        Ok(())
+    }
+
+    /// One reaction of each member to each message that is kept; a new one takes the old one's place.
+    pub(super) fn reacted(&mut self, by: LeafId, to: MessageId, emoji: String) -> Result<()> {
+        let Some(message) = self.index.get_mut(&to) else {
+            return Ok(());
+        };
+        let name = saved::reaction_name(&to, &by);
+        if emoji.is_empty() {
+            message.reacted.remove(&by);
+            self.delete_row(&name);
+        } else {
+            if message.reacted.len() >= REACTIONS_MAX && !message.reacted.contains(&by) {
+                return Ok(());
+            }
+            message.reacted.insert(by);
+            self.out
+                .store
+                .put(Key::new(self.space, name), saved::encode(&emoji)?);
+        }
+        self.tell(Event::Reacted {
+            to,
+            by,
+            emoji: Text(emoji),
+        });
+        Ok(())
+    }
+
+    pub(super) fn forget(&mut self, id: MessageId) {
+        if let Some(old) = self.index.remove(&id) {
+            self.delete_row(&saved::message_name(old.seq, &id));
+            for by in old.reacted {
+                self.delete_row(&saved::reaction_name(&id, &by));
+            }
+            // Not only unlisted: overwritten.
+            self.out.scrub = true;
+            self.tell(Event::Deleted { id });
+        }
+    }
+
+    /// What was kept longer than the rules say goes; answers when the next one is due (wall clock).
+    pub(super) fn forget_old(&mut self, now: Now) -> Option<u64> {
+        let keep_ms = u64::from(self.policy.as_ref()?.keep_seconds?) * 1_000;
+        let due = |one: &Indexed| one.here_ms.saturating_add(keep_ms);
+        let old: Vec<_> = self
+            .index
+            .iter()
+            .filter(|(_, one)| due(one) <= now.wall_ms)
+            .map(|(id, _)| *id)
+            .collect();
+        for id in old {
+            self.forget(id);
+        }
+        self.index.values().map(due).min()
+    }
+
+    /// Deletes a row, also one that this very batch was about to write.
+    pub(super) fn delete_row(&mut self, name: &[u8]) {
+        let key = Key::new(self.space, name);
+        self.out.store.puts.retain(|(put, _)| *put != key);
+        self.out.store.delete(key);
+    }
+}
+
+fn nameless() -> Error {
+    Error::new(ErrorKind::VaultDamaged, "a message without its name")
+}

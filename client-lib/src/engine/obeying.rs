@@ -1,0 +1,242 @@
+//! What an app wants: commands checked and kept, and the end of a conversation.
+
+use super::saved::{self, Intent, Stage};
+use super::{Choices, Command, Engine, Reply};
+use crate::content::{ContentBody, MessageId, RECEIPTS_MAX, name_is_fit};
+use crate::error::{Error, ErrorKind, Result};
+use crate::mls::LeafId;
+use crate::time::Now;
+use crate::vault::Key;
+
+/// At most one *typing* goes out in so long.
+const TYPING_EVERY_MS: u64 = 10_000;
+/// Receipts wait at least so long and at most three times as long, so that they say little about
+/// when somebody looked, and go out together.
+const RECEIPTS_AFTER_MS: u64 = 20_000;
+
+impl Engine {
+    pub(super) fn obey(&mut self, command: Command, now: Now) -> Result<Reply> {
+        if self.is_over() {
+            return Err(Error::new(
+                ErrorKind::NotMember,
+                "you are no longer in this conversation",
+            ));
+        }
+        match command {
+            Command::Send {
+                text,
+                reply_to: None,
+            } => self.queue(ContentBody::Text(text), now).map(Reply::Message),
+            Command::Send {
+                text,
+                reply_to: Some(to),
+            } => self
+                .queue(ContentBody::Reply { to, text }, now)
+                .map(Reply::Message),
+            Command::Edit { of, text } => {
+                self.own(of)?;
+                self.queue(ContentBody::Edit { of, text }, now)
+                    .map(|_| Reply::Kept)
+            }
+            Command::Delete(of) => {
+                self.own(of)?;
+                self.queue(ContentBody::Delete(of), now)
+                    .map(|_| Reply::Kept)
+            }
+            Command::React { to, emoji } => self
+                .queue(ContentBody::React { to, emoji }, now)
+                .map(|_| Reply::Kept),
+            Command::Typing => self.type_on(now),
+            Command::Read(of) => {
+                self.read(&of, now);
+                Ok(Reply::Kept)
+            }
+            Command::Choose(choices) => {
+                self.choose(choices);
+                Ok(Reply::Kept)
+            }
+            Command::Rename(name) => self.rename(name, now),
+            Command::Remove(leaf) => self.want_of_facilitator(Intent::Remove(leaf), Some(leaf)),
+            Command::Promote(leaf) => self.promote(leaf),
+            Command::Rotate => self.want_of_facilitator(Intent::Rotate, None),
+            Command::Leave => {
+                self.set_stage(Stage::Leaving);
+                Ok(Reply::Kept)
+            }
+        }
+    }
+
+    fn own(&self, of: MessageId) -> Result<()> {
+        match self.index.get(&of) {
+            Some(one) if one.author == self.key.id() => Ok(()),
+            _ => Err(Error::new(
+                ErrorKind::Invalid,
+                "only a message of your own that was sent can be changed",
+            )),
+        }
+    }
+
+    fn type_on(&mut self, now: Now) -> Result<Reply> {
+        let due = self
+            .typing_at_ms
+            .is_none_or(|at| now.steady_ms.saturating_sub(at) >= TYPING_EVERY_MS);
+        // Nobody wants to know later that somebody was typing.
+        let at_once = self.is_online && self.outbox.is_empty();
+        if due && at_once && self.saved.choices.sends_typing {
+            self.typing_at_ms = Some(now.steady_ms);
+            self.queue(ContentBody::Typing, now)?;
+        }
+        Ok(Reply::Kept)
+    }
+
+    fn rename(&mut self, name: String, now: Now) -> Result<Reply> {
+        if !name_is_fit(&name) {
+            return Err(Error::new(
+                ErrorKind::Invalid,
+                "a name has 1 to 64 bytes and no control characters",
+            ));
+        }
+        self.saved.name = name;
+        self.say_hello(now)?;
+        Ok(Reply::Kept)
+    }
+
+    fn promote(&mut self, leaf: LeafId) -> Result<Reply> {
+        let line = self.saved.names.iter().find(|line| line.leaf == leaf);
+        let manage = line
+            .map(|line| line.manage)
+            .ok_or_else(|| Error::new(ErrorKind::Invalid, "this member has not said hello yet"))?;
+        self.want_of_facilitator(Intent::Promote(leaf, manage), Some(leaf))
+    }
+
+    fn want_of_facilitator(&mut self, intent: Intent, about: Option<LeafId>) -> Result<Reply> {
+        if !self.facilitates() {
+            return Err(Error::new(
+                ErrorKind::NotAllowed,
+                "only a facilitator can do this",
+            ));
+        }
+        let leaves = self
+            .group
+            .as_ref()
+            .map(crate::mls::Group::leaves)
+            .unwrap_or_default();
+        if about.is_some_and(|leaf| !leaves.contains(&leaf) || leaf == self.key.id()) {
+            return Err(Error::new(
+                ErrorKind::Invalid,
+                "that is not another member of this conversation",
+            ));
+        }
+        self.want(intent);
+        Ok(Reply::Kept)
+    }
+
+    /// What this device tells others of itself here.
+    #[must_use]
+    pub const fn choices(&self) -> Choices {
+        self.saved.choices
+    }
+
+    fn choose(&mut self, choices: Choices) {
+        self.saved.choices = choices;
+        if !choices.sends_receipts {
+            self.saved.receipts.clear();
+            self.receipts_at_ms = None;
+        }
+    }
+
+    /// Notes what was read, to be told later with what else was read by then.
+    fn read(&mut self, of: &[MessageId], now: Now) {
+        if !self.saved.choices.sends_receipts {
+            return;
+        }
+        let me = self.key.id();
+        for id in of {
+            let others = self.index.get(id).is_some_and(|one| one.author != me);
+            if others
+                && !self.saved.receipts.contains(id)
+                && self.saved.receipts.len() < RECEIPTS_MAX
+            {
+                self.saved.receipts.push(*id);
+            }
+        }
+        self.plan_receipts(now);
+    }
+
+    pub(super) fn plan_receipts(&mut self, now: Now) {
+        if !self.saved.receipts.is_empty() && self.receipts_at_ms.is_none() {
+            let wait = RECEIPTS_AFTER_MS + self.jitter.next() % (2 * RECEIPTS_AFTER_MS);
+            self.receipts_at_ms = Some(now.steady_ms.saturating_add(wait));
+        }
+    }
+
+    /// Queues the receipts that are due; answers when the next are (steady clock).
+    pub(super) fn send_receipts(&mut self, now: Now) -> Result<Option<u64>> {
+        let Some(at) = self.receipts_at_ms else {
+            return Ok(None);
+        };
+        // Without a line they wait for it rather than fill the outbox.
+        if at > now.steady_ms || !self.is_online {
+            return Ok(Some(at).filter(|at| *at > now.steady_ms));
+        }
+        self.receipts_at_ms = None;
+        let of = core::mem::take(&mut self.saved.receipts);
+        self.queue(ContentBody::Receipt(of), now)?;
+        Ok(None)
+    }
+
+    /// The conversation is over for us. Removed: texts stay, keys go. Left: everything goes.
+    pub(super) fn end(&mut self, stage: Stage) {
+        self.set_stage(stage);
+        // What this input was about to write of keys and unsent words must not come after the erasing.
+        self.out
+            .store
+            .puts
+            .retain(|(key, _)| stage == Stage::Removed && is_of_texts(&key.name));
+        if stage != Stage::Removed || self.keep_texts_only().is_err() {
+            self.out.store.erase(self.space);
+        }
+        self.group = None;
+        self.flight = None;
+        self.token = None;
+        self.outbox.clear();
+        self.saved.flying.clear();
+        self.saved.secrets.clear();
+        let log = self.saved.log;
+        self.session.close(&log);
+        self.out.hang_up = true;
+    }
+
+    fn keep_texts_only(&mut self) -> Result<()> {
+        let mut state = self.saved.clone();
+        state.secrets.clear();
+        state.seed = [0; 32];
+        state.manage = [0; 32];
+        state.intents.clear();
+        let keys = self
+            .group
+            .as_ref()
+            .map(crate::mls::Group::values)
+            .transpose()?
+            .unwrap_or_default();
+        for key in keys.into_keys() {
+            self.out
+                .store
+                .delete(Key::new(self.space, [saved::MLS, &key].concat()));
+        }
+        for number in self.outbox.keys() {
+            self.out
+                .store
+                .delete(Key::new(self.space, saved::out_name(*number)));
+        }
+        self.out.store.delete(Key::new(self.space, saved::FLIGHT));
+        self.out
+            .store
+            .put(Key::new(self.space, saved::STATE), saved::encode(&state)?);
+        Ok(())
+    }
+}
+
+fn is_of_texts(name: &[u8]) -> bool {
+    name.starts_with(saved::MESSAGE) || name.starts_with(saved::REACTION)
+}
