@@ -1,5 +1,6 @@
 //! What the tests of Sotto stand on: a relay in memory, a peer that speaks bytes, and people.
 
+pub mod device;
 pub mod peer;
 pub mod relay;
 pub mod store;

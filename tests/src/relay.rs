@@ -30,6 +30,10 @@ pub struct TestRelay {
     pub settings: Settings,
     /// The engine.
     pub store: Arc<dyn Store>,
+    /// The keys that entries are sealed under.
+    pub keys: Arc<Keys>,
+    /// Who it is; without, somebody new.
+    pub identity: Option<Identity>,
     /// The clock.
     pub clock: Arc<ManualClock>,
 }
@@ -39,6 +43,8 @@ impl Default for TestRelay {
         Self {
             settings: Settings::new(CreateRule::DangerousOpen),
             store: Arc::new(MemoryStore::new()),
+            keys: Arc::new(Keys::in_memory()),
+            identity: None,
             clock: Arc::new(ManualClock::at_day(DAY)),
         }
     }
@@ -74,7 +80,7 @@ impl TestRelay {
         let clock: Arc<dyn Clock> = Arc::clone(&self.clock) as _;
         let parts = LogParts {
             store: self.store,
-            keys: Arc::new(Keys::in_memory()),
+            keys: self.keys,
             clock: Arc::clone(&clock),
             limits: LogLimits::default(),
         };
@@ -84,7 +90,9 @@ impl TestRelay {
         let metrics = Metrics::new();
         let server = Server::new(Parts {
             settings: self.settings,
-            identity: Identity::generate().expect("an identity"),
+            identity: self
+                .identity
+                .unwrap_or_else(|| Identity::generate().expect("an identity")),
             logs: logs.clone(),
             clock,
             metrics: metrics.clone(),

@@ -13,6 +13,7 @@ pub struct WatchedStore {
     inner: MemoryStore,
     reads: AtomicU64,
     is_held: watch::Sender<bool>,
+    waiting: watch::Sender<u64>,
 }
 
 impl Default for WatchedStore {
@@ -21,6 +22,7 @@ impl Default for WatchedStore {
             inner: MemoryStore::new(),
             reads: AtomicU64::new(0),
             is_held: watch::Sender::new(false),
+            waiting: watch::Sender::new(0),
         }
     }
 }
@@ -42,6 +44,18 @@ impl WatchedStore {
     pub fn hold(&self, is_held: bool) {
         self.is_held.send_replace(is_held);
     }
+
+    /// Waits until a commit is held back.
+    ///
+    /// # Panics
+    /// Never: the sender lives in this store.
+    pub async fn until_held(&self) {
+        let mut waiting = self.waiting.subscribe();
+        waiting
+            .wait_for(|waiting| *waiting > 0)
+            .await
+            .expect("a store");
+    }
 }
 
 impl Store for WatchedStore {
@@ -58,8 +72,12 @@ impl Store for WatchedStore {
     fn commit(&self, batch: Batch) -> StoreFuture<'_, Result<(), StoreError>> {
         Box::pin(async move {
             let mut is_held = self.is_held.subscribe();
-            // The sender lives in this store.
-            let _ = is_held.wait_for(|is_held| !is_held).await;
+            if *is_held.borrow() {
+                self.waiting.send_modify(|waiting| *waiting += 1);
+                // The sender lives in this store.
+                let _ = is_held.wait_for(|is_held| !is_held).await;
+                self.waiting.send_modify(|waiting| *waiting -= 1);
+            }
             self.inner.commit(batch).await
         })
     }

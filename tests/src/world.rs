@@ -52,6 +52,14 @@ impl Network {
         std::mem::take(&mut *self.cut.lock().expect("a lock")).cancel();
     }
 
+    /// Ends every connection; new ones can be made at once.
+    ///
+    /// # Panics
+    /// Never, unless another thread did.
+    pub fn end_lines(&self) {
+        std::mem::take(&mut *self.cut.lock().expect("a lock")).cancel();
+    }
+
     /// Leads to this relay again.
     ///
     /// # Panics
@@ -135,13 +143,16 @@ impl World {
     /// # Panics
     /// If the relay does not start.
     pub async fn start() -> Self {
+        Self::around(TestRelay::default()).await
+    }
+
+    /// This relay, with today's date.
+    ///
+    /// # Panics
+    /// If the relay does not start.
+    pub async fn around(relay: TestRelay) -> Self {
         let clock = Arc::new(ManualClock::at_day(SystemClock::new().day()));
-        let relay = TestRelay {
-            clock,
-            ..TestRelay::default()
-        }
-        .start()
-        .await;
+        let relay = TestRelay { clock, ..relay }.start().await;
         Self {
             relay,
             suite: Suite::Classic,
@@ -164,8 +175,16 @@ impl World {
     /// # Panics
     /// If a client on memory cannot be opened.
     pub async fn device(&self) -> (Client, Network) {
+        self.device_with(ClientOptions::memory()).await
+    }
+
+    /// The same, with another vault or clock.
+    ///
+    /// # Panics
+    /// If the client cannot be opened.
+    pub async fn device_with(&self, options: ClientOptions) -> (Client, Network) {
         let network = Network::to(&self.relay);
-        let options = ClientOptions::memory().dialer(Arc::new(network.clone()));
+        let options = options.dialer(Arc::new(network.clone()));
         (Client::open(options).await.expect("a client"), network)
     }
 
@@ -174,11 +193,25 @@ impl World {
     /// # Panics
     /// If that does not come to pass.
     pub async fn founder(&self, name: &str) -> Person {
-        let (client, network) = self.device().await;
-        let options = RoomOptions {
+        self.founder_of(self.room(name), ClientOptions::memory())
+            .await
+    }
+
+    /// A room that this person would found.
+    #[must_use]
+    pub fn room(&self, name: &str) -> RoomOptions {
+        RoomOptions {
             suite: self.suite,
             ..RoomOptions::new(self.address(), name)
-        };
+        }
+    }
+
+    /// Somebody who founds this room on such a device, and is in it.
+    ///
+    /// # Panics
+    /// If that does not come to pass.
+    pub async fn founder_of(&self, options: RoomOptions, device: ClientOptions) -> Person {
+        let (client, network) = self.device_with(device).await;
         let conversation = client.found(options).await.expect("a room");
         let person = Person {
             client,
@@ -194,7 +227,15 @@ impl World {
     /// # Panics
     /// If that does not come to pass.
     pub async fn joiner(&self, name: &str, link: &Link) -> Person {
-        let person = self.knocking(name, link).await;
+        self.joiner_on(name, link, ClientOptions::memory()).await
+    }
+
+    /// The same, on such a device.
+    ///
+    /// # Panics
+    /// If that does not come to pass.
+    pub async fn joiner_on(&self, name: &str, link: &Link, device: ClientOptions) -> Person {
+        let person = self.knocking_on(name, link, device).await;
         person.until_standing(Standing::In).await;
         person
     }
@@ -204,7 +245,15 @@ impl World {
     /// # Panics
     /// If it cannot be begun.
     pub async fn knocking(&self, name: &str, link: &Link) -> Person {
-        let (client, network) = self.device().await;
+        self.knocking_on(name, link, ClientOptions::memory()).await
+    }
+
+    /// The same, on such a device.
+    ///
+    /// # Panics
+    /// If it cannot be begun.
+    pub async fn knocking_on(&self, name: &str, link: &Link, device: ClientOptions) -> Person {
+        let (client, network) = self.device_with(device).await;
         let conversation = client
             .join(
                 link,

@@ -1,4 +1,5 @@
 //! What people can rely on, one test a promise, over a real relay and a network of memory.
 
+mod crash;
 mod delivery;
 mod membership;
