@@ -172,7 +172,7 @@ fn a_welcome_adds_who_made_the_key_package() {
         .stage(
             &key(1),
             &Plan {
-                add: vec![package.clone()],
+                add: vec![package],
                 ..Plan::default()
             },
             &LOG,

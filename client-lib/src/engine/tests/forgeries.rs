@@ -55,6 +55,38 @@ fn inject_commit(room: &mut Room, name: &str, plan: &Plan, fenced: bool) {
     inject(room, name, EnvelopeBody::Commit(body), fenced, false);
 }
 
+/// Noise in every kind of envelope.
+fn inject_garbage(room: &mut Room, name: &str) {
+    let noise: Bytes<'static> = vec![7; 100].into();
+    inject(
+        room,
+        name,
+        EnvelopeBody::Commit(CommitBody {
+            info: None,
+            next: None,
+            commit: noise.clone(),
+            proposals: Vec::new(),
+        }),
+        true,
+        false,
+    );
+    inject(
+        room,
+        name,
+        EnvelopeBody::Message(noise.clone()),
+        false,
+        false,
+    );
+    inject(
+        room,
+        name,
+        EnvelopeBody::Proposal(noise.clone()),
+        false,
+        false,
+    );
+    inject(room, name, EnvelopeBody::Waiting(noise), false, false);
+}
+
 #[test]
 fn forbidden_unfenced_stale_and_replayed_commits_are_skipped_and_the_room_stays_joinable() {
     let mut room = Room::new(&["Ann", "Ben", "Cay"]);
@@ -92,35 +124,7 @@ fn forbidden_unfenced_stale_and_replayed_commits_are_skipped_and_the_room_stays_
     );
     // Without a fence.
     inject_commit(&mut room, "Ann", &Plan::default(), false);
-    // Garbage in every kind of envelope.
-    let noise: Bytes<'static> = vec![7; 100].into();
-    inject(
-        &mut room,
-        "Ben",
-        EnvelopeBody::Commit(CommitBody {
-            info: None,
-            next: None,
-            commit: noise.clone(),
-            proposals: Vec::new(),
-        }),
-        true,
-        false,
-    );
-    inject(
-        &mut room,
-        "Ben",
-        EnvelopeBody::Message(noise.clone()),
-        false,
-        false,
-    );
-    inject(
-        &mut room,
-        "Ben",
-        EnvelopeBody::Proposal(noise.clone()),
-        false,
-        false,
-    );
-    inject(&mut room, "Ben", EnvelopeBody::Waiting(noise), false, false);
+    inject_garbage(&mut room, "Ben");
     room.settle();
     assert_eq!(room.of("Ann").engine.group.as_ref().unwrap().epoch(), epoch);
     assert!(room.of("Cay").engine.saved.junk >= 7);
