@@ -26,6 +26,11 @@ use crate::relay::{RunningRelay, TestRelay};
 /// time, so this passes in no time when nothing is left to do.
 const PATIENCE: Duration = Duration::from_secs(600);
 
+/// Lets time pass for everybody; it is paused, so it takes none.
+pub async fn pass(time: Duration) {
+    tokio::time::sleep(time).await;
+}
+
 /// A network of memory that can be cut and mended.
 #[derive(Clone, Debug)]
 pub struct Network {

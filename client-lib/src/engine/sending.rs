@@ -109,8 +109,14 @@ impl Engine {
         {
             self.follow_from_pin();
         }
-        if !self.is_online || (self.flight.is_some() && !self.has_passed_by()?) {
+        if !self.is_online {
             return Ok(());
+        }
+        if self.flight.is_some() {
+            if !self.has_passed_by()? {
+                return Ok(());
+            }
+            self.expire_unsent(now);
         }
         if self.reads_from_outside() {
             return self.try_to_join(now);

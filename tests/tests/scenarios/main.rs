@@ -1,5 +1,7 @@
 //! What people can rely on, one test a promise, over a real relay and a network of memory.
 
+mod copy;
 mod crash;
 mod delivery;
 mod membership;
+mod talk;
