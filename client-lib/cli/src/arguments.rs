@@ -1,0 +1,194 @@
+//! What can be typed after `sotto`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use sotto_client::RelayAddress;
+
+/// Sealed conversations for peer support, from a terminal.
+#[derive(Debug, Parser)]
+#[command(name = "sotto", version, about)]
+pub(crate) struct Cli {
+    /// Write one JSON object a line to stdout, the last one a summary.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Let people talk through a relay that is killed, then search its disk for what they said.
+    Demo(DemoArgs),
+    /// Run a relay; the same as `sotto-relay run`.
+    Relay(sotto_server::cli::RunArgs),
+    /// Begin a conversation, or enter one.
+    Room {
+        /// What to do.
+        #[command(subcommand)]
+        command: RoomCommand,
+    },
+    /// Talk in a conversation of this device.
+    Chat(ChatArgs),
+    /// Speak the conversations of a file through a relay that runs elsewhere.
+    Replay(ReplayArgs),
+    /// Say what this device keeps.
+    Residue(ResidueArgs),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RoomCommand {
+    /// Found a conversation and print the link that leads into it.
+    New(NewArgs),
+    /// Enter a conversation by its link.
+    Join(JoinArgs),
+}
+
+/// How the conversations of a file are spoken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum As {
+    /// Each conversation between two people of its own.
+    Chats,
+    /// All conversations in one room, among its members.
+    Room,
+}
+
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Casting {
+    /// Speak all conversations of the file at once, not only the first.
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Between whom.
+    #[arg(long = "as", value_enum, value_name = "KIND", default_value = "chats")]
+    pub(crate) kind: As,
+    /// With `--as room`: how many members share it.
+    #[arg(long, value_name = "N", default_value_t = 12, value_parser = clap::value_parser!(u16).range(2..=100))]
+    pub(crate) members: u16,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct DemoArgs {
+    /// Speak a CSV file with the columns conversation, turn, role, text.
+    #[arg(long, value_name = "CSV")]
+    pub(crate) file: Option<PathBuf>,
+    /// How the file is spoken.
+    #[command(flatten)]
+    pub(crate) casting: Casting,
+    /// How often the relay is killed while appends are unanswered.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(0..=100))]
+    pub(crate) kills: u16,
+    /// Decides when the relay is killed and who loses the line.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Keep the scratch folder and say where it is.
+    #[arg(long)]
+    pub(crate) keep: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ReplayArgs {
+    /// A CSV file with the columns conversation, turn, role, text.
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// The relay's address, as the relay prints it: ws://… or wss://…, # and the identity.
+    #[arg(long, value_name = "URL")]
+    pub(crate) relay: RelayAddress,
+    /// How the file is spoken.
+    #[command(flatten)]
+    pub(crate) casting: Casting,
+    /// At most so many messages a second in all; without it as fast as answers come.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) rate: Option<u32>,
+    /// Trust only the authorities in this PEM file for wss://.
+    #[arg(long, value_name = "PEM")]
+    pub(crate) authority: Option<PathBuf>,
+}
+
+/// Where this device keeps what it knows.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct DeviceArgs {
+    /// Where this device keeps its conversations; two people on one machine need two folders.
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) folder: Option<PathBuf>,
+    /// Ask for a passphrase that opens the folder, instead of keeping a key in it.
+    #[arg(long)]
+    pub(crate) passphrase: bool,
+    /// Trust only the authorities in this PEM file for wss://.
+    #[arg(long, value_name = "PEM")]
+    pub(crate) authority: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct NewArgs {
+    /// The relay's address, as the relay prints it.
+    #[arg(long, value_name = "URL")]
+    pub(crate) relay: RelayAddress,
+    /// What you are called in this conversation, and nowhere else.
+    #[arg(long)]
+    pub(crate) name: String,
+    /// Without post-quantum secrecy: for rooms of more than 100, and thin lines.
+    #[arg(long)]
+    pub(crate) classic: bool,
+    /// Every device forgets a message after so many hours.
+    #[arg(long, value_name = "HOURS", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) forget_after: Option<u32>,
+    #[command(flatten)]
+    pub(crate) device: DeviceArgs,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct JoinArgs {
+    /// The link; without it, it is read from stdin and so from no list of processes.
+    pub(crate) link: Option<String>,
+    /// What you are called in this conversation, and nowhere else.
+    #[arg(long)]
+    pub(crate) name: String,
+    #[command(flatten)]
+    pub(crate) device: DeviceArgs,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ChatArgs {
+    /// Which conversation, by its number, if there are several.
+    pub(crate) number: Option<usize>,
+    #[command(flatten)]
+    pub(crate) device: DeviceArgs,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ResidueArgs {
+    /// Exit with 1 if anything is kept.
+    #[arg(long)]
+    pub(crate) expect_empty: bool,
+    /// Where this device keeps its conversations.
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) folder: Option<PathBuf>,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_demo_understands_what_the_readme_says() {
+        for line in [
+            "sotto demo",
+            "sotto demo --file x.csv --all --kills 5 --json",
+            "sotto demo --file x.csv --all --as room --members 12 --seed 7",
+            "sotto relay --dev --json",
+            "sotto residue --expect-empty",
+        ] {
+            assert!(Cli::try_parse_from(line.split(' ')).is_ok(), "{line}");
+        }
+        assert!(Cli::try_parse_from(["sotto", "demo", "--members", "1"]).is_err());
+        assert!(Cli::try_parse_from(["sotto", "replay", "x.csv", "--relay", "ws://x"]).is_err());
+    }
+}

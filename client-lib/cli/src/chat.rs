@@ -1,0 +1,428 @@
+//! `sotto chat`: a conversation in plain lines, with who is here, who can read this, and what is
+//! unsent.
+//!
+//! What others wrote reaches the terminal through [`shown`] only.
+
+use std::collections::BTreeSet;
+use std::io::IsTerminal;
+
+use serde_json::{Value, json};
+use sotto_client::{
+    Client, Conversation, Delivery, Event, LeafId, Member, Message, MessageId, Standing,
+};
+use tokio::io::{AsyncBufReadExt, BufReader, Lines, Stdin};
+use tokio::time::timeout;
+
+use crate::arguments::ChatArgs;
+use crate::device;
+use crate::output::{Done, Failure, Output};
+use crate::screen::{shown, shown_short};
+
+/// Messages from before that are shown at the beginning.
+const HISTORY_MAX: usize = 20;
+/// A name's place on a line.
+const NAME_CHARACTERS_MAX: usize = 24;
+const HELP: &str =
+    "/members  who is here    /remove NAME-OR-NUMBER    /link  let somebody in    /leave    /quit";
+
+/// One conversation at the terminal.
+struct Chat<'a> {
+    conversation: Conversation,
+    output: &'a Output,
+    members: Vec<Member>,
+    /// Ours that the relay does not have yet.
+    unsent: BTreeSet<MessageId>,
+    /// Told as sent before the answer to `send` was looked at.
+    early: BTreeSet<MessageId>,
+    /// What one types stands on the screen already.
+    is_terminal: bool,
+    is_online: bool,
+}
+
+/// Whether to go on.
+#[derive(PartialEq, Eq)]
+enum Then {
+    GoOn,
+    Quit,
+}
+
+/// Talks until `/quit`, `/leave`, the end of stdin or of the conversation.
+pub(crate) async fn run(arguments: ChatArgs, output: &Output) -> Result<Done, Failure> {
+    let client = device::open(&arguments.device).await?;
+    let conversation = choose(&client, arguments.number, output).await?;
+    let mut chat = Chat {
+        members: conversation.members().await?,
+        unsent: BTreeSet::new(),
+        conversation,
+        output,
+        early: BTreeSet::new(),
+        is_terminal: std::io::stdin().is_terminal(),
+        is_online: false,
+    };
+    let outcome = chat.talk().await;
+    client.close().await;
+    outcome?;
+    let mut done = Done::new();
+    done.insert("unsent".into(), json!(chat.unsent.len()));
+    Ok(done)
+}
+
+/// The conversation with this number, or the only one.
+async fn choose(
+    client: &Client,
+    number: Option<usize>,
+    output: &Output,
+) -> Result<Conversation, Failure> {
+    let all = client.conversations();
+    if all.is_empty() {
+        return Err(Failure::usage(
+            "there is no conversation on this device",
+            "Begin one with `sotto room new`, or enter one with `sotto room join`",
+        ));
+    }
+    if number.is_none() && all.len() > 1 {
+        for (at, conversation) in all.iter().enumerate() {
+            let members = conversation.members().await?;
+            let names: Vec<_> = members.iter().map(name_of).collect();
+            let number = at + 1;
+            output.object(&json!({"type": "conversation", "number": number, "members": names}));
+            output.words(&format!("{number}: {}", names.join(", ")));
+        }
+        return Err(Failure::usage(
+            "there are several conversations on this device",
+            "Name one by its number: sotto chat 1",
+        ));
+    }
+    let chosen = number.unwrap_or(1).checked_sub(1);
+    chosen
+        .and_then(|at| all.into_iter().nth(at))
+        .ok_or_else(|| Failure::usage("there is no such conversation", "See `sotto chat`"))
+}
+
+impl Chat<'_> {
+    async fn talk(&mut self) -> Result<(), Failure> {
+        let history = self.conversation.history_before(None, HISTORY_MAX);
+        for message in history.await? {
+            self.show_message(&message, true);
+        }
+        for unsent in self.conversation.unsent().await? {
+            let text = &unsent.text;
+            self.output.object(&json!({"type": "unsent", "text": text}));
+            self.output.quote(&format!("(unsent) {}", shown(text)));
+            if !self.early.remove(&unsent.id) {
+                self.unsent.insert(unsent.id);
+            }
+        }
+        self.output.words(HELP);
+        self.show_members();
+        let mut lines = BufReader::new(tokio::io::stdin()).lines();
+        loop {
+            let then = self.one(&mut lines).await?;
+            if then == Then::Quit {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Waits for a line or an event, whichever comes first. Both are cancel safe.
+    async fn one(&mut self, lines: &mut Lines<BufReader<Stdin>>) -> Result<Then, Failure> {
+        let conversation = self.conversation.clone();
+        tokio::select! {
+            line = lines.next_line() => match line? {
+                Some(line) => self.typed(line.trim()).await,
+                None => {
+                    self.wait_until_sent().await?;
+                    Ok(Then::Quit)
+                }
+            },
+            event = conversation.next_event() => match event {
+                Some(event) => self.told(event).await,
+                None => Ok(Then::Quit),
+            },
+        }
+    }
+
+    /// At the end of stdin what was typed still goes out, if the relay can be reached.
+    async fn wait_until_sent(&mut self) -> Result<(), Failure> {
+        let sending = async {
+            while !self.unsent.is_empty() {
+                match self.conversation.next_event().await {
+                    Some(event) => self.told(event).await?,
+                    None => break,
+                };
+            }
+            Ok::<_, Failure>(())
+        };
+        timeout(device::PATIENCE, sending).await.unwrap_or(Ok(()))?;
+        if !self.unsent.is_empty() {
+            self.note(&format!(
+                "{} unsent; they go out with the next `sotto chat`",
+                self.unsent.len()
+            ));
+        }
+        Ok(())
+    }
+
+    async fn typed(&mut self, line: &str) -> Result<Then, Failure> {
+        let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
+        match word {
+            "" => {}
+            "/quit" => return Ok(Then::Quit),
+            "/help" => self.output.words(HELP),
+            "/members" => self.show_members(),
+            "/link" => self.show_link().await?,
+            "/leave" => {
+                self.conversation.leave().await?;
+                self.note("Leaving: keys and texts are erased here once the relay knows.");
+            }
+            "/remove" => self.remove(rest.trim()).await,
+            _ if line.starts_with('/') => self.note(HELP),
+            _ => self.say(line).await,
+        }
+        Ok(Then::GoOn)
+    }
+
+    async fn say(&mut self, text: &str) {
+        match self.conversation.send(text).await {
+            Ok(id) => {
+                if !self.early.remove(&id) {
+                    self.unsent.insert(id);
+                }
+                if !self.is_online {
+                    self.show_unsent();
+                }
+            }
+            Err(error) => self.note(&format!("not said: {error}")),
+        }
+    }
+
+    async fn remove(&mut self, whom: &str) {
+        let Some(leaf) = find(&self.members, whom) else {
+            self.note("Whom? Say /members and take the number.");
+            return;
+        };
+        match self.conversation.remove(leaf).await {
+            Ok(()) => self.note("Will be removed; the secret and the link are renewed with it."),
+            Err(error) => self.note(&format!("not removed: {error}")),
+        }
+    }
+
+    async fn show_link(&self) -> Result<(), Failure> {
+        match self.conversation.link().await? {
+            Some(link) => {
+                self.output
+                    .object(&json!({"type": "link", "link": link.to_string()}));
+                self.output
+                    .words(&format!("Whoever has this link can come in:\n{link}"));
+            }
+            None => self.note("There is no link now."),
+        }
+        Ok(())
+    }
+
+    async fn told(&mut self, event: Event) -> Result<Then, Failure> {
+        match event {
+            Event::Message(message) => self.show_message(&message, false),
+            Event::Delivery { id, state } => self.delivered(id, state),
+            Event::Online(online) => {
+                self.is_online = online;
+                self.output
+                    .object(&json!({"type": "online", "online": online}));
+                if !online {
+                    self.show_unsent();
+                }
+            }
+            Event::Joined { leaf, .. } => self.changed(leaf, "came in").await?,
+            Event::Named { leaf, .. } => self.changed(leaf, "has a name now").await?,
+            Event::Leaving { leaf } => self.changed(leaf, "is leaving").await?,
+            Event::Left { leaf } => self.changed(leaf, "left").await?,
+            Event::Removed { leaf, .. } => self.changed(leaf, "was removed").await?,
+            Event::Rotated => self.note("The secret was renewed; old links open nothing."),
+            Event::NotYetRotated => {
+                self.note("Not yet rotated: who left still has the old secret.");
+            }
+            Event::Returned { leaf } => {
+                self.changed(leaf, "came back from a device that had lost its state")
+                    .await?;
+            }
+            Event::Doubt(_) | Event::Fork { .. } => {
+                self.note("WARNING: the relay did what an honest one does not.");
+            }
+            Event::HiddenManager { .. } => {
+                self.note("WARNING: somebody kept a key to the log; all keys are renewed.");
+            }
+            Event::Silence { .. } => {
+                self.note("Nobody was heard for a day: all are away, or the relay keeps it back.");
+            }
+            Event::Spoiled { by } => {
+                let name = self.name(by);
+                self.note(&format!(
+                    "WARNING: {name} wrote a change that cannot be opened"
+                ));
+            }
+            Event::Refused => self.note("The relay does not let us in: our key opens nothing."),
+            Event::Standing(Standing::Removed) => {
+                self.note("You were removed.");
+                return Ok(Then::Quit);
+            }
+            Event::Standing(Standing::Left) => {
+                self.note("You left; nothing of it is kept here.");
+                return Ok(Then::Quit);
+            }
+            Event::Standing(Standing::Paused) => {
+                self.note("This program is too old for the conversation and waits.");
+            }
+            Event::Edited { text, .. } => self.note(&format!("edited: {}", shown(&text.0))),
+            Event::Deleted { .. } => self.note("a message was taken back"),
+            _ => {}
+        }
+        Ok(Then::GoOn)
+    }
+
+    fn delivered(&mut self, id: MessageId, state: Delivery) {
+        let was_unsent = self.unsent.remove(&id);
+        match state {
+            Delivery::Sent if !was_unsent => {
+                self.early.insert(id);
+            }
+            Delivery::Failed => self.note("a message of yours was refused for good"),
+            Delivery::Expired => self.note("a message of yours waited too long"),
+            _ => {}
+        }
+        let word = match state {
+            Delivery::Unsent => "unsent",
+            Delivery::Sent => "sent",
+            Delivery::Failed => "failed",
+            _ => "expired",
+        };
+        let unsent = self.unsent.len();
+        self.output
+            .object(&json!({"type": "delivery", "state": word, "unsent": unsent}));
+    }
+
+    async fn changed(&mut self, leaf: LeafId, what: &str) -> Result<(), Failure> {
+        let before = self.name(leaf);
+        self.members = self.conversation.members().await?;
+        let is_here = self.members.iter().any(|member| member.leaf == leaf);
+        let name = if is_here { self.name(leaf) } else { before };
+        self.note(&format!("{name} {what}."));
+        self.show_members();
+        Ok(())
+    }
+
+    fn name(&self, leaf: LeafId) -> String {
+        self.members
+            .iter()
+            .find(|member| member.leaf == leaf)
+            .map_or_else(|| "somebody".to_owned(), name_of)
+    }
+
+    fn show_message(&self, message: &Message, is_old: bool) {
+        let author = self.name(message.author);
+        self.output.object(&json!({
+            "type": "message", "seq": message.seq, "author": author,
+            "mine": message.is_mine, "text": message.text,
+        }));
+        if !message.is_mine || is_old || !self.is_terminal {
+            self.output
+                .quote(&format!("{author}: {}", shown(&message.text)));
+        }
+    }
+
+    fn show_members(&self) {
+        let listed: Vec<Value> = self
+            .members
+            .iter()
+            .map(|member| {
+                json!({
+                    "name": name_of(member), "me": member.is_me,
+                    "facilitates": member.facilitates,
+                })
+            })
+            .collect();
+        self.output
+            .object(&json!({"type": "members", "members": listed}));
+        let names: Vec<_> = self.members.iter().enumerate().map(line_of).collect();
+        self.output.words(&format!("here: {}", names.join(", ")));
+        self.output.words(&format!(
+            "who can read what you write now: these {}, nobody else",
+            self.members.len()
+        ));
+        self.show_unsent();
+    }
+
+    fn show_unsent(&self) {
+        let line = if self.is_online { "" } else { " (no line)" };
+        if !self.unsent.is_empty() || !self.is_online {
+            self.output
+                .words(&format!("unsent: {}{line}", self.unsent.len()));
+        }
+    }
+
+    fn note(&self, words: &str) {
+        self.output.object(&json!({"type": "note", "text": words}));
+        self.output.words(&format!("* {words}"));
+    }
+}
+
+fn name_of(member: &Member) -> String {
+    member.name.as_ref().map_or_else(
+        || "(no name yet)".to_owned(),
+        |name| shown_short(name, NAME_CHARACTERS_MAX),
+    )
+}
+
+fn line_of((at, member): (usize, &Member)) -> String {
+    let roles: Vec<_> = [(member.is_me, "you"), (member.facilitates, "facilitator")]
+        .into_iter()
+        .filter_map(|(is, word)| is.then_some(word))
+        .collect();
+    let roles = if roles.is_empty() {
+        String::new()
+    } else {
+        format!(" ({})", roles.join(", "))
+    };
+    format!("{} {}{roles}", at + 1, name_of(member))
+}
+
+/// By number, or by a name that only one member has.
+fn find(members: &[Member], whom: &str) -> Option<LeafId> {
+    if let Ok(number) = whom.parse::<usize>() {
+        return members.get(number.checked_sub(1)?).map(|found| found.leaf);
+    }
+    let mut named = members
+        .iter()
+        .filter(|member| member.name.as_deref() == Some(whom));
+    let found = named.next()?;
+    named.next().is_none().then_some(found.leaf)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn member(number: u8, name: &str) -> Member {
+        Member {
+            leaf: LeafId::new([number; 32]),
+            name: Some(name.into()),
+            facilitates: number == 1,
+            is_me: number == 1,
+        }
+    }
+
+    #[test]
+    fn a_name_that_two_have_removes_nobody() {
+        let members = [member(1, "Ana"), member(2, "Ben"), member(3, "Ben")];
+        assert_eq!(find(&members, "Ana"), Some(LeafId::new([1; 32])));
+        assert_eq!(find(&members, "Ben"), None);
+        assert_eq!(find(&members, "3"), Some(LeafId::new([3; 32])));
+        assert_eq!(find(&members, "0"), None);
+        assert_eq!(find(&members, "Eve"), None);
+    }
+
+    #[test]
+    fn a_member_is_listed_with_what_they_may_do() {
+        assert_eq!(line_of((0, &member(1, "Ana"))), "1 Ana (you, facilitator)");
+        assert_eq!(line_of((1, &member(2, "B\u{1b}en"))), "2 B\u{fffd}en");
+    }
+}
