@@ -5,18 +5,20 @@
 //! The relay process is this test binary itself, see [`relay_process`]. `SOTTO_KILL_ROUNDS=500 cargo
 //! test -p sotto-tests --test crash` runs the long loop.
 
-use std::io::{BufRead, BufReader};
-use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+mod power;
+mod process;
+
+use std::path::PathBuf;
 use std::time::Duration;
 
 use sotto_client::{
-    Client, ClientOptions, Conversation, Event, JoinOptions, RelayAddress, RoomOptions, Standing,
+    Client, ClientOptions, Conversation, Event, JoinOptions, RoomOptions, Standing,
 };
 use sotto_server::config::{CreateRule, Settings};
 use sotto_server::launch::Launch;
 use tokio_util::sync::CancellationToken;
+
+use process::RelayProcess;
 
 const FOLDER: &str = "SOTTO_TEST_RELAY_FOLDER";
 const LISTEN: &str = "SOTTO_TEST_RELAY_LISTEN";
@@ -45,55 +47,6 @@ fn relay_process() {
         println!("listening {}", relay.address);
         relay.run(CancellationToken::new()).await.unwrap();
     });
-}
-
-/// A relay in a process of its own.
-struct RelayProcess {
-    child: Child,
-    address: RelayAddress,
-    listen: SocketAddr,
-}
-
-impl RelayProcess {
-    fn start(folder: &Path, listen: SocketAddr) -> Self {
-        let mut child = Command::new(std::env::current_exe().unwrap())
-            .args([
-                "--exact",
-                "relay_process",
-                "--nocapture",
-                "--test-threads=1",
-            ])
-            .env(FOLDER, folder)
-            .env(LISTEN, listen.to_string())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let line = lines.map(Result::unwrap).find_map(|line| {
-            line.split_once("listening ")
-                .map(|(_, address)| address.to_owned())
-        });
-        let address: RelayAddress = line.expect("the relay starts").parse().unwrap();
-        let listen = address
-            .url()
-            .trim_start_matches("ws://")
-            .trim_end_matches('/')
-            .parse()
-            .unwrap();
-        Self {
-            child,
-            address,
-            listen,
-        }
-    }
-
-    /// SIGKILL, and nothing else.
-    fn kill(mut self) -> SocketAddr {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-        self.listen
-    }
 }
 
 async fn until_standing(conversation: &Conversation, standing: Standing) {

@@ -73,7 +73,7 @@ fn a_secret_second_manage_key_is_found_and_replaced() {
     let own = begin::grant(&engine.manage_key(), begin::MANAGE_RIGHTS);
     let hidden = Grant {
         key: sotto_protocol::id::PublicKey::new([9; 32]),
-        ..own.clone()
+        ..own
     };
     let mut described = Described {
         bytes: 0,
