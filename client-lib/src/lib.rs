@@ -1,4 +1,125 @@
-//! The Sotto SDK.
+//! Sealed conversations through a relay that cannot read them: anonymous rooms and one-to-one chats
+//! for apps that bring people together who help each other.
+//!
+//! # The first conversation
+//!
+//! A [`Client`] is everything that one device keeps. It founds a conversation or joins one by a
+//! [`Link`], and runs it in the background. What people do comes as [`Event`]s, in the same order on
+//! every device.
+//!
+//! ```no_run
+//! use sotto_client::{Client, ClientOptions, Event, JoinOptions, RelayAddress, RoomOptions};
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! // A relay prints its address when it starts; apps usually come with one.
+//! let relay: RelayAddress = "ws://127.0.0.1:4433/#AbC...".parse()?;
+//!
+//! let ann = Client::open(ClientOptions::memory()).await?;
+//! let room = ann.found(RoomOptions::new(relay, "Ann")).await?;
+//! room.ready().await?;
+//! let link = room.link().await?.ok_or("a room has a link")?;
+//!
+//! // On another device, with the link from a message, a poster, a QR code:
+//! let link: sotto_client::Link = link.to_string().parse()?;
+//! let ben = Client::open(ClientOptions::memory()).await?;
+//! let name = "Ben".to_owned();
+//! let joined = ben.join(&link, &JoinOptions { name }).await?;
+//! joined.ready().await?;
+//! joined.send("hello, I am new").await?;
+//!
+//! while let Some(event) = room.next_event().await {
+//!     if let Event::Message(message) = event {
+//!         assert_eq!(message.text, "hello, I am new");
+//!         break;
+//!     }
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The link is a secret: whoever has it may join, and everybody in the room sees them do so
+//! ([`Event::Joined`]). The name is what one is called in this conversation and nowhere else; there
+//! is no account, and nothing connects two conversations of one person.
+//!
+//! # Keeping things
+//!
+//! [`ClientOptions::memory`] forgets everything with the process. [`ClientOptions::folder`] keeps a
+//! vault on the disk, every conversation sealed under a key of its own, all of it under a key that
+//! the app keeps in the device's keychain or that a person's passphrase gives:
+//!
+//! ```no_run
+//! use sotto_client::vault::VaultKey;
+//! use sotto_client::{Client, ClientOptions};
+//!
+//! # async fn example() -> Result<(), sotto_client::Error> {
+//! let key = VaultKey::passphrase("correct horse battery staple");
+//! let client = Client::open(ClientOptions::folder("/home/ann/.sotto", key)).await?;
+//! for conversation in client.conversations() {
+//!     for message in conversation.history_before(None, 50).await? {
+//!         show(message);
+//!     }
+//! }
+//! client.close().await;
+//! # Ok(())
+//! # }
+//! # fn show(_: sotto_client::Message) {}
+//! ```
+//!
+//! *Promised is kept:* when [`Conversation::send`] returns, the message is on the disk. It goes out
+//! when the relay can be reached, once, in the order it was said, however often the line drops, the
+//! app dies or the relay restarts. Until then it is among [`Conversation::unsent`]; then
+//! [`Event::Delivery`] says that it was sent. An event is told only after its cause is on the disk,
+//! and told once: after a crash, what the app had not taken yet is in [`Conversation::history`].
+//! Draw a screen from the history and keep it up to date from the events.
+//!
+//! A vault is one process's at a time, and not to be copied: a copy that is started comes in again
+//! in place of the original, which all others are told ([`Event::Returned`]).
+//!
+//! # People
+//!
+//! [`Conversation::members`] is everybody who can read what is said now. The founder *facilitates*:
+//! may remove members ([`Conversation::remove`]), let others facilitate ([`Command::Promote`]) and
+//! end an old link ([`Command::Rotate`]). Who was removed reads nothing that comes after; who joins
+//! reads nothing that was said before. [`Conversation::leave`] erases keys and texts here.
+//!
+//! ```no_run
+//! # async fn example(room: sotto_client::Conversation) -> Result<(), sotto_client::Error> {
+//! use sotto_client::{Command, ErrorKind};
+//!
+//! for member in room.members().await? {
+//!     if member.name.as_deref() == Some("Spammer") {
+//!         room.remove(member.leaf).await?;
+//!     }
+//! }
+//! match room.command(Command::Rotate).await {
+//!     Err(error) if error.kind() == ErrorKind::NotAllowed => { /* only facilitators may */ }
+//!     other => drop(other?),
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What others learn of oneself
+//!
+//! Nothing beyond one's words unless it is chosen: receipts and *typing* are off
+//! ([`Choices`]). The relay sees sealed entries, padded to a few sizes, of a log without a name.
+//! [`RoomOptions::keep_seconds`] makes every device forget messages after a time.
+//!
+//! # When something is wrong
+//!
+//! Calls fail with an [`Error`] whose [`ErrorKind`] says what to do; its text holds nothing about
+//! anybody, so it may be logged. What happens by itself comes as events: [`Event::Online`] for the
+//! line, [`Event::Refused`] for a link that ended, [`Event::Doubt`], [`Event::Fork`] and
+//! [`Event::Silence`] for a relay that does what an honest one does not.
+//!
+//! # Layers
+//!
+//! | | |
+//! |---|---|
+//! | [`Client`], [`Conversation`] | what apps use; needs tokio and the default feature `native` |
+//! | [`engine`] | one conversation without I/O or clock: for browsers, other runtimes, simulations |
+//! | [`log`] | the connection to a relay, without I/O: for clients that speak of logs, not of people |
+//! | [`vault`], [`transport`] | where things are kept, and how a relay is reached; both can be replaced |
 
 #[cfg(feature = "native")]
 mod client;
@@ -24,6 +145,6 @@ pub use engine::{
     Choices, Command, Delivery, Event, JoinOptions, Member, Message, Reaction, Reply, RoomOptions,
     Standing, Text, Unsent,
 };
-pub use error::{Error, ErrorKind};
+pub use error::{Error, ErrorKind, Result};
 pub use link::{BadLink, Link, RelayAddress};
 pub use mls::{LeafId, Suite};

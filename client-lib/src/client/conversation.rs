@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use futures_util::Stream;
 use futures_util::stream;
-use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::sync::{Mutex, mpsc, oneshot, watch};
 
 use super::on_disk;
 use crate::content::MessageId;
@@ -37,6 +37,7 @@ pub struct Conversation {
     vault: SharedVault,
     asks: mpsc::Sender<Ask>,
     events: Arc<Mutex<mpsc::Receiver<Event>>>,
+    standing: watch::Receiver<Standing>,
 }
 
 impl fmt::Debug for Conversation {
@@ -55,22 +56,26 @@ pub(super) enum Ask {
 pub(super) struct Seat {
     pub(super) asks: mpsc::Receiver<Ask>,
     pub(super) events: mpsc::Sender<Event>,
+    pub(super) standing: watch::Sender<Standing>,
 }
 
-pub(super) fn pair(space: Space, vault: SharedVault) -> (Conversation, Seat) {
+pub(super) fn pair(space: Space, vault: SharedVault, standing: Standing) -> (Conversation, Seat) {
     let (asks, asks_in) = mpsc::channel(COMMANDS_MAX);
+    let (standing, standing_in) = watch::channel(standing);
     let (events_out, events) = mpsc::channel(EVENTS_MAX);
     let conversation = Conversation {
         id: ConversationId(space),
         vault,
         asks,
         events: Arc::new(Mutex::new(events)),
+        standing: standing_in,
     };
     (
         conversation,
         Seat {
             asks: asks_in,
             events: events_out,
+            standing,
         },
     )
 }
@@ -112,15 +117,92 @@ impl Conversation {
     /// # Cancel safety
     /// As [`Conversation::command`].
     pub async fn send(&self, text: &str) -> Result<MessageId> {
-        match self
-            .command(Command::Send {
-                text: text.to_owned(),
-                reply_to: None,
-            })
-            .await?
-        {
+        self.say(text, None).await
+    }
+
+    /// Answers a message.
+    ///
+    /// # Errors
+    /// As [`Conversation::command`].
+    ///
+    /// # Cancel safety
+    /// As [`Conversation::command`].
+    pub async fn reply(&self, to: MessageId, text: &str) -> Result<MessageId> {
+        self.say(text, Some(to)).await
+    }
+
+    async fn say(&self, text: &str, reply_to: Option<MessageId>) -> Result<MessageId> {
+        let text = text.to_owned();
+        match self.command(Command::Send { text, reply_to }).await? {
             Reply::Message(id) => Ok(id),
             Reply::Kept => Err(Error::new(ErrorKind::Internal, "a message without an id")),
+        }
+    }
+
+    /// Changes a message of ours that was sent.
+    ///
+    /// # Errors
+    /// As [`Conversation::command`]; [`ErrorKind::Invalid`] for a message of somebody else.
+    ///
+    /// # Cancel safety
+    /// As [`Conversation::command`].
+    pub async fn edit(&self, of: MessageId, text: &str) -> Result<()> {
+        let text = text.to_owned();
+        self.command(Command::Edit { of, text }).await.map(drop)
+    }
+
+    /// Takes back a message of ours that was sent. Devices that are offline show it until they are
+    /// not, and nobody can be made to forget what they read.
+    ///
+    /// # Errors
+    /// As [`Conversation::command`]; [`ErrorKind::Invalid`] for a message of somebody else.
+    ///
+    /// # Cancel safety
+    /// As [`Conversation::command`].
+    pub async fn delete(&self, message: MessageId) -> Result<()> {
+        self.command(Command::Delete(message)).await.map(drop)
+    }
+
+    /// Reacts to a message with an emoji of at most
+    /// [`REACTION_BYTES_MAX`](crate::REACTION_BYTES_MAX) bytes; an empty one takes it back.
+    ///
+    /// # Errors
+    /// As [`Conversation::command`].
+    ///
+    /// # Cancel safety
+    /// As [`Conversation::command`].
+    pub async fn react(&self, to: MessageId, emoji: &str) -> Result<()> {
+        let emoji = emoji.to_owned();
+        self.command(Command::React { to, emoji }).await.map(drop)
+    }
+
+    /// Waits until one can talk with the others: as a member ([`Standing::In`]), or as one who was
+    /// let in and has not heard anybody yet ([`Standing::Waiting`]). Give it a timeout where a
+    /// person waits: without a relay, or with a link that ended, it waits on.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotMember`] once the conversation is over for us; [`ErrorKind::Closed`] if what
+    /// runs it stops.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: it changes nothing, and takes no event.
+    pub async fn ready(&self) -> Result<()> {
+        let mut standing = self.standing.clone();
+        let settled = standing
+            .wait_for(|standing| {
+                matches!(
+                    standing,
+                    Standing::In | Standing::Waiting | Standing::Removed | Standing::Left
+                )
+            })
+            .await
+            .map_err(|_| closed())?;
+        match *settled {
+            Standing::Removed | Standing::Left => Err(Error::new(
+                ErrorKind::NotMember,
+                "you are no longer in this conversation",
+            )),
+            _ => Ok(()),
         }
     }
 

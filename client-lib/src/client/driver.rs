@@ -348,6 +348,12 @@ impl Driver {
                     return;
                 }
             }
+            let now = self.engine.standing();
+            self.seat.standing.send_if_modified(|known| {
+                let is_new = *known != now;
+                *known = now;
+                is_new
+            });
             run.wake_at = effects.wake_at;
             run.hint_ms = effects.reconnect_after_ms.or(run.hint_ms);
             run.events.append(&mut effects.events.into());

@@ -225,7 +225,8 @@ impl Client {
 
     fn run(&self, engine: Engine, effects: Effects) -> Conversation {
         let space = engine.space();
-        let (conversation, seat) = conversation::pair(space, self.0.vault.clone());
+        let (conversation, seat) =
+            conversation::pair(space, self.0.vault.clone(), engine.standing());
         let driver = driver::Driver {
             engine,
             effects,
