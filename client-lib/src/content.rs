@@ -122,7 +122,7 @@ impl core::fmt::Debug for RosterLine {
 /// What travels inside the PrivateMessage.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Spoken<'a> {
+pub(crate) struct Spoken<'a> {
     #[serde(borrow)]
     content: Bytes<'a>,
     #[serde(with = "serde_bytes")]
@@ -150,8 +150,18 @@ pub(crate) fn speak(
     key: &LeafKey,
     content: &Content,
 ) -> Result<(Vec<u8>, Commitment), Unproven> {
-    let content = sotto_protocol::cbor::encode(content).map_err(|_| Unproven)?;
     let opening = random::array().map_err(|_| Unproven)?;
+    speak_opening(place, key, content, opening)
+}
+
+/// [`speak`], with an opening that is given: never the same one twice, but for golden vectors.
+pub(crate) fn speak_opening(
+    place: Place<'_>,
+    key: &LeafKey,
+    content: &Content,
+    opening: [u8; 32],
+) -> Result<(Vec<u8>, Commitment), Unproven> {
+    let content = sotto_protocol::cbor::encode(content).map_err(|_| Unproven)?;
     let commitment = commit(place, &opening, &content);
     let spoken = Spoken {
         content: content.into(),

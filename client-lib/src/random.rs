@@ -8,6 +8,11 @@ pub(crate) struct NoRandomness;
 /// Fresh random bytes.
 pub(crate) fn array<const N: usize>() -> Result<[u8; N], NoRandomness> {
     let mut bytes = [0; N];
-    getrandom::fill(&mut bytes).map_err(|_| NoRandomness)?;
+    fill(&mut bytes)?;
     Ok(bytes)
+}
+
+/// Fresh random bytes for all of `bytes`.
+pub(crate) fn fill(bytes: &mut [u8]) -> Result<(), NoRandomness> {
+    getrandom::fill(bytes).map_err(|_| NoRandomness)
 }

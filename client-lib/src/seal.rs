@@ -59,15 +59,30 @@ pub(crate) fn seal(
     envelope: &Envelope<'_>,
     floor: SizeClass,
 ) -> Result<Vec<Vec<u8>>, SealError> {
+    seal_drawing(generation, log, envelope, floor, &mut random::fill)
+}
+
+/// Where run ids and nonces come from, in this order: from the system, but for golden vectors.
+pub(crate) type Draw<'a> = &'a mut dyn FnMut(&mut [u8]) -> Result<(), random::NoRandomness>;
+
+/// [`seal`], with randomness that is given.
+pub(crate) fn seal_drawing(
+    generation: &Generation,
+    log: &LogId,
+    envelope: &Envelope<'_>,
+    floor: SizeClass,
+    draw: Draw<'_>,
+) -> Result<Vec<Vec<u8>>, SealError> {
     let whole = encode(&Packet::Whole(envelope.clone()))?;
     if whole.len() + BOX_BYTES <= SEALED_BYTES_MAX {
-        return Ok(vec![seal_packet(generation, log, &whole, floor)?]);
+        return Ok(vec![seal_packet(generation, log, &whole, floor, draw)?]);
     }
     let envelope = encode(envelope)?;
     if envelope.len() > ENVELOPE_BYTES_MAX {
         return Err(SealError::TooLong);
     }
-    let run = random::array().map_err(|_| SealError::Internal)?;
+    let mut run = [0; 8];
+    draw(&mut run).map_err(|_| SealError::Internal)?;
     let pieces: Vec<_> = envelope.chunks(PART_PAYLOAD_BYTES).collect();
     let count = u16::try_from(pieces.len()).map_err(|_| SealError::TooLong)?;
     let mut entries = Vec::with_capacity(pieces.len());
@@ -78,7 +93,7 @@ pub(crate) fn seal(
             count,
             index,
         });
-        entries.push(seal_packet(generation, log, &encode(&part)?, floor)?);
+        entries.push(seal_packet(generation, log, &encode(&part)?, floor, draw)?);
     }
     Ok(entries)
 }
@@ -92,6 +107,7 @@ fn seal_packet(
     log: &LogId,
     packet: &[u8],
     floor: SizeClass,
+    draw: Draw<'_>,
 ) -> Result<Vec<u8>, SealError> {
     let class = SizeClass::holding(packet.len() + BOX_BYTES)
         .ok_or(SealError::TooLong)?
@@ -101,7 +117,8 @@ fn seal_packet(
     plaintext.extend_from_slice(&length.to_be_bytes());
     plaintext.extend_from_slice(packet);
     plaintext.resize(class.bytes() - NONCE_BYTES - TAG_BYTES, 0);
-    let nonce: [u8; NONCE_BYTES] = random::array().map_err(|_| SealError::Internal)?;
+    let mut nonce = [0; NONCE_BYTES];
+    draw(&mut nonce).map_err(|_| SealError::Internal)?;
     let boxed = generation
         .cipher()
         .encrypt(

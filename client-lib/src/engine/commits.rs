@@ -260,7 +260,17 @@ pub(super) fn box_next(
     log: &LogId,
     secret: &ConversationSecret,
 ) -> Result<Vec<u8>> {
-    let nonce: [u8; NONCE_BYTES] = random::array().map_err(no_randomness)?;
+    let nonce = random::array().map_err(no_randomness)?;
+    box_next_under(nonce, key, log, secret)
+}
+
+/// [`box_next`], with a nonce that is given: never the same one twice, but for golden vectors.
+pub(super) fn box_next_under(
+    nonce: [u8; NONCE_BYTES],
+    key: &Zeroizing<[u8; 32]>,
+    log: &LogId,
+    secret: &ConversationSecret,
+) -> Result<Vec<u8>> {
     let aad = [b"sotto/v1/next".as_slice(), log.as_bytes()].concat();
     let boxed = XChaCha20Poly1305::new((&**key).into())
         .encrypt(
@@ -274,7 +284,11 @@ pub(super) fn box_next(
     Ok([nonce.as_slice(), &boxed].concat())
 }
 
-fn open_next(key: &Zeroizing<[u8; 32]>, log: &LogId, boxed: &[u8]) -> Option<ConversationSecret> {
+pub(super) fn open_next(
+    key: &Zeroizing<[u8; 32]>,
+    log: &LogId,
+    boxed: &[u8],
+) -> Option<ConversationSecret> {
     let (nonce, boxed) = boxed.split_first_chunk::<NONCE_BYTES>()?;
     let aad = [b"sotto/v1/next".as_slice(), log.as_bytes()].concat();
     let secret = XChaCha20Poly1305::new((&**key).into())

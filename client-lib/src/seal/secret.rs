@@ -87,7 +87,7 @@ impl core::fmt::Debug for Generation {
 }
 
 impl Generation {
-    pub(super) fn seal_key(&self) -> &[u8; 32] {
+    pub(crate) fn seal_key(&self) -> &[u8; 32] {
         &self.seal_key
     }
 

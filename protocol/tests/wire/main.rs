@@ -9,10 +9,12 @@
 
 mod borrow;
 mod bounds;
+mod clients;
 mod draw;
 mod files;
 mod hostile;
 mod json;
+mod near;
 mod noise;
 mod properties;
 mod recipes;

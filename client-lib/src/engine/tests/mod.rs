@@ -7,6 +7,7 @@ mod disputes;
 mod forgeries;
 mod races;
 mod upkeep;
+mod vectors;
 
 use sotto_protocol::chain::{self, Link as ChainLink};
 use sotto_protocol::error_code::ErrorCode;

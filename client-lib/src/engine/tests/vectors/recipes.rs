@@ -1,0 +1,232 @@
+//! Inputs and results of the recipes in SPEC.md's part on conversations: what is derived, signed,
+//! boxed and sealed.
+
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+use sotto_protocol::cbor;
+use sotto_protocol::proof::public_key;
+use sotto_protocol::size_class::SizeClass;
+use zeroize::Zeroizing;
+
+use super::samples::{
+    self, EPOCH, FOUNDER_SEED, OPENING, SECRET, founder, log, manage, message, place, spoken,
+};
+use crate::content::{ContentBody, listen};
+use crate::engine::commits::{box_next_under, open_next};
+use crate::engine::group_id;
+use crate::seal::{
+    ConversationSecret, Envelope, EnvelopeBody, Generation, Packet, SnapshotBody, VerdictBody,
+    open, seal_drawing,
+};
+
+const COMMIT: [u8; 4] = [0xc0, 0xc1, 0xc2, 0xc3];
+const ROTATE_KEY: [u8; 32] = [0x20; 32];
+const NEXT: [u8; 32] = [0x21; 32];
+const NONCE: [u8; 24] = [0x22; 24];
+/// Bytes of the message whose envelope takes a run of two.
+const LONG: usize = 70_000;
+
+fn hexed(bytes: impl AsRef<[u8]>) -> Value {
+    json!(hex::encode(bytes))
+}
+
+fn generation() -> Generation {
+    ConversationSecret::new(SECRET).generation(&log())
+}
+
+pub(super) fn recipes() -> Value {
+    json!([
+        secrets(),
+        facilitator(),
+        verdict(),
+        snapshot(),
+        commitment(),
+        next()
+    ])
+}
+
+fn secrets() -> Value {
+    let generation = generation();
+    let join = generation.join_key();
+    let (psk_id, psk) = generation.psk();
+    json!({
+        "name": "secrets",
+        "log": hexed(log().as_bytes()),
+        "group_id": hexed(group_id(&log())),
+        "secret": hexed(SECRET),
+        "secret_digest": hexed(ConversationSecret::new(SECRET).digest()),
+        "seal_key": hexed(generation.seal_key()),
+        "join_secret": hexed(join.to_bytes()),
+        "join_key": hexed(public_key(&join).as_bytes()),
+        "psk": hexed(psk),
+        "psk_id": hexed(psk_id),
+    })
+}
+
+fn facilitator() -> Value {
+    let policy = samples::policy(true);
+    let vouched = &policy.facilitators[1];
+    json!({
+        "name": "facilitator",
+        "by_seed": hexed(FOUNDER_SEED),
+        "by": hexed(vouched.by.as_bytes()),
+        "group_id": hexed(group_id(&log())),
+        "leaf": hexed(vouched.leaf.as_bytes()),
+        "manage": hexed(manage(0x18).as_bytes()),
+        "signature": hexed(&vouched.signature),
+    })
+}
+
+fn verdict() -> Value {
+    let digest: [u8; 32] = Sha256::digest(COMMIT).into();
+    let signed = VerdictBody::signed(&log(), 40, false, &digest);
+    json!({
+        "name": "verdict",
+        "by_seed": hexed(FOUNDER_SEED),
+        "log": hexed(log().as_bytes()),
+        "seq": 40,
+        "opens": false,
+        "commit": hexed(COMMIT),
+        "signed": hexed(&signed),
+        "signature": hexed(founder().sign(&signed)),
+    })
+}
+
+fn snapshot() -> Value {
+    let (info, tree) = ([0xd0; 12], [0xd1; 12]);
+    let signed = SnapshotBody::signed(&log(), 16, &info, &tree);
+    json!({
+        "name": "snapshot",
+        "by_seed": hexed(FOUNDER_SEED),
+        "log": hexed(log().as_bytes()),
+        "fence": 16,
+        "info": hexed(info),
+        "tree": hexed(tree),
+        "signed": hexed(&signed),
+        "signature": hexed(founder().sign(&signed)),
+    })
+}
+
+fn commitment() -> Value {
+    let (spoken, commitment) = spoken();
+    let content = samples::content(ContentBody::Text("hello".into()));
+    json!({
+        "name": "commitment",
+        "author_seed": hexed(FOUNDER_SEED),
+        "log": hexed(log().as_bytes()),
+        "epoch": EPOCH,
+        "author": hexed(founder().id().as_bytes()),
+        "opening": hexed(OPENING),
+        "content": hexed(cbor::encode(&content).unwrap()),
+        "commitment": hexed(commitment.as_bytes()),
+        "spoken": hexed(spoken),
+    })
+}
+
+fn next() -> Value {
+    let key = Zeroizing::new(ROTATE_KEY);
+    let boxed = box_next_under(NONCE, &key, &log(), &ConversationSecret::new(NEXT)).unwrap();
+    json!({
+        "name": "next",
+        "rotate_key": hexed(ROTATE_KEY),
+        "log": hexed(log().as_bytes()),
+        "nonce": hexed(NONCE),
+        "secret": hexed(NEXT),
+        "next": hexed(boxed),
+    })
+}
+
+/// Randomness that counts: the first string drawn is all 0x31, the second all 0x32, and so on.
+fn sealed(envelope: &Envelope<'_>, floor: SizeClass) -> Vec<Vec<u8>> {
+    let mut byte = 0x30;
+    let mut draw = |bytes: &mut [u8]| {
+        byte += 1;
+        bytes.fill(byte);
+        Ok(())
+    };
+    seal_drawing(&generation(), &log(), envelope, floor, &mut draw).unwrap()
+}
+
+fn long() -> Envelope<'static> {
+    Envelope {
+        body: EnvelopeBody::Message(vec![0xaa; LONG].into()),
+        ..message()
+    }
+}
+
+/// An item as hex, or as length and digest where it is too long to print.
+fn printed(bytes: &[u8]) -> Value {
+    if bytes.len() <= 4_096 {
+        hexed(bytes)
+    } else {
+        json!({ "length": bytes.len(), "sha256": hexed(Sha256::digest(bytes)) })
+    }
+}
+
+pub(super) fn seals() -> Value {
+    let entry = |name: &str, envelope: &Envelope<'_>, floor: SizeClass| {
+        let entries = sealed(envelope, floor);
+        let opened = |entry: &Vec<u8>| open(&generation(), &log(), entry).unwrap();
+        json!({
+            "name": name,
+            "seal_key": hexed(generation().seal_key()),
+            "log": hexed(log().as_bytes()),
+            "floor": floor.bytes(),
+            "envelope": printed(&cbor::encode(envelope).unwrap()),
+            "packets": entries.iter().map(|one| printed(&opened(one))).collect::<Vec<_>>(),
+            "nonces": entries.iter().map(|one| hexed(&one[..24])).collect::<Vec<_>>(),
+            "sealed": entries.iter().map(|one| printed(one)).collect::<Vec<_>>(),
+        })
+    };
+    let mut run = entry("run", &long(), SizeClass::K1);
+    run["run"] = hexed([0x31; 8]);
+    run["message"] = json!({ "byte": "aa", "times": LONG });
+    json!([
+        entry("small", &message(), SizeClass::K1),
+        entry("floor", &message(), SizeClass::K4),
+        run,
+    ])
+}
+
+fn bytes(value: &Value) -> Vec<u8> {
+    hex::decode(value.as_str().unwrap()).unwrap()
+}
+
+fn find<'a>(vectors: &'a Value, name: &str) -> &'a Value {
+    let mut all = vectors.as_array().unwrap().iter();
+    all.find(|vector| vector["name"] == name).unwrap()
+}
+
+/// Opens with the code what stands in the files.
+pub(super) fn open_all(seals: &Value, recipes: &Value) {
+    for name in ["small", "floor"] {
+        let entry = bytes(&find(seals, name)["sealed"][0]);
+        let packet = open(&generation(), &log(), &entry).unwrap();
+        assert_eq!(
+            cbor::decode(&packet),
+            Ok(Packet::Whole(message())),
+            "{name}"
+        );
+    }
+    let next = find(recipes, "next");
+    let key = Zeroizing::new(bytes(&next["rotate_key"]).try_into().unwrap());
+    let secret = open_next(&key, &log(), &bytes(&next["next"])).unwrap();
+    assert_eq!(secret.as_bytes().to_vec(), bytes(&next["secret"]));
+    for name in ["verdict", "snapshot"] {
+        let vector = find(recipes, name);
+        let (signed, signature) = (bytes(&vector["signed"]), bytes(&vector["signature"]));
+        assert!(founder().id().verifies(&signed, &signature), "{name}");
+    }
+    let said = find(recipes, "commitment");
+    let commitment = <[u8; 32]>::try_from(bytes(&said["commitment"])).unwrap();
+    let content = listen(
+        place(&log(), founder().id()),
+        &bytes(&said["spoken"]),
+        &sotto_protocol::id::Commitment::new(commitment),
+    )
+    .unwrap();
+    assert_eq!(cbor::encode(&content).unwrap(), bytes(&said["content"]));
+    let gid = group_id(&log());
+    let policy = samples::policy(true);
+    assert!(policy.leads_from(&gid, &founder().id(), &samples::other().id()));
+}

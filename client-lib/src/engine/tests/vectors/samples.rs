@@ -1,0 +1,299 @@
+//! One value of every structure that clients exchange, with and without its optional fields.
+
+use serde::Serialize;
+use sotto_protocol::cbor;
+use sotto_protocol::id::{ChainValue, LogId, PublicKey, RelayIdentity};
+
+use crate::content::{Content, ContentBody, MessageId, Place, RosterLine, Spoken, speak_opening};
+use crate::engine::commits::CommitAad;
+use crate::engine::group_id;
+use crate::link::{DoorLink, Link, LinkBody, RelayAddress, RoomLink};
+use crate::mls::{LeafId, LeafKey};
+use crate::policy::{Facilitator, Policy};
+use crate::seal::{
+    CommitBody, ConversationSecret, Envelope, EnvelopeBody, Packet, Part, RunId, Seen,
+    SnapshotBody, VerdictBody,
+};
+
+pub(super) const SECRET: [u8; 32] = [0x11; 32];
+pub(super) const FOUNDER_SEED: [u8; 32] = [0x12; 32];
+pub(super) const OTHER_SEED: [u8; 32] = [0x13; 32];
+pub(super) const OPENING: [u8; 32] = [0x14; 32];
+pub(super) const EPOCH: u64 = 7;
+
+/// A named item, the CDDL rule it follows, and whether the code takes given bytes as that.
+pub(super) struct Sample {
+    pub(super) file: &'static str,
+    pub(super) name: String,
+    pub(super) rule: &'static str,
+    pub(super) bytes: Vec<u8>,
+    pub(super) takes: fn(&[u8]) -> bool,
+    pub(super) text: Option<String>,
+}
+
+pub(super) fn log() -> LogId {
+    LogId::new([0x10; 32])
+}
+
+pub(super) fn founder() -> LeafKey {
+    LeafKey::from_seed(&FOUNDER_SEED)
+}
+
+pub(super) fn other() -> LeafKey {
+    LeafKey::from_seed(&OTHER_SEED)
+}
+
+pub(super) fn manage(byte: u8) -> PublicKey {
+    PublicKey::new([byte; 32])
+}
+
+pub(super) fn seen() -> Seen {
+    Seen {
+        seq: 41,
+        chain: ChainValue::new([0x15; 32]),
+        epoch: EPOCH,
+        authenticator: 0x0102_0304_0506_0708,
+    }
+}
+
+pub(super) fn message() -> Envelope<'static> {
+    Envelope {
+        body: EnvelopeBody::Message(vec![0xaa; 24].into()),
+        seen: seen(),
+    }
+}
+
+pub(super) fn all() -> Vec<Sample> {
+    let mut all = packets();
+    all.extend(aads());
+    all.extend(policies());
+    all.extend(contents());
+    all.extend(links());
+    all
+}
+
+fn sample<T: Serialize>(
+    file: &'static str,
+    rule: &'static str,
+    name: impl Into<String>,
+    value: &T,
+    takes: fn(&[u8]) -> bool,
+) -> Sample {
+    Sample {
+        file,
+        name: name.into(),
+        rule,
+        bytes: cbor::encode(value).unwrap(),
+        takes,
+        text: None,
+    }
+}
+
+fn takes_packet(bytes: &[u8]) -> bool {
+    cbor::decode::<Packet<'_>>(bytes).is_ok()
+}
+
+fn bodies() -> Vec<(&'static str, EnvelopeBody<'static>)> {
+    let commit = |info: bool, next: bool, proposals: usize| {
+        EnvelopeBody::Commit(CommitBody {
+            info: info.then(|| vec![0xb1; 12].into()),
+            next: next.then(|| vec![0xb2; 72].into()),
+            commit: vec![0xb3; 16].into(),
+            proposals: vec![vec![0xb4; 8].into(); proposals],
+        })
+    };
+    vec![
+        ("message", message().body),
+        ("commit with info", commit(true, false, 0)),
+        ("commit with info and proposals", commit(true, false, 2)),
+        ("commit, rotation", commit(false, true, 1)),
+        ("proposal", EnvelopeBody::Proposal(vec![0xb5; 20].into())),
+        ("waiting", EnvelopeBody::Waiting(vec![0xb6; 20].into())),
+        (
+            "verdict",
+            EnvelopeBody::Verdict(VerdictBody {
+                by: founder().id(),
+                seq: 40,
+                opens: false,
+                signature: vec![0xb7; 64],
+            }),
+        ),
+        (
+            "snapshot",
+            EnvelopeBody::Snapshot(SnapshotBody {
+                by: founder().id(),
+                info: vec![0xb8; 12].into(),
+                tree: vec![0xb9; 12].into(),
+                fence: 16,
+                signature: vec![0xba; 64],
+            }),
+        ),
+    ]
+}
+
+fn packets() -> Vec<Sample> {
+    let part = Packet::Part(Part {
+        run: RunId::from([0x16; 8]),
+        bytes: vec![0xbb; 20].into(),
+        count: 17,
+        index: 16,
+    });
+    let whole = bodies().into_iter().map(|(name, body)| {
+        let packet = Packet::Whole(Envelope { body, seen: seen() });
+        sample("envelope.json", "Packet", name, &packet, takes_packet)
+    });
+    whole
+        .chain([sample(
+            "envelope.json",
+            "Packet",
+            "part",
+            &part,
+            takes_packet,
+        )])
+        .collect()
+}
+
+fn aads() -> Vec<Sample> {
+    let aad = |next: bool| CommitAad {
+        next: next.then(|| ConversationSecret::new(SECRET).digest().into()),
+        seen: seen(),
+    };
+    let takes = |bytes: &[u8]| cbor::decode::<CommitAad>(bytes).is_ok();
+    [("commit aad", false), ("commit aad, rotation", true)]
+        .map(|(name, next)| sample("envelope.json", "CommitAad", name, &aad(next), takes))
+        .into()
+}
+
+pub(super) fn policy(with_other: bool) -> Policy {
+    let gid = group_id(&log());
+    let (founder, other) = (founder(), other());
+    let mut facilitators = vec![Facilitator::vouch(
+        &founder,
+        &gid,
+        founder.id(),
+        manage(0x17),
+    )];
+    if with_other {
+        facilitators.push(Facilitator::vouch(&founder, &gid, other.id(), manage(0x18)));
+    }
+    Policy {
+        floor: 1_024,
+        link_joins: true,
+        members_add: false,
+        min_version: 1,
+        facilitators,
+        keep_seconds: with_other.then_some(604_800),
+    }
+}
+
+fn policies() -> Vec<Sample> {
+    let takes = |bytes: &[u8]| Policy::parse(bytes).is_ok();
+    [("founded", false), ("two facilitators, kept a week", true)]
+        .map(|(name, other)| sample("policy.json", "Rules", name, &policy(other), takes))
+        .into()
+}
+
+pub(super) fn content(body: ContentBody) -> Content {
+    Content {
+        id: MessageId::new([0x19; 16]),
+        body,
+        count: 3,
+        minute: 29_923_200,
+    }
+}
+
+fn contents() -> Vec<Sample> {
+    let (id, text) = (MessageId::new([0x1a; 16]), "hello".to_owned());
+    let line = RosterLine {
+        leaf: founder().id(),
+        name: "Ann".into(),
+        manage: manage(0x17),
+    };
+    let hello = ContentBody::Hello {
+        name: "Ben".into(),
+        manage: manage(0x18),
+    };
+    let emoji = "\u{1f49b}".to_owned();
+    let kinds = [
+        ("alive", ContentBody::Alive),
+        (
+            "edit",
+            ContentBody::Edit {
+                of: id,
+                text: text.clone(),
+            },
+        ),
+        ("hello", hello),
+        ("react", ContentBody::React { to: id, emoji }),
+        (
+            "reply",
+            ContentBody::Reply {
+                to: id,
+                text: text.clone(),
+            },
+        ),
+        ("text", ContentBody::Text(text)),
+        ("delete", ContentBody::Delete(id)),
+        ("roster", ContentBody::Roster(vec![line])),
+        ("typing", ContentBody::Typing),
+        ("receipt", ContentBody::Receipt(vec![id, id])),
+    ];
+    let takes = |bytes: &[u8]| {
+        cbor::decode::<Content>(bytes).is_ok_and(|content| content.body.is_within_limits())
+    };
+    let mut all: Vec<_> = kinds
+        .into_iter()
+        .map(|(name, body)| sample("content.json", "Content", name, &content(body), takes))
+        .collect();
+    all.push(Sample {
+        file: "content.json",
+        name: "spoken".into(),
+        rule: "Spoken",
+        bytes: spoken().0,
+        takes: |bytes| cbor::decode::<Spoken<'_>>(bytes).is_ok(),
+        text: None,
+    });
+    all
+}
+
+/// "hello" as the founder says it, and the commitment.
+pub(super) fn spoken() -> (Vec<u8>, sotto_protocol::id::Commitment) {
+    let (log, key) = (log(), founder());
+    let said = content(ContentBody::Text("hello".into()));
+    speak_opening(place(&log, key.id()), &key, &said, OPENING).unwrap()
+}
+
+pub(super) const fn place(log: &LogId, author: LeafId) -> Place<'_> {
+    Place {
+        log,
+        epoch: EPOCH,
+        author,
+    }
+}
+
+fn links() -> Vec<Sample> {
+    let relay = || RelayAddress {
+        url: "wss://relay.example/".into(),
+        identity: RelayIdentity::new([0x1b; 32]),
+    };
+    let room = LinkBody::Room(RoomLink {
+        log: log(),
+        relay: relay(),
+        secret: ConversationSecret::new(SECRET),
+        founder: founder().id(),
+    });
+    let door = LinkBody::Door(DoorLink {
+        door: LogId::new([0x1c; 32]),
+        knock: [0x1d; 32],
+        relay: relay(),
+        founder: founder().id(),
+        sealing: manage(0x1e),
+    });
+    let takes = |bytes: &[u8]| cbor::decode::<LinkBody>(bytes).is_ok();
+    [("room", room), ("door", door)]
+        .map(|(name, body)| Sample {
+            text: Some(Link(body.clone()).to_string()),
+            ..sample("link.json", "Link", name, &body, takes)
+        })
+        .into()
+}
