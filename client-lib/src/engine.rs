@@ -273,6 +273,7 @@ impl Engine {
         });
         let expire_at = self.expire_unsent(now);
         let receipts_at = self.send_receipts(now).unwrap_or_default();
+        let leave_pin_at = self.leave_quiet_pin(now);
         if let Err(error) = self.go_on(now) {
             self.fault(&error);
         }
@@ -288,6 +289,7 @@ impl Engine {
             forget_at.map(on_wall),
             expire_at.map(on_wall),
             receipts_at,
+            leave_pin_at,
         ]
         .into_iter()
         .flatten()

@@ -26,6 +26,9 @@ use crate::relay::{RunningRelay, TestRelay};
 /// time, so this passes in no time when nothing is left to do.
 const PATIENCE: Duration = Duration::from_secs(600);
 
+/// Events that a failed wait shows.
+const HEARD_SHOWN: usize = 60;
+
 /// Lets time pass for everybody; it is paused, so it takes none.
 pub async fn pass(time: Duration) {
     tokio::time::sleep(time).await;
@@ -293,6 +296,7 @@ impl Person {
     /// # Panics
     /// If none comes.
     pub async fn until<T>(&self, what: &str, mut wanted: impl FnMut(&Event) -> Option<T>) -> T {
+        let mut heard = Vec::new();
         let waiting = async {
             loop {
                 let event = self
@@ -303,11 +307,12 @@ impl Person {
                 if let Some(found) = wanted(&event) {
                     return found;
                 }
+                heard.push(event);
             }
         };
-        tokio::time::timeout(PATIENCE, waiting)
-            .await
-            .unwrap_or_else(|_| panic!("waited in vain for {what}"))
+        let found = tokio::time::timeout(PATIENCE, waiting).await.ok();
+        let last = heard.split_off(heard.len().saturating_sub(HEARD_SHOWN));
+        found.unwrap_or_else(|| panic!("waited in vain for {what}, last heard {last:?}"))
     }
 
     /// Waits for a standing.

@@ -17,6 +17,10 @@ use crate::policy::Policy;
 use crate::seal::{CommitBody, Envelope, EnvelopeBody, Seen, SnapshotBody};
 use crate::time::Now;
 
+/// How long what stood in the log when it was opened may take to come, before an older pin is
+/// tried: a snapshot can land behind Commits that it does not know.
+const QUIET_MS: u64 = 10_000;
+
 /// What a newcomer knows of the conversation so far.
 #[derive(Debug, Default)]
 pub(super) struct Joining {
@@ -36,6 +40,8 @@ pub(super) struct Joining {
     pub(super) stranded: Option<u64>,
     /// The last entry read.
     seq: u64,
+    /// The last entry read by then, and when it was.
+    quiet: Option<(u64, u64)>,
 }
 
 /// Where a follower can start again.
@@ -88,6 +94,12 @@ impl Joining {
         self.started && self.follower.is_none()
     }
 
+    /// Pins that were not tried yet.
+    #[cfg(test)]
+    pub(super) const fn pins_left(&self) -> usize {
+        self.pins.len()
+    }
+
     /// Whether everything fenced is read that stood in the log when it was opened.
     pub(super) const fn has_read_all(&self) -> bool {
         self.read >= self.fence
@@ -137,6 +149,7 @@ impl Engine {
         joining.follower = None;
         joining.info = None;
         joining.read = 0;
+        joining.quiet = None;
         self.run = None;
         let log = self.saved.log;
         self.session
@@ -171,8 +184,9 @@ impl Engine {
         if let Some(joining) = &mut self.joining {
             joining.seq = entry.seq;
         }
-        if let (Some(joining), Some(fence)) = (&mut self.joining, entry.fence) {
-            joining.read = joining.read.max(fence + 1);
+        if self.has_missed_fenced(entry) {
+            self.follow_from_pin();
+            return Ok(());
         }
         if let Unsealed::Whole(bytes, at) = unsealed
             && let Ok(envelope) = sotto_protocol::cbor::decode::<Envelope<'_>>(&bytes)
@@ -190,14 +204,55 @@ impl Engine {
         Ok(())
     }
 
+    /// Counts a fenced entry. One that does not follow on what the follower knows shows that the
+    /// snapshot it began with landed behind Commits that it does not hold.
+    fn has_missed_fenced(&mut self, entry: &Entry<'_>) -> bool {
+        let (Some(joining), Some(fence)) = (&mut self.joining, entry.fence) else {
+            return false;
+        };
+        let missed = joining.follower.is_some() && fence > joining.read;
+        if missed {
+            joining.follower = None;
+            joining.info = None;
+        }
+        joining.read = joining.read.max(fence + 1);
+        missed && !joining.pins.is_empty()
+    }
+
+    /// Goes to an older pin where entries that must be there do not come; answers when to look
+    /// again (steady clock).
+    pub(super) fn leave_quiet_pin(&mut self, now: Now) -> Option<u64> {
+        let (is_online, is_flying) = (self.is_online, self.flight.is_some());
+        let joining = self.joining.as_mut()?;
+        let waits = is_online
+            && !is_flying
+            && joining.follower.is_some()
+            && !joining.has_read_all()
+            && !joining.pins.is_empty();
+        if !waits {
+            joining.quiet = None;
+            return None;
+        }
+        let since = match joining.quiet {
+            Some((seq, since)) if seq == joining.seq => since,
+            _ => now.steady_ms,
+        };
+        joining.quiet = Some((joining.seq, since));
+        if now.steady_ms < since.saturating_add(QUIET_MS) {
+            return Some(since.saturating_add(QUIET_MS));
+        }
+        self.follow_from_pin();
+        None
+    }
+
     /// Believes a snapshot whose maker a chain of vouching from the link's founder reaches.
     fn start_following(&mut self, snapshot: &SnapshotBody<'_>) {
         let Some(joining) = &mut self.joining else {
             return;
         };
-        // A later snapshot helps where a Commit came without a GroupInfo, or with a false one.
-        let helps =
-            joining.follower.is_none() || joining.info.is_none() || snapshot.fence >= joining.read;
+        // A later snapshot helps where a Commit came without a GroupInfo, or with a false one; one
+        // that lacks what was read already never does.
+        let helps = snapshot.fence >= joining.read;
         let signed = SnapshotBody::signed(
             &self.saved.log,
             snapshot.fence,
@@ -222,7 +277,7 @@ impl Engine {
         if believed {
             joining.follower = Some(follower);
             joining.info = Some(snapshot.info.as_slice().to_vec());
-            joining.read = joining.read.max(snapshot.fence);
+            joining.read = snapshot.fence;
         }
     }
 

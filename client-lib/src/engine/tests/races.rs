@@ -99,3 +99,65 @@ fn a_newcomer_follows_a_commit_that_lets_somebody_go() {
     room.settle();
     room.assert_one_epoch(&["Ann", "Cay", "Dan"]);
 }
+
+/// A room whose newest pin landed behind a Commit that its snapshot does not hold, and somebody who
+/// begins to join at that pin.
+fn joining_at_a_late_pin() -> Room {
+    let mut room = Room::new(&["Ann", "Ben"]);
+    let ann = room.engine("Ann");
+    ann.saved.snapshot_due = true;
+    drop(ann.finish(NOON));
+    assert!(matches!(
+        ann.flight.as_ref().map(|flight| &flight.kind),
+        Some(saved::FlightKind::Snapshot)
+    ));
+    commit_of_ben(&mut room);
+    room.settle();
+    room.join("Cay");
+    let newest = *room.log.pins.last().unwrap();
+    room.devices[2].given = newest - 1;
+    for _ in 0..3 {
+        room.step(2);
+    }
+    assert!(room.of("Cay").engine.flight.is_none(), "it lacks a Commit");
+    room
+}
+
+/// Ben's Commit lands before anybody else does anything.
+fn commit_of_ben(room: &mut Room) {
+    let fence = room.log.fence;
+    room.engine("Ben").want(saved::Intent::Update);
+    for _ in 0..2 {
+        room.step(1);
+    }
+    assert_eq!(room.log.fence, fence + 1);
+}
+
+/// The relay gives what follows on the pin before the newest.
+fn go_to_older_pin(room: &mut Room) {
+    let older = room.log.pins[room.log.pins.len() - 2];
+    room.devices[2].given = older - 1;
+    room.settle();
+    assert_eq!(room.of("Cay").engine.standing(), Standing::In);
+    room.assert_one_epoch(&["Ann", "Ben", "Cay"]);
+}
+
+#[test]
+fn a_snapshot_behind_commits_it_lacks_leads_nobody_astray() {
+    let mut room = joining_at_a_late_pin();
+    commit_of_ben(&mut room);
+    room.step(2);
+    assert!(room.of("Cay").engine.flight.is_none(), "a stale epoch");
+    go_to_older_pin(&mut room);
+}
+
+#[test]
+fn a_snapshot_that_nothing_follows_on_is_left_for_an_older_one() {
+    let mut room = joining_at_a_late_pin();
+    let later = NOON.plus_ms(60_000);
+    let cay = room.engine("Cay");
+    let pins = cay.joining.as_ref().unwrap().pins_left();
+    drop(cay.finish(later));
+    assert_eq!(cay.joining.as_ref().unwrap().pins_left(), pins - 1);
+    go_to_older_pin(&mut room);
+}
