@@ -294,8 +294,20 @@ impl Applier<'_> {
             dones.push(done.map_err(|stop| at(stop, index))?);
         }
         let payers: Vec<_> = changed.payers.drain(..).collect();
+        let paying = (0_u16..).zip(&rights);
+        let paying: Vec<_> = paying
+            .filter(|(_, rights)| rights.payer.is_some())
+            .collect();
+        let limit = self.shared.limits.appends_per_minute;
         self.rates
-            .count(&payers, self.shared.limits.appends_per_minute, &self.now)?;
+            .count(&payers, limit, &self.now)
+            .map_err(|refusal| {
+                let payer = refusal.item.and_then(|item| paying.get(usize::from(item)));
+                Refusal {
+                    item: payer.map(|(index, _)| *index),
+                    ..refusal
+                }
+            })?;
         Ok((Answer::Appended(dones), changed))
     }
 

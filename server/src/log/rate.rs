@@ -18,7 +18,7 @@ pub(crate) struct Rates {
 }
 
 impl Rates {
-    /// Counts the items of an append, or none of them.
+    /// Counts the items of an append, or none of them; `item` of a refusal is the payer's place.
     pub(crate) fn count(
         &mut self,
         payers: &[(LogId, append::Payer)],
@@ -42,6 +42,7 @@ impl Rates {
             if used >= payer.rate.unwrap_or(limit).min(limit) {
                 let left = 60_000 - now.mono_ms % 60_000;
                 return Err(Refusal {
+                    item: u16::try_from(index).ok(),
                     retry_after_ms: u32::try_from(left).ok(),
                     ..Refusal::of(ErrorCode::Busy)
                 });
