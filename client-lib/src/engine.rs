@@ -9,6 +9,9 @@
 //! | `saved` | what is kept, and under which names |
 //! | `begin` | founding, joining by link, loading |
 //! | `joining` | from a link to the own Commit in the log |
+//! | `beside` | logs beside the conversation's: doors and inboxes |
+//! | `door` | knocks read, kept and answered |
+//! | `knocking` | a knock of ours, and what comes of the answer |
 //! | `reading` | entries to envelopes, and which of them count |
 //! | `dispute` | the rule by which a Commit that not all can open stands or is void |
 //! | `disputing` | verdicts of ours and of others, and what follows |
@@ -28,13 +31,16 @@
 //! 3. A Commit of ours is merged only when it is met in the log.
 
 mod begin;
+mod beside;
 mod changes;
 mod commits;
 mod dispute;
 mod disputing;
+mod door;
 mod event;
 mod joining;
 mod keeping;
+mod knocking;
 mod obeying;
 mod reading;
 mod returning;
@@ -45,9 +51,10 @@ mod talk;
 mod tests;
 mod upkeep;
 
-pub use begin::{JoinOptions, RoomOptions};
+pub use begin::{Admission, JoinOptions, RoomOptions};
 pub use event::{
-    Choices, Command, Delivery, Event, Member, Message, Reaction, Reply, Standing, Text, Unsent,
+    Choices, Command, Delivery, Event, Knock, Member, Message, Reaction, Reply, Standing, Text,
+    Unsent,
 };
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -67,6 +74,7 @@ use crate::seal::{ConversationSecret, Generation};
 use crate::time::Now;
 use crate::vault::{Batch, Key, Space};
 
+use beside::Beside;
 use dispute::Disputes;
 use disputing::Aside;
 use joining::Joining;
@@ -130,6 +138,8 @@ pub struct Engine {
     receipts_at_ms: Option<u64>,
     is_online: bool,
     typing_at_ms: Option<u64>,
+    /// Doors and inboxes.
+    beside: Beside,
     out: Effects,
 }
 
@@ -157,13 +167,17 @@ impl Engine {
             Stage::Removed => Standing::Removed,
             Stage::Left => Standing::Left,
             Stage::Paused => Standing::Paused,
+            Stage::TurnedAway => Standing::TurnedAway,
         }
     }
 
     /// Whether the conversation is over for us; no connection is needed any more.
     #[must_use]
     pub const fn is_over(&self) -> bool {
-        matches!(self.saved.stage, Stage::Removed | Stage::Left)
+        matches!(
+            self.saved.stage,
+            Stage::Removed | Stage::Left | Stage::TurnedAway
+        )
     }
 
     /// Everybody who can read what is said now.
@@ -185,11 +199,15 @@ impl Engine {
             .collect()
     }
 
-    /// The present link, where the rules let people join by one.
+    /// The present link: into the conversation where the rules let people join by one, to its door
+    /// where they ask for a yes and the door is this device's to keep.
     #[must_use]
     pub fn link(&self) -> Option<Link> {
         let joined = matches!(self.saved.stage, Stage::Waiting | Stage::In);
         let by_link = self.policy.as_ref().is_some_and(|policy| policy.link_joins);
+        if joined && let Some(door) = self.door_link() {
+            return Some(Link(crate::link::LinkBody::Door(door)));
+        }
         if !(joined && by_link) {
             return None;
         }
@@ -223,6 +241,7 @@ impl Engine {
     pub fn disconnected(&mut self, now: Now) -> Effects {
         self.session.disconnected(now);
         self.head = None;
+        self.beside.disconnected();
         self.set_online(false);
         self.finish(now)
     }
@@ -290,6 +309,7 @@ impl Engine {
             expire_at.map(on_wall),
             receipts_at,
             leave_pin_at,
+            self.wake_beside(now),
         ]
         .into_iter()
         .flatten()
@@ -318,7 +338,15 @@ impl Engine {
                     self.met(&entry, cursor, now)
                 };
             }
+            SessionEvent::Opened { log, opened } => self.opened_beside(log, &opened),
+            SessionEvent::Entry { log, entry, cursor } => {
+                return self.met_beside(log, &entry, cursor, now);
+            }
             SessionEvent::Answered { token, result } => return self.answered(token, result, now),
+            SessionEvent::Delayed { token, refusal } if self.inbox_delays(token, &refusal) => {
+                return self.give_up_answer();
+            }
+            SessionEvent::WorkNeeded(_) if self.is_answering() => return self.give_up_answer(),
             SessionEvent::WorkNeeded(order) => self.out.work.push(order),
             SessionEvent::Restarting { ms } => self.out.reconnect_after_ms = Some(ms),
             SessionEvent::Doubt { doubt, .. } => self.tell(Event::Doubt(doubt)),
@@ -327,7 +355,9 @@ impl Engine {
                 self.head = None;
                 self.tell(Event::Refused);
             }
+            SessionEvent::OpenRefused { log, .. } => self.refused_beside(log),
             SessionEvent::Ended { log } if log == self.saved.log => self.head = None,
+            SessionEvent::Ended { log } => self.ended_beside(&log),
             _ => {}
         }
         Ok(())
@@ -385,12 +415,13 @@ impl Engine {
         secret.generation(&self.saved.log)
     }
 
+    fn newest_secret(&self) -> Result<&ConversationSecret> {
+        let newest = self.saved.secrets.last();
+        newest.ok_or_else(|| internal("a conversation without a secret"))
+    }
+
     fn newest_generation(&self) -> Result<Generation> {
-        self.saved
-            .secrets
-            .last()
-            .map(|secret| self.generation(secret))
-            .ok_or_else(|| internal("a conversation without a secret"))
+        self.newest_secret().map(|secret| self.generation(secret))
     }
 
     fn log_bytes(&self) -> [u8; 32] {

@@ -142,8 +142,8 @@ pub mod vault;
 pub use client::{Client, ClientOptions, Conversation, ConversationId};
 pub use content::{MessageId, NAME_BYTES_MAX, REACTION_BYTES_MAX, TEXT_BYTES_MAX};
 pub use engine::{
-    Choices, Command, Delivery, Event, JoinOptions, Member, Message, Reaction, Reply, RoomOptions,
-    Standing, Text, Unsent,
+    Admission, Choices, Command, Delivery, Event, JoinOptions, Knock, Member, Message, Reaction,
+    Reply, RoomOptions, Standing, Text, Unsent,
 };
 pub use error::{Error, ErrorKind, Result};
 pub use link::{BadLink, Link, RelayAddress};

@@ -14,7 +14,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use sotto_protocol::id::{LogId, PublicKey, RelayIdentity};
 
-use crate::mls::LeafId;
+use crate::mls::{LeafId, Suite};
 use crate::seal::ConversationSecret;
 
 const PREFIX: &str = "sotto:1:";
@@ -128,6 +128,8 @@ pub(crate) struct DoorLink {
     #[serde(with = "serde_bytes")]
     pub(crate) knock: [u8; 32],
     pub(crate) relay: RelayAddress,
+    /// The conversation's suite, for the KeyPackage.
+    pub(crate) suite: Suite,
     pub(crate) founder: LeafId,
     /// HPKE public key (DHKEM X25519) that knocks are sealed to.
     pub(crate) sealing: PublicKey,
@@ -141,6 +143,12 @@ impl Link {
             LinkBody::Door(door) => &door.relay,
             LinkBody::Room(room) => &room.relay,
         }
+    }
+
+    /// Whether somebody must let in who has this link; otherwise one joins by oneself.
+    #[must_use]
+    pub const fn asks_for_a_yes(&self) -> bool {
+        matches!(self.0, LinkBody::Door(_))
     }
 }
 
@@ -201,6 +209,24 @@ mod tests {
             assert_eq!(text[..end].parse::<Link>(), Err(BadLink), "cut at {end}");
         }
         assert_eq!(format!("{text}A").parse::<Link>(), Err(BadLink));
+    }
+
+    #[test]
+    fn a_link_to_a_door_survives_copying() {
+        let Link(LinkBody::Room(room)) = link() else {
+            panic!("a room")
+        };
+        let door = Link(LinkBody::Door(DoorLink {
+            door: room.log,
+            knock: [5; 32],
+            relay: room.relay,
+            suite: Suite::Classic,
+            founder: room.founder,
+            sealing: PublicKey::new([6; 32]),
+        }));
+        assert_eq!(door.to_string().parse::<Link>().unwrap(), door);
+        assert!(door.asks_for_a_yes());
+        assert!(!link().asks_for_a_yes());
     }
 
     #[test]

@@ -9,7 +9,9 @@ use tokio::sync::{Mutex, mpsc, oneshot, watch};
 
 use super::on_disk;
 use crate::content::MessageId;
-use crate::engine::{Choices, Command, Engine, Event, Member, Message, Reply, Standing, Unsent};
+use crate::engine::{
+    Choices, Command, Engine, Event, Knock, Member, Message, Reply, Standing, Unsent,
+};
 use crate::error::{Error, ErrorKind, Result};
 use crate::link::Link;
 use crate::mls::{LeafId, Suite};
@@ -217,6 +219,39 @@ impl Conversation {
         self.command(Command::Remove(leaf)).await.map(drop)
     }
 
+    /// Lets in who knocked. For facilitators at whose device the door is.
+    ///
+    /// # Errors
+    /// As [`Conversation::command`].
+    ///
+    /// # Cancel safety
+    /// As [`Conversation::command`].
+    pub async fn admit(&self, leaf: LeafId) -> Result<()> {
+        self.command(Command::Admit(leaf)).await.map(drop)
+    }
+
+    /// Tells who knocked that they are not let in.
+    ///
+    /// # Errors
+    /// As [`Conversation::command`]; [`ErrorKind::Conflict`] if they are being let in already.
+    ///
+    /// # Cancel safety
+    /// As [`Conversation::command`].
+    pub async fn turn_away(&self, leaf: LeafId) -> Result<()> {
+        self.command(Command::TurnAway(leaf)).await.map(drop)
+    }
+
+    /// Those who knocked and wait for a yes or no, oldest first.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Closed`].
+    ///
+    /// # Cancel safety
+    /// Cancel safe: it changes nothing.
+    pub async fn knocks(&self) -> Result<Vec<Knock>> {
+        self.look(Engine::knocks).await
+    }
+
     /// Leaves. Keys and texts are erased here as soon as the relay has the farewell.
     ///
     /// # Errors
@@ -267,7 +302,7 @@ impl Conversation {
         self.look(Engine::standing).await
     }
 
-    /// The present link, where people join by one.
+    /// The present link: into the conversation, or to its door if this device keeps it.
     ///
     /// # Errors
     /// [`ErrorKind::Closed`].

@@ -165,7 +165,7 @@ impl Client {
         Ok(client)
     }
 
-    /// Founds a conversation that people join by link. It is kept when this returns; the relay need
+    /// Founds a conversation. It is kept when this returns; the relay need
     /// not be reachable yet.
     ///
     /// # Errors
@@ -178,7 +178,7 @@ impl Client {
         self.begin(engine, effects).await
     }
 
-    /// Joins by a link. It is kept when this returns; watch for [`Standing`](crate::Standing) events.
+    /// Joins by a link, or knocks at the door it leads to. It is kept when this returns; watch for [`Standing`](crate::Standing) events.
     ///
     /// # Errors
     /// [`ErrorKind::Invalid`] for a name that cannot be shown; the vault's kinds.

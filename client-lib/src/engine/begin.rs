@@ -10,7 +10,9 @@ use sotto_protocol::right::Rights;
 use sotto_protocol::size_class::SizeClass;
 use x25519_dalek::StaticSecret;
 
+use super::beside::Beside;
 use super::dispute::Disputes;
+use super::door::Door;
 use super::joining::Joining;
 use super::reading::SeenRing;
 use super::saved::{self, RootKey, Saved, Stage};
@@ -43,6 +45,19 @@ pub(super) const MANAGE_RIGHTS: Rights = MEMBER_RIGHTS.union(Rights::MANAGE);
 /// Joins a minute by all who hold a link together; the evening's seventy fit into one.
 const JOINS_PER_MINUTE: u32 = 120;
 
+/// How others come into a conversation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Admission {
+    /// Whoever has the link joins by themselves; nobody needs to be online.
+    #[default]
+    Link,
+    /// The link leads to a door; the founder must say yes to each.
+    Approval,
+    /// A chat of two: the first one who knocks is let in, and nobody after them.
+    Chat,
+}
+
 /// The rules of a new conversation.
 #[derive(Clone, Debug)]
 pub struct RoomOptions {
@@ -50,6 +65,8 @@ pub struct RoomOptions {
     pub relay: RelayAddress,
     /// What the founder is called in it; 1 to [`NAME_BYTES_MAX`](crate::NAME_BYTES_MAX) bytes.
     pub name: String,
+    /// How others come in.
+    pub admission: Admission,
     /// Post-quantum by default.
     pub suite: Suite,
     /// How long every device keeps what it received, in seconds; absent: for good.
@@ -65,6 +82,7 @@ impl RoomOptions {
         Self {
             relay,
             name: name.into(),
+            admission: Admission::default(),
             suite: Suite::default(),
             keep_seconds: None,
             floor: SizeClass::K1,
@@ -80,7 +98,7 @@ pub struct JoinOptions {
 }
 
 impl Engine {
-    /// Founds a conversation that people join by link. It works from the first moment: what is
+    /// Founds a conversation. It works from the first moment: what is
     /// said before the relay was reached waits.
     ///
     /// # Errors
@@ -89,7 +107,8 @@ impl Engine {
         let root: [u8; 32] = random::array().map_err(no_randomness)?;
         let log = LogId::of_root(&public_key(&StaticSecret::from(root)));
         let secret = ConversationSecret::random().map_err(no_randomness)?;
-        let mut saved = new_saved(options.relay, log, &options.name, secret.clone())?;
+        let mut saved = new_saved(options.relay, log, &options.name)?;
+        saved.secrets.push(secret.clone());
         let key = LeafKey::from_seed(&saved.seed);
         saved.suite = options.suite;
         saved.founder = key.id();
@@ -102,7 +121,7 @@ impl Engine {
         let manage = public_key(&StaticSecret::from(saved.manage));
         let policy = Policy {
             floor: u32::try_from(options.floor.bytes()).map_err(|_| internal("a size class"))?,
-            link_joins: true,
+            link_joins: options.admission == Admission::Link,
             members_add: false,
             min_version: CLIENT_VERSION,
             facilitators: vec![Facilitator::vouch(&key, &group_id(&log), key.id(), manage)],
@@ -116,29 +135,28 @@ impl Engine {
         let mut engine = Self::assemble(new_space()?, saved);
         engine.group = Some(group);
         engine.policy = Some(policy);
+        if options.admission != Admission::Link {
+            engine.beside.door = Some(Door::new(options.admission == Admission::Chat, now)?);
+            engine.keep_door()?;
+        }
         engine.start()?;
         engine.say_hello(now)?;
         let effects = engine.finish(now);
         Ok((engine, effects))
     }
 
-    /// Joins by a link. Nobody needs to be online but the relay.
+    /// Joins by a link. Where it leads into a room, nobody needs to be online but the relay; where
+    /// it leads to a door, one knocks and waits for a yes.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`] for a name that cannot be shown or a link to a door.
+    /// [`ErrorKind::Invalid`] for a name that cannot be shown.
     pub fn join(link: &Link, options: &JoinOptions, now: Now) -> Result<(Self, Effects)> {
-        let LinkBody::Room(room) = &link.0 else {
-            return Err(Error::new(
-                ErrorKind::Invalid,
-                "this link leads to a door, where one knocks",
-            ));
+        let room = match &link.0 {
+            LinkBody::Door(door) => return Self::knock(door, options, now),
+            LinkBody::Room(room) => room,
         };
-        let mut saved = new_saved(
-            room.relay.clone(),
-            room.log,
-            &options.name,
-            room.secret.clone(),
-        )?;
+        let mut saved = new_saved(room.relay.clone(), room.log, &options.name)?;
+        saved.secrets.push(room.secret.clone());
         saved.founder = room.founder;
         saved.stage = Stage::Joining;
         let mut engine = Self::assemble(new_space()?, saved);
@@ -159,7 +177,12 @@ impl Engine {
         let (mut state, mut flight, mut outbox, mut index) =
             (None, None, BTreeMap::new(), BTreeMap::<_, Indexed>::new());
         let mut reactions = Vec::new();
-        for (name, value) in rows {
+        let mut beside = Beside::default();
+        for row in rows {
+            if beside.load(&row)? {
+                continue;
+            }
+            let (name, value) = row;
             if let Some(key) = name.strip_prefix(saved::MLS) {
                 values.insert(key.to_vec(), value);
             } else if name == saved::STATE {
@@ -201,6 +224,7 @@ impl Engine {
             engine.policy = Policy::parse(&group.policy()).ok();
             engine.group = Some(group);
         }
+        engine.beside = beside;
         engine.outbox = outbox;
         engine.index = index;
         engine.flight = flight;
@@ -213,7 +237,7 @@ impl Engine {
         Ok((engine, effects))
     }
 
-    fn assemble(space: Space, saved: Saved) -> Self {
+    pub(super) fn assemble(space: Space, saved: Saved) -> Self {
         Self {
             space,
             session: Session::new(saved.relay.identity),
@@ -241,14 +265,22 @@ impl Engine {
             receipts_at_ms: None,
             is_online: false,
             typing_at_ms: None,
+            beside: Beside::default(),
             out: Effects::default(),
         }
     }
 
     /// Wishes of the session that follow from what is kept.
-    fn start(&mut self) -> Result<()> {
+    pub(super) fn start(&mut self) -> Result<()> {
+        if !self.is_over() {
+            self.start_beside();
+        }
         match self.saved.stage {
-            Stage::Removed | Stage::Left => return Ok(()),
+            Stage::Removed | Stage::Left | Stage::TurnedAway => return Ok(()),
+            Stage::Joining if self.is_knocking() => {
+                self.repeat_flight();
+                return Ok(());
+            }
             Stage::Joining => {
                 self.joining = Some(Joining::default());
                 let mut keys = vec![self.newest_generation()?.join_key()];
@@ -312,17 +344,17 @@ impl Engine {
             .as_ref()
             .ok_or_else(|| internal("founding without a group"))?;
         let member = StaticSecret::from(*group.member_key(&self.log_bytes())?);
-        let join = self.newest_generation()?.join_key();
+        let by_link = self.policy.as_ref().is_some_and(|policy| policy.link_joins);
+        let mut grants = vec![
+            grant(&self.manage_key(), MANAGE_RIGHTS),
+            grant(&member, MEMBER_RIGHTS),
+        ];
+        if by_link {
+            grants.push(self.join_grant(self.newest_secret()?));
+        }
         Ok(NewLog {
             root: StaticSecret::from(root.key),
-            grants: vec![
-                grant(&self.manage_key(), MANAGE_RIGHTS),
-                grant(&member, MEMBER_RIGHTS),
-                Grant {
-                    rate: Some(JOINS_PER_MINUTE),
-                    ..grant(&join, JOIN_RIGHTS)
-                },
-            ],
+            grants,
             policy: LogPolicy {
                 ttl_days: TTL_DAYS.min(TTL_DAYS_MAX),
                 bytes_max: LOG_BYTES_MAX,
@@ -361,16 +393,11 @@ pub(super) fn grant(key: &StaticSecret, rights: Rights) -> Grant {
     }
 }
 
-fn new_space() -> Result<Space> {
+pub(super) fn new_space() -> Result<Space> {
     Ok(Space(random::array().map_err(no_randomness)?))
 }
 
-fn new_saved(
-    relay: RelayAddress,
-    log: LogId,
-    name: &str,
-    secret: ConversationSecret,
-) -> Result<Saved> {
+pub(super) fn new_saved(relay: RelayAddress, log: LogId, name: &str) -> Result<Saved> {
     if !name_is_fit(name) {
         return Err(Error::new(
             ErrorKind::Invalid,
@@ -386,7 +413,7 @@ fn new_saved(
         manage: random::array().map_err(no_randomness)?,
         root: None,
         founder: LeafKey::from_seed(&seed).id(),
-        secrets: vec![secret],
+        secrets: Vec::new(),
         stage: Stage::Founding,
         seq: 0,
         chain: Some(sotto_protocol::chain::genesis(&log)),
@@ -415,5 +442,6 @@ fn new_saved(
         is_old: false,
         choices: Choices::default(),
         receipts: Vec::new(),
+        passing: None,
     })
 }

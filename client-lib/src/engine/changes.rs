@@ -11,7 +11,7 @@ use super::commits::{CommitAad, box_next};
 use super::saved::{Digest, FlightKind, Intent, Stage};
 use super::{Engine, group_id, internal, no_randomness};
 use crate::error::Result;
-use crate::mls::{Group, LeafId, Plan, StagedOut};
+use crate::mls::{Group, Plan, StagedOut};
 use crate::policy::{Facilitator, Policy};
 use crate::random;
 use crate::seal::{
@@ -51,10 +51,11 @@ impl Engine {
             Intent::Update => true,
             _ => facilitates,
         });
-        if self.saved.intents.is_empty() {
+        let wanted = self.saved.intents.iter();
+        let done: Vec<_> = wanted.filter(|intent| !intent.answers()).cloned().collect();
+        if done.is_empty() {
             return Ok(false);
         }
-        let done = self.saved.intents.clone();
         // Whatever takes a facilitator renews the secret; renewing one's own keys does not.
         let rotates = facilitates && (waits || done.iter().any(|intent| *intent != Intent::Update));
         let next = if rotates {
@@ -70,7 +71,7 @@ impl Engine {
             .ok_or_else(|| internal("a Commit without a group"))?;
         let Ok(staged) = group.stage(&self.key, &plan, &log) else {
             // What is wanted cannot be done any more; it must not block what else is.
-            self.saved.intents.clear();
+            self.saved.intents.retain(Intent::answers);
             return Ok(false);
         };
         let items = self.commit_items(&staged, next.as_ref(), policy.as_ref())?;
@@ -78,39 +79,39 @@ impl Engine {
         Ok(true)
     }
 
-    fn plan(
+    pub(super) fn plan(
         &self,
         intents: &[Intent],
         next: Option<&ConversationSecret>,
     ) -> Result<(Plan, Option<Policy>)> {
-        let remove: Vec<LeafId> = intents
-            .iter()
-            .filter_map(|intent| {
-                if let Intent::Remove(leaf) = intent {
-                    Some(*leaf)
-                } else {
-                    None
-                }
-            })
-            .collect();
-        let mut policy = self
+        let before = self
             .policy
-            .clone()
+            .as_ref()
             .ok_or_else(|| internal("a Commit without rules"))?;
-        let before = policy.clone();
+        let mut policy = before.clone();
+        let (mut add, mut remove, mut promote) = (Vec::new(), Vec::new(), Vec::new());
+        for intent in intents {
+            match intent {
+                Intent::Remove(leaf) => remove.push(*leaf),
+                Intent::Promote(leaf, manage) => promote.push((*leaf, *manage)),
+                Intent::Add(leaf) => {
+                    let knock = self.beside.knocks.get(leaf);
+                    add.extend(knock.map(|knock| knock.package.0.clone()));
+                    // In a chat both may do everything.
+                    let other = knock.filter(|_| self.is_chat());
+                    promote.extend(other.map(|knock| (*leaf, knock.manage)));
+                }
+                Intent::Rotate | Intent::LetGo | Intent::Update | Intent::TurnAway(_) => {}
+            }
+        }
         policy
             .facilitators
             .retain(|one| !remove.contains(&one.leaf));
-        for intent in intents {
-            if let Intent::Promote(leaf, manage) = intent
-                && !policy.is_facilitator(leaf)
-            {
-                policy.facilitators.push(Facilitator::vouch(
-                    &self.key,
-                    &group_id(&self.saved.log),
-                    *leaf,
-                    *manage,
-                ));
+        for (leaf, manage) in promote {
+            if !policy.is_facilitator(&leaf) {
+                let gid = group_id(&self.saved.log);
+                let facilitator = Facilitator::vouch(&self.key, &gid, leaf, manage);
+                policy.facilitators.push(facilitator);
             }
         }
         let aad = CommitAad {
@@ -118,7 +119,7 @@ impl Engine {
             seen: self.seen_now(),
         }
         .encode()?;
-        let changed = policy != before;
+        let changed = policy != *before;
         let bytes = if changed {
             Some(
                 policy
@@ -130,7 +131,7 @@ impl Engine {
         };
         Ok((
             Plan {
-                add: Vec::new(),
+                add,
                 remove,
                 policy: bytes,
                 aad,
@@ -141,7 +142,7 @@ impl Engine {
 
     /// Without a rotation one item; with one also the snapshot under the new seal. `until_seq` of
     /// everybody's old key is the Commit's entry, where those who were away find the next secret.
-    fn commit_items(
+    pub(super) fn commit_items(
         &self,
         staged: &StagedOut,
         next: Option<&ConversationSecret>,
@@ -170,11 +171,7 @@ impl Engine {
         };
         let mut item = self.item(self.entries(&generation, EnvelopeBody::Commit(body))?);
         item.fence = Some(self.saved.fence);
-        item.grants = Some(NewGrants {
-            cut: true,
-            list: self.grant_list(policy, public_key(&member), next),
-            version: self.saved.grants_version,
-        });
+        item.grants = Some(self.new_grants(policy, public_key(&member), next));
         let new_generation = next.generation(&self.saved.log);
         let snapshot = self.snapshot(&staged.info, &staged.tree, self.saved.fence + 1)?;
         let mut pinned =
@@ -186,6 +183,20 @@ impl Engine {
     fn proposals_waiting(&self) -> Vec<Bytes<'static>> {
         let waiting = self.saved.proposals.iter();
         waiting.map(|proposal| proposal.0.clone().into()).collect()
+    }
+
+    /// The grants of a new epoch whose Commit changes who may do what.
+    pub(super) fn new_grants(
+        &self,
+        policy: &Policy,
+        member: PublicKey,
+        secret: &ConversationSecret,
+    ) -> NewGrants {
+        NewGrants {
+            cut: true,
+            list: self.grant_list(policy, member, secret),
+            version: self.saved.grants_version,
+        }
     }
 
     fn grant_list(

@@ -111,6 +111,7 @@ impl Engine {
             return None;
         };
         self.saved.intents.retain(|intent| !done.contains(intent));
+        self.answered_knocks(&done);
         next
     }
 
@@ -248,7 +249,8 @@ impl Engine {
 fn is_meaningful(intent: &Intent, leaves: &[LeafId]) -> bool {
     match intent {
         Intent::Remove(leaf) | Intent::Promote(leaf, _) => leaves.contains(leaf),
-        Intent::Rotate | Intent::LetGo | Intent::Update => true,
+        Intent::Add(leaf) => !leaves.contains(leaf),
+        Intent::Rotate | Intent::LetGo | Intent::Update | Intent::TurnAway(_) => true,
     }
 }
 

@@ -30,6 +30,21 @@ impl fmt::Debug for Member {
     }
 }
 
+/// Somebody who waits for a yes or no.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Knock {
+    /// Names them here, and as a member once they are let in.
+    pub leaf: LeafId,
+    /// What they call themselves.
+    pub name: String,
+}
+
+impl fmt::Debug for Knock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Knock(…)")
+    }
+}
+
 /// A text somebody said.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Message {
@@ -117,6 +132,8 @@ pub enum Standing {
     Removed,
     /// Left by one's own will.
     Left,
+    /// Nobody let us in.
+    TurnedAway,
     /// This client is too old for the conversation and waits rather than skip what it does not know.
     Paused,
 }
@@ -181,6 +198,15 @@ pub enum Event {
         /// What.
         state: Delivery,
     },
+    /// Somebody knocks and waits for a yes or no: [`Command::Admit`], [`Command::TurnAway`].
+    Knock {
+        /// Who, should they be let in.
+        leaf: LeafId,
+        /// What they call themselves.
+        name: Text,
+    },
+    /// Our knock lies at the door; now somebody must say yes.
+    Knocked,
     /// Somebody joined; everybody is told of everybody.
     Joined {
         /// Who.
@@ -322,6 +348,10 @@ pub enum Command {
     Promote(LeafId),
     /// Renew the secret, so that old links end. For facilitators.
     Rotate,
+    /// Let in who knocked. For facilitators at whose device the door is.
+    Admit(LeafId),
+    /// Tell who knocked that they are not let in.
+    TurnAway(LeafId),
     /// Leave; keys are erased once the relay has the farewell.
     Leave,
 }

@@ -59,6 +59,13 @@ impl Engine {
             Command::Remove(leaf) => self.want_of_facilitator(Intent::Remove(leaf), Some(leaf)),
             Command::Promote(leaf) => self.promote(leaf),
             Command::Rotate => self.want_of_facilitator(Intent::Rotate, None),
+            Command::Admit(leaf) => self.admit(leaf).map(|()| Reply::Kept),
+            Command::TurnAway(leaf) => self.turn_away(leaf).map(|()| Reply::Kept),
+            // Who still knocks is nobody's member; the inbox ends by itself.
+            Command::Leave if self.is_knocking() => {
+                self.end(Stage::Left);
+                Ok(Reply::Kept)
+            }
             Command::Leave => {
                 self.set_stage(Stage::Leaving);
                 Ok(Reply::Kept)
@@ -193,6 +200,7 @@ impl Engine {
             .store
             .puts
             .retain(|(key, _)| stage == Stage::Removed && is_of_texts(&key.name));
+        self.forget_beside();
         if stage != Stage::Removed || self.keep_texts_only().is_err() {
             self.out.store.erase(self.space);
         }

@@ -90,12 +90,17 @@ impl Engine {
 
     /// Whether everything is read that stood in the log when it was opened.
     pub(super) fn is_caught_up(&self) -> bool {
-        self.run.is_none() && self.head.is_some_and(|head| self.saved.seq >= head)
+        let is_passing = self.saved.passing.is_some_and(|passing| !passing.is_met);
+        self.run.is_none() && !is_passing && self.head.is_some_and(|head| self.saved.seq >= head)
     }
 
     /// The next entry of the log, as a member.
     pub(super) fn met(&mut self, entry: &Entry<'_>, cursor: Cursor, now: Now) -> Result<()> {
         if self.is_over() || self.saved.stage == Stage::Paused {
+            return Ok(());
+        }
+        if self.passes_over(entry) {
+            self.read_to(cursor);
             return Ok(());
         }
         if let Some(fence) = entry.fence {

@@ -22,7 +22,7 @@ impl Engine {
     /// The vault says that this state was copied here or is from an earlier time.
     pub(super) fn distrust_copy(&mut self) {
         match self.saved.stage {
-            Stage::Removed | Stage::Left => {}
+            Stage::Removed | Stage::Left | Stage::TurnedAway => {}
             // The original may be in the group that we were about to join: begin anew, and take
             // its place.
             Stage::Joining => drop(self.take_flight()),

@@ -8,6 +8,9 @@
 //! | `out/` and a number | a [`Content`] that waits to be sent |
 //! | `act/`, message id and leaf | an emoji, as text |
 //! | `msg/`, seq (8, big-endian) and message id | [`Stored`] |
+//! | `door` | [`Door`](super::door::Door), on its keeper's device |
+//! | `knock/` and a leaf | [`KeptKnock`](super::door::KeptKnock), until it is answered |
+//! | `knocking` | [`Knocking`](super::knocking::Knocking), until our own knock is answered |
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -27,6 +30,9 @@ pub(super) const MLS: &[u8] = b"mls/";
 pub(super) const OUT: &[u8] = b"out/";
 pub(super) const MESSAGE: &[u8] = b"msg/";
 pub(super) const REACTION: &[u8] = b"act/";
+pub(super) const DOOR: &[u8] = b"door";
+pub(super) const KNOCK: &[u8] = b"knock/";
+pub(super) const KNOCKING: &[u8] = b"knocking";
 
 /// Secrets kept: the present one and those that late entries may still be sealed under.
 pub(super) const SECRETS_KEPT: usize = 3;
@@ -88,6 +94,17 @@ pub(super) struct Saved {
     pub(super) choices: Choices,
     /// Messages read that nobody was told of yet.
     pub(super) receipts: Vec<MessageId>,
+    /// After a Welcome: where reading begins to count.
+    pub(super) passing: Option<Passing>,
+}
+
+/// A newcomer by Welcome skips all that stands before the Commit that added it.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+pub(super) struct Passing {
+    /// That Commit's fence number.
+    pub(super) fence: u64,
+    /// Its first entry was met; a run of them shares the number.
+    pub(super) is_met: bool,
 }
 
 /// A root key on its way to be used once.
@@ -109,6 +126,7 @@ pub(super) enum Stage {
     Removed,
     Left,
     Paused,
+    TurnedAway,
 }
 
 /// A change of members or rules that the person wanted; rebuilt after every lost race.
@@ -122,6 +140,17 @@ pub(super) enum Intent {
     LetGo,
     /// Renew our own keys.
     Update,
+    /// Let in who knocked.
+    Add(LeafId),
+    /// Tell who knocked that they are not let in.
+    TurnAway(LeafId),
+}
+
+impl Intent {
+    /// Whether it answers a knock, which takes a letter of its own.
+    pub(super) const fn answers(&self) -> bool {
+        matches!(self, Self::Add(_) | Self::TurnAway(_))
+    }
 }
 
 /// What we have to say of a Commit.
@@ -155,6 +184,10 @@ pub(super) enum FlightKind {
     },
     Farewell,
     Verdict(Verdict),
+    /// At somebody's door.
+    Knock,
+    /// A no to who knocked.
+    TurnAway(LeafId),
     /// The group of an external join, in scratch until it stands in the log.
     Join {
         digest: Digest,
@@ -255,6 +288,10 @@ pub(super) fn reaction_of(name: &[u8]) -> Option<(MessageId, LeafId)> {
     let rest = name.strip_prefix(REACTION)?;
     let (id, by) = rest.split_first_chunk::<16>()?;
     Some((MessageId::new(*id), LeafId::from_slice(by)?))
+}
+
+pub(super) fn knock_name(leaf: &LeafId) -> Vec<u8> {
+    [KNOCK, leaf.as_bytes()].concat()
 }
 
 /// A content that waits, with its number.

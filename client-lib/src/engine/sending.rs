@@ -101,6 +101,7 @@ impl Engine {
 
     /// Starts the next append if there is one to make and nothing else is on its way.
     pub(super) fn go_on(&mut self, now: Now) -> Result<()> {
+        self.go_on_beside(now)?;
         if self.head.is_some()
             && self
                 .joining
@@ -126,7 +127,12 @@ impl Engine {
         }
         match self.saved.stage {
             Stage::Founding => self.fly_snapshot(now).map(drop),
-            Stage::Leaving => self.fly_farewell(now),
+            Stage::Leaving => {
+                if self.take_door_away(now)? {
+                    self.fly_farewell(now)?;
+                }
+                Ok(())
+            }
             Stage::Waiting | Stage::In => {
                 let fence_read = self.saved.fence >= self.fence_wanted;
                 if fence_read && self.fly_verdict(now)? {
@@ -141,10 +147,12 @@ impl Engine {
                     };
                 }
                 // Who cannot open the present epoch waits until it stands or is undone.
-                if self.joining.is_some() || (fence_read && self.fly_commit(now)?) {
+                if self.joining.is_some()
+                    || (fence_read && (self.fly_commit(now)? || self.fly_admission(now)?))
+                {
                     return Ok(());
                 }
-                if self.fly_snapshot(now)? {
+                if self.fly_turning_away(now)? || self.fly_snapshot(now)? {
                     return Ok(());
                 }
                 self.fly_messages(now)
@@ -233,6 +241,9 @@ impl Engine {
         result: core::result::Result<Answer<'static>, Denied>,
         now: Now,
     ) -> Result<()> {
+        if self.answered_beside(token, &result)? {
+            return Ok(());
+        }
         if self.create_token == Some(token) {
             self.create_token = None;
             return self.created(&result, now);
@@ -250,9 +261,8 @@ impl Engine {
         self.token = None;
         match result {
             Ok(answer) => self.accepted(&answer),
-            Err(denied) => return self.denied(&denied),
+            Err(denied) => self.denied(&denied),
         }
-        Ok(())
     }
 
     fn created(
@@ -283,9 +293,11 @@ impl Engine {
     }
 
     /// The relay has it durably. Messages and Commits stay in flight until they are met in the log.
-    fn accepted(&mut self, answer: &Answer<'_>) {
-        if let Answer::Appended(done) = answer {
-            self.landed_at = done.iter().map(|item| item.seq).max();
+    fn accepted(&mut self, answer: &Answer<'_>) -> Result<()> {
+        if let (Answer::Appended(done), Some(flight)) = (answer, &self.flight) {
+            let here = flight.items.iter().zip(done);
+            let here = here.filter(|(item, _)| item.log == self.saved.log);
+            self.landed_at = here.map(|(_, done)| done.seq).max();
         }
         match self.flight.as_ref().map(|flight| &flight.kind) {
             Some(FlightKind::Snapshot) => {
@@ -302,11 +314,21 @@ impl Engine {
                 self.take_flight();
                 self.saved.verdicts.retain(|one| *one != verdict);
             }
+            Some(FlightKind::Knock) => return self.knock_landed(),
+            Some(FlightKind::TurnAway(leaf)) => {
+                let leaf = *leaf;
+                self.take_flight();
+                self.forget_knock(&leaf);
+            }
             _ => {}
         }
+        Ok(())
     }
 
     fn denied(&mut self, denied: &Denied) -> Result<()> {
+        if self.denied_beside(denied)? {
+            return Ok(());
+        }
         let refusal = &denied.refusal;
         match refusal.code {
             ErrorCode::FenceConflict => self.fence_wanted = refusal.fence.unwrap_or_default(),
@@ -365,7 +387,7 @@ impl Engine {
     }
 
     /// What is on its way is void; a Commit of ours that waits for it as well.
-    fn drop_flight(&mut self) -> Result<Option<Flown>> {
+    pub(super) fn drop_flight(&mut self) -> Result<Option<Flown>> {
         let Some(flight) = self.take_flight() else {
             return Ok(None);
         };
@@ -418,7 +440,10 @@ impl Engine {
             }
             FlightKind::Snapshot => self.saved.snapshot_due = false,
             FlightKind::Verdict(verdict) => self.saved.verdicts.retain(|one| one != verdict),
-            FlightKind::Farewell | FlightKind::Join { .. } => {}
+            FlightKind::Farewell
+            | FlightKind::Join { .. }
+            | FlightKind::Knock
+            | FlightKind::TurnAway(_) => {}
         }
     }
 
@@ -487,7 +512,7 @@ impl Engine {
 }
 
 /// What was on its way.
-struct Flown {
+pub(super) struct Flown {
     kind: FlightKind,
     messages: Vec<Flying>,
 }

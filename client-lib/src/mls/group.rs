@@ -196,6 +196,10 @@ impl Group {
         Suite::of(self.group.ciphersuite()).unwrap_or_default()
     }
 
+    pub(crate) fn id(&self) -> &[u8] {
+        self.group.group_id().as_slice()
+    }
+
     pub(crate) fn epoch(&self) -> u64 {
         self.group.epoch().as_u64()
     }
@@ -451,27 +455,43 @@ impl Group {
         Ok((bytes, provider.values()?))
     }
 
-    /// Joins by a Welcome (`MLSMessage` bytes) and its tree, with the KeyPackage whose values are given.
+    /// The leaf that a KeyPackage (`MLSMessage` bytes) would add to this group.
+    pub(crate) fn leaf_of(&self, package: &[u8]) -> Result<LeafId, MlsError> {
+        let package = codec::key_package(&self.provider, self.group.ciphersuite(), package)?;
+        LeafId::from_slice(package.leaf_node().signature_key().as_slice())
+            .ok_or(MlsError::Unacceptable)
+    }
+
+    /// Joins by a Welcome (`MLSMessage` bytes) and its tree, with the KeyPackage whose values are
+    /// given. Also says who signed the Welcome.
     pub(crate) fn from_welcome(
         values: Values,
         welcome: &[u8],
         tree: &[u8],
-    ) -> Result<Self, MlsError> {
+    ) -> Result<(Self, LeafId), MlsError> {
         let provider = Provider::new(values)?;
         let processed =
             ProcessedWelcome::new_from_welcome(&provider, &join_config(), codec::welcome(welcome)?)
                 .map_err(|_| MlsError::Unacceptable)?;
-        let group = JoinBuilder::new(&provider, processed)
+        let staged = JoinBuilder::new(&provider, processed)
             .with_ratchet_tree(codec::tree(tree)?)
             .skip_lifetime_validation()
             .build()
-            .and_then(|staged| staged.into_group(&provider))
             .map_err(|_| MlsError::Unacceptable)?;
-        Ok(Self {
+        let by = staged
+            .welcome_sender()
+            .ok()
+            .and_then(|leaf| LeafId::from_slice(leaf.signature_key().as_slice()))
+            .ok_or(MlsError::Unacceptable)?;
+        let group = staged
+            .into_group(&provider)
+            .map_err(|_| MlsError::Unacceptable)?;
+        let group = Self {
             provider,
             saved: Values::new(),
             group,
-        })
+        };
+        Ok((group, by))
     }
 
     /// Joins by an external Commit with the PSK of the present secret.

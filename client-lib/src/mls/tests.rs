@@ -178,7 +178,9 @@ fn a_welcome_adds_who_made_the_key_package() {
             &LOG,
         )
         .unwrap();
-    let mut ben = Group::from_welcome(values, &staged.welcome.unwrap(), &staged.tree).unwrap();
+    let (mut ben, by) =
+        Group::from_welcome(values, &staged.welcome.unwrap(), &staged.tree).unwrap();
+    assert_eq!(by, key(1).id());
     ann.merge_pending().unwrap();
     assert_eq!(ann.authenticator(), ben.authenticator());
     let message = ann.encrypt(&key(1), b"welcome").unwrap();

@@ -12,7 +12,13 @@ use sotto_protocol::cbor;
 
 use crate::{json, near, spec, vectors};
 
-const FILES: [&str; 4] = ["envelope.json", "policy.json", "content.json", "link.json"];
+const FILES: [&str; 5] = [
+    "envelope.json",
+    "policy.json",
+    "content.json",
+    "link.json",
+    "letter.json",
+];
 
 /// Every vector with its verdicts.
 fn all() -> Vec<(Value, Value)> {

@@ -1,5 +1,6 @@
 //! What people can rely on, one test a promise, over a real relay and a network of memory.
 
+mod approval;
 mod copy;
 mod crash;
 mod delivery;

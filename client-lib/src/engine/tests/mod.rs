@@ -4,6 +4,7 @@
 //! refused in these tests is refused by the members themselves.
 
 mod disputes;
+mod door;
 mod forgeries;
 mod races;
 mod upkeep;

@@ -16,7 +16,13 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-const FILES: [&str; 4] = ["envelope.json", "policy.json", "content.json", "link.json"];
+const FILES: [&str; 5] = [
+    "envelope.json",
+    "policy.json",
+    "content.json",
+    "link.json",
+    "letter.json",
+];
 
 fn folder() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../protocol/vectors"))

@@ -8,8 +8,9 @@ use crate::content::{Content, ContentBody, MessageId, Place, RosterLine, Spoken,
 use crate::engine::commits::CommitAad;
 use crate::engine::group_id;
 use crate::link::{DoorLink, Link, LinkBody, RelayAddress, RoomLink};
-use crate::mls::{LeafId, LeafKey};
+use crate::mls::{LeafId, LeafKey, Suite};
 use crate::policy::{Facilitator, Policy};
+use crate::seal::letter::{AnswerBody, KnockBody, WelcomeBody};
 use crate::seal::{
     CommitBody, ConversationSecret, Envelope, EnvelopeBody, Packet, Part, RunId, Seen,
     SnapshotBody, VerdictBody,
@@ -69,6 +70,7 @@ pub(super) fn all() -> Vec<Sample> {
     all.extend(policies());
     all.extend(contents());
     all.extend(links());
+    all.extend(letters());
     all
 }
 
@@ -286,6 +288,7 @@ fn links() -> Vec<Sample> {
         door: LogId::new([0x1c; 32]),
         knock: [0x1d; 32],
         relay: relay(),
+        suite: Suite::Hybrid,
         founder: founder().id(),
         sealing: manage(0x1e),
     });
@@ -296,4 +299,32 @@ fn links() -> Vec<Sample> {
             ..sample("link.json", "Link", name, &body, takes)
         })
         .into()
+}
+
+fn letters() -> Vec<Sample> {
+    let knock = KnockBody {
+        name: "Ben".into(),
+        inbox: LogId::new([0x1f; 32]),
+        reply: manage(0x20),
+        append: [0x21; 32],
+        manage: manage(0x22),
+        package: vec![0x23; 24].into(),
+    };
+    let welcome = AnswerBody::Welcome(WelcomeBody {
+        log: log(),
+        seq: 41,
+        tree: vec![0x24; 24].into(),
+        chain: ChainValue::new([0x15; 32]),
+        fence: EPOCH,
+        secret: ConversationSecret::new(SECRET),
+        welcome: vec![0x25; 24].into(),
+    });
+    let is_knock = |bytes: &[u8]| cbor::decode::<KnockBody<'_>>(bytes).is_ok();
+    let is_answer = |bytes: &[u8]| cbor::decode::<AnswerBody<'_>>(bytes).is_ok();
+    let letter = "letter.json";
+    vec![
+        sample(letter, "KnockLetter", "knock", &knock, is_knock),
+        sample(letter, "AnswerLetter", "no", &AnswerBody::No, is_answer),
+        sample(letter, "AnswerLetter", "welcome", &welcome, is_answer),
+    ]
 }

@@ -1,0 +1,312 @@
+//! What a conversation has beside its own log: a door, inboxes to answer to, an inbox of one's own.
+//!
+//! It only routes: what a knock means is in `door`, what an answer means is in `knocking`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+use sotto_protocol::error_code::ErrorCode;
+use sotto_protocol::frame::{Answer, Entry, Grant, Item, NewEntry, Opened, Policy, Trim};
+use sotto_protocol::id::LogId;
+use sotto_protocol::limits::TTL_FENCED_DAYS_DEFAULT;
+use sotto_protocol::proof::public_key;
+use sotto_protocol::right::Rights;
+use x25519_dalek::StaticSecret;
+
+use super::changes::new_entry;
+use super::door::{Door, KeptKnock};
+use super::knocking::Knocking;
+use super::saved::{self, RootKey};
+use super::{Engine, Event, internal, no_randomness, retry_id};
+use crate::error::Result;
+use crate::log::{Ask, Cursor, Denied, NewLog, Token};
+use crate::mls::LeafId;
+use crate::random;
+use crate::seal::letter::Letters;
+use crate::time::Now;
+use crate::vault::{Key, Row};
+
+/// Days an unread knock or answer lives: a facilitator may be away for a month.
+const TTL_DAYS: u16 = 30;
+
+/// The state beside the conversation's; each part is kept under a name of its own.
+#[derive(Debug, Default)]
+pub(super) struct Beside {
+    pub(super) door: Option<Door>,
+    pub(super) knocks: BTreeMap<LeafId, KeptKnock>,
+    pub(super) knocking: Option<Knocking>,
+    /// Logs beside the conversation's that are open on this connection.
+    pub(super) open: BTreeSet<LogId>,
+    pub(super) letters: Letters,
+    asked: BTreeMap<Token, Side>,
+    /// The door is not read on, since enough knocks wait for a yes or no.
+    pub(super) is_full: bool,
+    /// The door took no knock; then, when to try again.
+    pub(super) knock_refused: bool,
+    pub(super) knock_at_ms: u64,
+}
+
+/// What was asked of the relay for a log beside the conversation's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Side {
+    MakeDoor,
+    CloseDoor,
+    DeleteDoor,
+    MakeInbox,
+    DeleteInbox,
+}
+
+/// Where one is in a log that is read and trimmed.
+#[derive(Clone, Copy, serde::Serialize, serde::Deserialize)]
+pub(super) struct Mark {
+    seq: u64,
+    chain: Option<sotto_protocol::id::ChainValue>,
+    day: u32,
+}
+
+impl Mark {
+    pub(super) fn start(log: &LogId) -> Self {
+        Cursor::start(log).into()
+    }
+
+    pub(super) const fn cursor(self) -> Cursor {
+        Cursor {
+            seq: self.seq,
+            chain: self.chain,
+            day: self.day,
+        }
+    }
+}
+
+impl From<Cursor> for Mark {
+    fn from(cursor: Cursor) -> Self {
+        Self {
+            seq: cursor.seq,
+            chain: cursor.chain,
+            day: cursor.day,
+        }
+    }
+}
+
+/// A fresh root key on its way to be used once, and the id of the log it makes.
+pub(super) fn new_root(now: Now) -> Result<(LogId, RootKey)> {
+    let key: [u8; 32] = random::array().map_err(no_randomness)?;
+    let root = RootKey {
+        key,
+        retry: retry_id()?,
+        day: now.day(),
+    };
+    Ok((LogId::of_root(&public_key(&StaticSecret::from(key))), root))
+}
+
+/// A log that one key reads, trims and manages, and another appends to.
+pub(super) fn letterbox(
+    root: &RootKey,
+    reader: &[u8; 32],
+    writer: &[u8; 32],
+    rate: u32,
+    bytes_max: u64,
+) -> NewLog {
+    NewLog {
+        root: StaticSecret::from(root.key),
+        grants: vec![
+            reader_grant(reader),
+            Grant {
+                rate: Some(rate),
+                ..super::begin::grant(&StaticSecret::from(*writer), Rights::APPEND)
+            },
+        ],
+        policy: Policy {
+            ttl_days: TTL_DAYS,
+            bytes_max,
+            admit_rights: Rights::NONE,
+            ttl_fenced_days: TTL_FENCED_DAYS_DEFAULT,
+        },
+        ticket: None,
+        retry: root.retry,
+        day: root.day,
+    }
+}
+
+pub(super) fn reader_grant(reader: &[u8; 32]) -> Grant {
+    let rights = Rights::READ.union(Rights::TRIM).union(Rights::MANAGE);
+    super::begin::grant(&StaticSecret::from(*reader), rights)
+}
+
+/// Entries for a log beside the conversation's.
+pub(super) fn item_of(log: LogId, sealed: Vec<Vec<u8>>) -> Result<Item<'static>> {
+    let entries: Result<Vec<NewEntry<'static>>> = sealed
+        .into_iter()
+        .map(|sealed| new_entry(sealed, None))
+        .collect();
+    Ok(Item {
+        log,
+        pin: false,
+        lease: None,
+        admit: None,
+        fence: None,
+        grants: None,
+        entries: entries?,
+    })
+}
+
+impl Beside {
+    /// Takes a row of the vault if it belongs here.
+    pub(super) fn load(&mut self, (name, value): &Row) -> Result<bool> {
+        if name == saved::DOOR {
+            self.door = Some(saved::decode(value)?);
+        } else if name == saved::KNOCKING {
+            self.knocking = Some(saved::decode(value)?);
+        } else if let Some(leaf) = name.strip_prefix(saved::KNOCK).and_then(LeafId::from_slice) {
+            self.knocks.insert(leaf, saved::decode(value)?);
+        } else {
+            return Ok(false);
+        }
+        Ok(true)
+    }
+
+    pub(super) fn disconnected(&mut self) {
+        self.open.clear();
+    }
+
+    pub(super) fn is_asked(&self, side: Side) -> bool {
+        self.asked.values().any(|asked| *asked == side)
+    }
+}
+
+impl Engine {
+    /// Wishes of the session for what is kept beside the conversation.
+    pub(super) fn start_beside(&mut self) {
+        self.start_door();
+        self.start_inbox();
+        let flying = self.flight.iter().flat_map(|flight| &flight.items);
+        let inboxes: Vec<_> = flying.map(|item| item.log).collect();
+        for log in inboxes {
+            self.open_inbox_of(&log);
+        }
+    }
+
+    pub(super) fn ask_beside(&mut self, ask: Ask, side: Side) {
+        if !self.beside.is_asked(side) {
+            let token = self.session.ask(ask);
+            self.beside.asked.insert(token, side);
+        }
+    }
+
+    pub(super) fn create_beside(&mut self, new: NewLog, side: Side) {
+        let token = self.session.create(new);
+        self.beside.asked.insert(token, side);
+    }
+
+    /// Drops what was read; an answer that is lost does no harm, the next one trims further.
+    pub(super) fn trim_beside(&mut self, log: LogId, to: u64, now: Now) -> Result<()> {
+        let (day, retry) = (now.day(), retry_id()?);
+        self.session.ask(Ask::Trim(Trim {
+            to,
+            day,
+            log,
+            retry,
+        }));
+        Ok(())
+    }
+
+    pub(super) fn opened_beside(&mut self, log: LogId, opened: &Opened) {
+        self.beside.open.insert(log);
+        self.door_opened(log, opened);
+    }
+
+    pub(super) fn met_beside(
+        &mut self,
+        log: LogId,
+        entry: &Entry<'_>,
+        cursor: Cursor,
+        now: Now,
+    ) -> Result<()> {
+        let of_door = self.beside.door.as_ref().map(|door| door.log);
+        let of_inbox = self
+            .beside
+            .knocking
+            .as_ref()
+            .map(|knocking| knocking.inbox());
+        if of_door == Some(log) {
+            self.knock_met(entry, cursor, now)
+        } else if of_inbox == Some(log) {
+            self.answer_met(entry, cursor, now)
+        } else {
+            Ok(())
+        }
+    }
+
+    pub(super) fn ended_beside(&mut self, log: &LogId) {
+        self.beside.open.remove(log);
+    }
+
+    pub(super) fn refused_beside(&mut self, log: LogId) {
+        self.beside.open.remove(&log);
+        if self.waits_for_answer() {
+            self.tell(Event::Refused);
+        }
+        self.inbox_refused(&log);
+    }
+
+    /// Whether the token was of an ask beside the conversation, which is then dealt with.
+    pub(super) fn answered_beside(
+        &mut self,
+        token: Token,
+        result: &core::result::Result<Answer<'static>, Denied>,
+    ) -> Result<bool> {
+        let Some(side) = self.beside.asked.remove(&token) else {
+            return Ok(false);
+        };
+        let code = result.as_ref().err().map(|denied| denied.refusal.code);
+        match (side, code) {
+            (Side::MakeDoor, None) => self.door_made()?,
+            (Side::MakeInbox, None) => self.inbox_made()?,
+            (Side::MakeDoor | Side::MakeInbox, Some(_)) => {
+                return Err(internal("the relay makes no log for knocks or answers"));
+            }
+            // What is refused is gone already, and that is what was wanted.
+            (Side::CloseDoor, None | Some(ErrorCode::Refused)) => self.door_closed()?,
+            (Side::DeleteDoor, None | Some(ErrorCode::Refused)) => self.door_deleted(),
+            (Side::DeleteInbox, None | Some(ErrorCode::Refused)) => self.inbox_deleted(),
+            (Side::CloseDoor, Some(_)) => self.open_door_again(),
+            (Side::DeleteDoor | Side::DeleteInbox, Some(_)) => self.out.hang_up = true,
+        }
+        Ok(true)
+    }
+
+    /// What can be done now beside the conversation. Called once an input.
+    pub(super) fn go_on_beside(&mut self, now: Now) -> Result<()> {
+        self.read_door_on();
+        self.let_in_to_chat()?;
+        self.close_door_if_due(now)?;
+        self.go_on_knocking(now)
+    }
+
+    /// When to come back for what is beside the conversation.
+    pub(super) fn wake_beside(&self, now: Now) -> Option<u64> {
+        let at = self.beside.knock_at_ms;
+        (at > now.steady_ms && self.is_knocking()).then_some(at)
+    }
+
+    pub(super) fn keep_beside<T: Serialize>(&mut self, name: &[u8], value: &T) -> Result<()> {
+        let value = saved::encode(value)?;
+        self.out.store.put(Key::new(self.space, name), value);
+        Ok(())
+    }
+
+    pub(super) fn drop_beside(&mut self, name: &[u8]) {
+        self.delete_row(name);
+    }
+
+    /// Everything beside the conversation goes, as it is over for us.
+    pub(super) fn forget_beside(&mut self) {
+        self.drop_beside(saved::DOOR);
+        self.drop_beside(saved::KNOCKING);
+        let leaves: Vec<_> = self.beside.knocks.keys().copied().collect();
+        for leaf in leaves {
+            self.drop_beside(&saved::knock_name(&leaf));
+        }
+        self.beside = Beside::default();
+    }
+}

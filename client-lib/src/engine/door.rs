@@ -1,0 +1,635 @@
+//! The door of a conversation that asks for a yes, on its keeper's side: knocks read, kept, answered.
+//! SPEC.md, "Door".
+//!
+//! What a knock says is believed only as far as it proves itself: the KeyPackage is signed by the leaf
+//! it names, and everything else concerns the knocker alone.
+
+use serde::{Deserialize, Serialize};
+use sotto_protocol::error_code::ErrorCode;
+use sotto_protocol::frame::{Delete, Entry, Grants, Item, Lane, NewGrants, Opened, Refusal};
+use sotto_protocol::id::{ChainValue, LogId, PublicKey};
+use sotto_protocol::proof::public_key;
+use sotto_protocol::size_class::SizeClass;
+use x25519_dalek::StaticSecret;
+
+use super::beside::{Mark, Side, item_of, letterbox, new_root, reader_grant};
+use super::saved::{self, ByteString, FlightKind, Intent, RootKey};
+use super::{Engine, Event, Knock, Text, internal, no_randomness, retry_id};
+use crate::content::name_is_fit;
+use crate::error::{Error, ErrorKind, Result};
+use crate::link::DoorLink;
+use crate::log::{Ask, Cursor, Denied, Keeps, Token};
+use crate::mls::{LeafId, StagedOut};
+use crate::policy::Policy;
+use crate::random;
+use crate::seal::letter::{
+    self, Address, AnswerBody, KnockBody, Letters, Purpose, Read, WelcomeBody,
+};
+use crate::time::Now;
+
+/// Knocks that wait for a yes or no: more than anybody answers in one go. What comes then stays
+/// at the door, the oldest first in line.
+pub(super) const KNOCKS_MAX: usize = 32;
+/// Knocks a minute by all who have the link: a flood fills the door slowly enough to be seen.
+const KNOCKS_PER_MINUTE: u32 = 30;
+/// Bytes of all knocks at the door that were not read yet: 256 of the usual size.
+const DOOR_BYTES_MAX: u64 = 1 << 20;
+
+/// A door's secrets, and how far it was read.
+#[derive(Clone, Serialize, Deserialize)]
+pub(super) struct Door {
+    pub(super) log: LogId,
+    root: Option<RootKey>,
+    /// Secret grant key that reads, trims and manages.
+    #[serde(with = "serde_bytes")]
+    keeper: [u8; 32],
+    /// Secret grant key that the link hands out.
+    #[serde(with = "serde_bytes")]
+    knock: [u8; 32],
+    /// HPKE secret key that knocks are sealed to.
+    #[serde(with = "serde_bytes")]
+    sealing: [u8; 32],
+    mark: Mark,
+    /// The first one who knocks is let in, facilitates as well, and nobody after them.
+    pub(super) is_chat: bool,
+    lock: Lock,
+    grants_version: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+enum Lock {
+    Open,
+    /// The relay is asked to take no more knocks.
+    Closing,
+    Closed,
+}
+
+impl core::fmt::Debug for Door {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("Door(…)")
+    }
+}
+
+/// A knock that waits for a yes or no, or for the yes or no to reach the inbox.
+#[derive(Clone, Serialize, Deserialize)]
+pub(super) struct KeptKnock {
+    /// Its place at the door.
+    seq: u64,
+    pub(super) name: String,
+    pub(super) manage: PublicKey,
+    pub(super) package: ByteString,
+    inbox: LogId,
+    #[serde(with = "serde_bytes")]
+    append: [u8; 32],
+    reply: PublicKey,
+}
+
+impl core::fmt::Debug for KeptKnock {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("KeptKnock(…)")
+    }
+}
+
+impl Door {
+    pub(super) fn new(is_chat: bool, now: Now) -> Result<Self> {
+        let (log, root) = new_root(now)?;
+        Ok(Self {
+            log,
+            root: Some(root),
+            keeper: random::array().map_err(no_randomness)?,
+            knock: random::array().map_err(no_randomness)?,
+            sealing: random::array().map_err(no_randomness)?,
+            mark: Mark::start(&log),
+            is_chat,
+            lock: Lock::Open,
+            grants_version: 0,
+        })
+    }
+}
+
+impl Engine {
+    /// Those who wait for a yes or no, oldest first.
+    #[must_use]
+    pub fn knocks(&self) -> Vec<Knock> {
+        let mut waiting: Vec<_> = self
+            .beside
+            .knocks
+            .iter()
+            .filter(|(leaf, _)| !self.is_answered(leaf))
+            .collect();
+        waiting.sort_by_key(|(_, knock)| knock.seq);
+        waiting
+            .into_iter()
+            .map(|(leaf, knock)| Knock {
+                leaf: *leaf,
+                name: knock.name.clone(),
+            })
+            .collect()
+    }
+
+    fn is_answered(&self, leaf: &LeafId) -> bool {
+        let about = |intent: &Intent| matches!(intent, Intent::Add(of) | Intent::TurnAway(of) if of == leaf);
+        self.saved.intents.iter().any(about)
+    }
+
+    pub(super) fn door_link(&self) -> Option<DoorLink> {
+        let door = self.beside.door.as_ref()?;
+        (door.lock == Lock::Open).then(|| DoorLink {
+            door: door.log,
+            knock: door.knock,
+            relay: self.saved.relay.clone(),
+            suite: self.saved.suite,
+            founder: self.saved.founder,
+            sealing: public_key(&StaticSecret::from(door.sealing)),
+        })
+    }
+
+    pub(super) fn keep_door(&mut self) -> Result<()> {
+        match self.beside.door.clone() {
+            Some(door) => self.keep_beside(saved::DOOR, &door),
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn start_door(&mut self) {
+        let Some(door) = self.beside.door.clone() else {
+            return;
+        };
+        if let Some(root) = &door.root {
+            let new = letterbox(
+                root,
+                &door.keeper,
+                &door.knock,
+                KNOCKS_PER_MINUTE,
+                DOOR_BYTES_MAX,
+            );
+            self.create_beside(new, Side::MakeDoor);
+        }
+        self.session
+            .open(door.log, vec![StaticSecret::from(door.keeper)]);
+        self.follow_door();
+    }
+
+    fn follow_door(&mut self) {
+        if let Some(door) = &self.beside.door {
+            self.session
+                .follow(door.log, Lane::All, door.mark.cursor(), Keeps::Removable);
+        }
+    }
+
+    pub(super) fn door_made(&mut self) -> Result<()> {
+        if let Some(door) = &mut self.beside.door {
+            door.root = None;
+        }
+        self.keep_door()
+    }
+
+    pub(super) fn door_opened(&mut self, log: LogId, opened: &Opened) {
+        if let Some(door) = self.beside.door.as_mut().filter(|door| door.log == log) {
+            door.grants_version = opened.version;
+        }
+    }
+
+    /// The next entry at the door. Once it is kept here, or is nothing, it goes from the relay.
+    pub(super) fn knock_met(&mut self, entry: &Entry<'_>, cursor: Cursor, now: Now) -> Result<()> {
+        let Some(door) = self.beside.door.as_mut() else {
+            return Ok(());
+        };
+        let log = door.log;
+        if self.beside.is_full || self.beside.knocks.len() >= KNOCKS_MAX {
+            self.beside.is_full = true;
+            self.session.unfollow(&log);
+            return Ok(());
+        }
+        let read =
+            Letters::default().read(&door.sealing, Purpose::Knock, &log, entry.sealed.as_slice());
+        door.mark = cursor.into();
+        self.keep_door()?;
+        if let Read::Whole(knock) = read
+            && let Ok(knock) = sotto_protocol::cbor::decode(&knock)
+        {
+            self.knocked_at(&knock, entry.seq)?;
+        }
+        self.session.consumed(&log, cursor.seq);
+        self.trim_beside(log, cursor.seq, now)
+    }
+
+    fn knocked_at(&mut self, knock: &KnockBody<'_>, seq: u64) -> Result<()> {
+        let Some(group) = &self.group else {
+            return Ok(());
+        };
+        let Ok(leaf) = group.leaf_of(knock.package.as_slice()) else {
+            return Ok(());
+        };
+        let is_new = !group.leaves().contains(&leaf) && !self.beside.knocks.contains_key(&leaf);
+        // Two knocks of one inbox would make one answer stand in the way of the other.
+        let inbox_is_new = self
+            .beside
+            .knocks
+            .values()
+            .all(|other| other.inbox != knock.inbox)
+            && knock.inbox != self.saved.log
+            && self.beside.door.as_ref().map(|door| door.log) != Some(knock.inbox);
+        if !is_new || !inbox_is_new || !name_is_fit(&knock.name) {
+            return Ok(());
+        }
+        let kept = KeptKnock {
+            seq,
+            name: knock.name.clone(),
+            manage: knock.manage,
+            package: ByteString(knock.package.as_slice().to_vec()),
+            inbox: knock.inbox,
+            append: knock.append,
+            reply: knock.reply,
+        };
+        self.keep_beside(&saved::knock_name(&leaf), &kept)?;
+        self.tell(Event::Knock {
+            leaf,
+            name: Text(kept.name.clone()),
+        });
+        self.beside.knocks.insert(leaf, kept);
+        Ok(())
+    }
+
+    /// Reads on once there is room. Never amid a row of events: some may be of the former reading.
+    pub(super) fn read_door_on(&mut self) {
+        if self.beside.is_full && self.beside.knocks.len() < KNOCKS_MAX {
+            self.beside.is_full = false;
+            self.follow_door();
+        }
+    }
+
+    pub(super) fn admit(&mut self, leaf: LeafId) -> Result<()> {
+        self.decide(leaf)?;
+        self.saved
+            .intents
+            .retain(|intent| *intent != Intent::TurnAway(leaf));
+        self.want(Intent::Add(leaf));
+        Ok(())
+    }
+
+    pub(super) fn turn_away(&mut self, leaf: LeafId) -> Result<()> {
+        self.decide(leaf)?;
+        if self.admission_in_flight() == Some(leaf) {
+            return Err(Error::new(
+                ErrorKind::Conflict,
+                "they are being let in already",
+            ));
+        }
+        self.saved
+            .intents
+            .retain(|intent| *intent != Intent::Add(leaf));
+        self.want(Intent::TurnAway(leaf));
+        Ok(())
+    }
+
+    fn decide(&self, leaf: LeafId) -> Result<()> {
+        if !self.facilitates() {
+            return Err(Error::new(
+                ErrorKind::NotAllowed,
+                "only a facilitator can do this",
+            ));
+        }
+        if self.beside.knocks.contains_key(&leaf) {
+            Ok(())
+        } else {
+            Err(Error::new(
+                ErrorKind::Invalid,
+                "nobody waits at the door under this id",
+            ))
+        }
+    }
+
+    pub(super) fn is_chat(&self) -> bool {
+        self.beside.door.as_ref().is_some_and(|door| door.is_chat)
+    }
+
+    /// In a chat whoever was first is let in; once they are, the door closes and nobody else is.
+    pub(super) fn let_in_to_chat(&mut self) -> Result<()> {
+        if !self.is_chat() {
+            return Ok(());
+        }
+        let is_taken = self
+            .group
+            .as_ref()
+            .is_some_and(|group| group.leaves().len() > 1);
+        let lock = self.beside.door.as_ref().map(|door| door.lock);
+        if is_taken || lock != Some(Lock::Open) {
+            let others: Vec<_> = self.beside.knocks.keys().copied().collect();
+            for leaf in others {
+                self.saved
+                    .intents
+                    .retain(|intent| *intent != Intent::Add(leaf));
+                self.want(Intent::TurnAway(leaf));
+            }
+            return self.shut();
+        }
+        let first = self.beside.knocks.iter().min_by_key(|(_, knock)| knock.seq);
+        let is_chosen = self
+            .saved
+            .intents
+            .iter()
+            .any(|intent| matches!(intent, Intent::Add(_)));
+        if let Some((leaf, _)) = first
+            && !is_chosen
+        {
+            let leaf = *leaf;
+            self.want(Intent::Add(leaf));
+        }
+        Ok(())
+    }
+
+    fn shut(&mut self) -> Result<()> {
+        match &mut self.beside.door {
+            Some(door) if door.lock == Lock::Open => door.lock = Lock::Closing,
+            _ => return Ok(()),
+        }
+        self.keep_door()
+    }
+
+    /// Takes the knockers' grant away; who has the link then hears what a stranger hears.
+    pub(super) fn close_door_if_due(&mut self, now: Now) -> Result<()> {
+        let Some(door) = &self.beside.door else {
+            return Ok(());
+        };
+        let is_due = door.lock == Lock::Closing
+            && self.beside.open.contains(&door.log)
+            && !self.beside.is_asked(Side::CloseDoor);
+        if !is_due {
+            return Ok(());
+        }
+        let ask = Ask::Grants(Grants {
+            day: now.day(),
+            log: door.log,
+            new: NewGrants {
+                cut: false,
+                list: vec![reader_grant(&door.keeper)],
+                version: door.grants_version,
+            },
+            retry: retry_id()?,
+        });
+        self.ask_beside(ask, Side::CloseDoor);
+        Ok(())
+    }
+
+    pub(super) fn door_closed(&mut self) -> Result<()> {
+        if let Some(door) = &mut self.beside.door {
+            door.lock = Lock::Closed;
+        }
+        self.keep_door()
+    }
+
+    /// The door's grants were not what we thought: a new connection tells.
+    pub(super) fn open_door_again(&mut self) {
+        self.out.hang_up = true;
+    }
+
+    /// Before its keeper leaves, the door goes; whether it is gone.
+    pub(super) fn take_door_away(&mut self, now: Now) -> Result<bool> {
+        let Some(door) = &self.beside.door else {
+            return Ok(true);
+        };
+        let ask = Ask::Delete(Delete {
+            day: now.day(),
+            log: door.log,
+            retry: retry_id()?,
+        });
+        self.ask_beside(ask, Side::DeleteDoor);
+        Ok(false)
+    }
+
+    pub(super) fn door_deleted(&mut self) {
+        if let Some(door) = self.beside.door.take() {
+            self.session.close(&door.log);
+            self.drop_beside(saved::DOOR);
+        }
+    }
+
+    /// The oldest knock that got this answer and whose inbox is open; opens the first inbox if none.
+    fn next_answer(&mut self, wanted: impl Fn(&Intent) -> Option<LeafId>) -> Option<LeafId> {
+        let leaf = self.saved.intents.iter().find_map(wanted)?;
+        let Some(knock) = self.beside.knocks.get(&leaf) else {
+            self.saved
+                .intents
+                .retain(|intent| *intent != Intent::Add(leaf) && *intent != Intent::TurnAway(leaf));
+            return None;
+        };
+        if self.beside.open.contains(&knock.inbox) {
+            return Some(leaf);
+        }
+        let (inbox, append) = (knock.inbox, StaticSecret::from(knock.append));
+        self.session.open(inbox, vec![append]);
+        None
+    }
+
+    /// The Commit that adds somebody and the Welcome for their inbox, both or neither.
+    pub(super) fn fly_admission(&mut self, now: Now) -> Result<bool> {
+        let wanted = |intent: &Intent| match intent {
+            Intent::Add(leaf) => Some(*leaf),
+            _ => None,
+        };
+        let Some(leaf) = self.next_answer(wanted) else {
+            return Ok(false);
+        };
+        let done = vec![Intent::Add(leaf)];
+        let (plan, _) = self.plan(&done, None)?;
+        let log = self.log_bytes();
+        let group = self
+            .group
+            .as_mut()
+            .ok_or_else(|| internal("an admission without a group"))?;
+        let Ok(staged) = group.stage(&self.key, &plan, &log) else {
+            // The KeyPackage is too old by now, or never fitted.
+            self.forget_knock(&leaf);
+            return Ok(false);
+        };
+        let Some(letter) = self.welcome(&leaf, &staged)? else {
+            self.drop_lost_commit()?;
+            self.forget_knock(&leaf);
+            return Ok(false);
+        };
+        let mut items = self.commit_items(&staged, None, None)?;
+        if let (Some(bytes), Some(item)) = (&plan.policy, items.first_mut()) {
+            let policy = Policy::parse(bytes).map_err(|_| internal("rules of our own"))?;
+            let member = item
+                .admit
+                .take()
+                .ok_or_else(|| internal("an epoch's key"))?;
+            item.grants = Some(self.new_grants(&policy, member, self.newest_secret()?));
+        }
+        items.push(letter);
+        self.fly(FlightKind::Commit { next: None, done }, items, now)?;
+        Ok(true)
+    }
+
+    fn welcome(&self, leaf: &LeafId, staged: &StagedOut) -> Result<Option<Item<'static>>> {
+        let secret = self.newest_secret()?;
+        let welcome = staged
+            .welcome
+            .as_deref()
+            .ok_or_else(|| internal("an admission without a Welcome"))?;
+        let letter = AnswerBody::Welcome(WelcomeBody {
+            log: self.saved.log,
+            seq: self.saved.seq,
+            tree: staged.tree.as_slice().into(),
+            chain: self.saved.chain.unwrap_or(ChainValue::new([0; 32])),
+            fence: self.saved.fence,
+            secret: secret.clone(),
+            welcome: welcome.into(),
+        });
+        self.letter_to(leaf, &letter)
+    }
+
+    /// A letter to who knocked; nothing if their key or inbox is none.
+    fn letter_to(&self, leaf: &LeafId, letter: &AnswerBody<'_>) -> Result<Option<Item<'static>>> {
+        let Some(knock) = self.beside.knocks.get(leaf) else {
+            return Ok(None);
+        };
+        let to = Address {
+            purpose: Purpose::Answer,
+            log: &knock.inbox,
+            key: &knock.reply,
+        };
+        let bytes = sotto_protocol::cbor::encode(letter)
+            .map_err(|_| internal("a letter cannot be encoded"))?;
+        let floor = self.policy.as_ref().map_or(SizeClass::K1, Policy::floor);
+        match letter::write(to, &bytes, floor) {
+            Ok(sealed) => item_of(knock.inbox, sealed).map(Some),
+            Err(_) => Ok(None),
+        }
+    }
+
+    pub(super) fn fly_turning_away(&mut self, now: Now) -> Result<bool> {
+        let wanted = |intent: &Intent| match intent {
+            Intent::TurnAway(leaf) => Some(*leaf),
+            _ => None,
+        };
+        let Some(leaf) = self.next_answer(wanted) else {
+            return Ok(false);
+        };
+        match self.letter_to(&leaf, &AnswerBody::No)? {
+            Some(item) => self.fly(FlightKind::TurnAway(leaf), vec![item], now)?,
+            None => self.forget_knock(&leaf),
+        }
+        Ok(true)
+    }
+
+    /// A knock got its answer, or never can.
+    pub(super) fn forget_knock(&mut self, leaf: &LeafId) {
+        self.saved
+            .intents
+            .retain(|intent| *intent != Intent::Add(*leaf) && *intent != Intent::TurnAway(*leaf));
+        if let Some(knock) = self.beside.knocks.remove(leaf) {
+            self.session.close(&knock.inbox);
+            self.beside.open.remove(&knock.inbox);
+            self.drop_beside(&saved::knock_name(leaf));
+        }
+    }
+
+    /// Our Commit that added them stands in the log, and so does the letter in their inbox.
+    pub(super) fn answered_knocks(&mut self, done: &[Intent]) {
+        for intent in done {
+            if let Intent::Add(leaf) = intent {
+                self.forget_knock(leaf);
+            }
+        }
+    }
+
+    fn admission_in_flight(&self) -> Option<LeafId> {
+        let FlightKind::Commit { done, .. } = &self.flight.as_ref()?.kind else {
+            return None;
+        };
+        done.iter().find_map(|intent| match intent {
+            Intent::Add(leaf) => Some(*leaf),
+            _ => None,
+        })
+    }
+
+    /// The inbox of somebody who is to get an answer.
+    pub(super) fn open_inbox_of(&mut self, log: &LogId) {
+        let knock = self
+            .beside
+            .knocks
+            .values()
+            .find(|knock| knock.inbox == *log);
+        if let Some(knock) = knock {
+            let append = StaticSecret::from(knock.append);
+            self.session.open(*log, vec![append]);
+        }
+    }
+
+    /// An inbox that is not there (any more) gets no answer. An admission on its way may have landed
+    /// before: the newcomer deletes the inbox once in, so that a repeat finds it gone.
+    pub(super) fn inbox_refused(&mut self, log: &LogId) {
+        let found = self
+            .beside
+            .knocks
+            .iter()
+            .find(|(_, knock)| knock.inbox == *log);
+        let Some(leaf) = found.map(|(leaf, _)| *leaf) else {
+            return;
+        };
+        if self.admission_in_flight() != Some(leaf) {
+            self.forget_knock(&leaf);
+        }
+    }
+
+    /// Whether a refusal was about a log beside the conversation's, and is dealt with.
+    pub(super) fn denied_beside(&mut self, denied: &Denied) -> Result<bool> {
+        let refusal = &denied.refusal;
+        match self.flight.as_ref().map(|flight| &flight.kind) {
+            Some(FlightKind::Knock) => {
+                self.take_flight();
+                self.knock_refused();
+            }
+            Some(FlightKind::TurnAway(leaf)) => {
+                let leaf = *leaf;
+                self.take_flight();
+                if refusal.code != ErrorCode::RetryTooOld {
+                    self.forget_knock(&leaf);
+                }
+            }
+            _ => {
+                let is_certain = !(denied.perhaps_applied || self.is_repeat);
+                let of_inbox = refusal.item.is_some() && refusal.item == self.inbox_item();
+                if !(is_certain && of_inbox) {
+                    return Ok(false);
+                }
+                self.give_up_answer()?;
+            }
+        }
+        Ok(true)
+    }
+
+    /// The inbox asks more than an answer is worth: work, or a wait without end. Whoever made it
+    /// so gets none.
+    pub(super) fn give_up_answer(&mut self) -> Result<()> {
+        let leaf = match self.flight.as_ref().map(|flight| &flight.kind) {
+            Some(FlightKind::TurnAway(leaf)) => Some(*leaf),
+            _ => self.admission_in_flight(),
+        };
+        if let Some(leaf) = leaf {
+            self.drop_flight()?;
+            self.forget_knock(&leaf);
+        }
+        Ok(())
+    }
+
+    /// Whether what is on its way answers a knock.
+    pub(super) fn is_answering(&self) -> bool {
+        self.inbox_item().is_some()
+    }
+
+    /// Whether it is the knocker's inbox that keeps an answer waiting, and not the relay.
+    pub(super) fn inbox_delays(&self, token: Token, refusal: &Refusal) -> bool {
+        self.token == Some(token) && refusal.item.is_some() && refusal.item == self.inbox_item()
+    }
+
+    /// Which item of the answer that is on its way is for the inbox.
+    fn inbox_item(&self) -> Option<u16> {
+        match self.flight.as_ref().map(|flight| &flight.kind) {
+            Some(FlightKind::TurnAway(_)) => Some(0),
+            _ => self.admission_in_flight().map(|_| 1),
+        }
+    }
+}

@@ -1,0 +1,386 @@
+//! On the way in by a yes: a knock at a door, an inbox of one's own, and what comes of the answer.
+//! SPEC.md, "Door" and "Inbox".
+//!
+//! A KeyPackage is used once: the first Welcome that opens for it counts, everything else that
+//! comes into the inbox is acknowledged and forgotten.
+
+use serde::{Deserialize, Serialize};
+use sotto_protocol::frame::{Delete, Entry, Lane};
+use sotto_protocol::id::{LogId, PublicKey};
+use sotto_protocol::proof::public_key;
+use sotto_protocol::size_class::SizeClass;
+use x25519_dalek::StaticSecret;
+
+use super::begin::{JoinOptions, new_saved, new_space};
+use super::beside::{Mark, Side, item_of, letterbox, new_root};
+use super::saved::{self, ByteString, FlightKind, Passing, RootKey, Stage};
+use super::{Effects, Engine, Event, group_id, internal, no_randomness, retry_id};
+use crate::error::Result;
+use crate::link::DoorLink;
+use crate::log::{Ask, Cursor, Keeps};
+use crate::mls::{Group, LeafId, Values};
+use crate::policy::{CLIENT_VERSION, Policy};
+use crate::random;
+use crate::seal::letter::{self, Address, AnswerBody, KnockBody, Purpose, Read, WelcomeBody};
+use crate::time::Now;
+
+/// Answers a minute into one inbox; one is enough.
+const ANSWERS_PER_MINUTE: u32 = 30;
+/// Bytes of an inbox: two Welcomes of the largest room.
+const INBOX_BYTES_MAX: u64 = 4 << 20;
+/// No knock is smaller, so that neither the suite nor a long name shows in its size.
+const KNOCK_FLOOR: SizeClass = SizeClass::K4;
+/// How long to wait after the door took no knock.
+const KNOCK_AGAIN_MS: u64 = 60_000;
+
+/// A knock of ours, until its answer is here and the inbox gone.
+#[derive(Clone, Serialize, Deserialize)]
+pub(super) struct Knocking {
+    door: LogId,
+    /// Secret grant key of the door's link.
+    #[serde(with = "serde_bytes")]
+    knock: [u8; 32],
+    /// Whom knocks are sealed to.
+    sealing: PublicKey,
+    inbox: LogId,
+    root: Option<RootKey>,
+    /// Secret grant key that reads, trims and manages the inbox.
+    #[serde(with = "serde_bytes")]
+    own: [u8; 32],
+    /// Secret grant key that the knock hands out.
+    #[serde(with = "serde_bytes")]
+    append: [u8; 32],
+    /// HPKE secret key that answers are sealed to.
+    #[serde(with = "serde_bytes")]
+    pub(super) reply: [u8; 32],
+    pub(super) package: ByteString,
+    /// The KeyPackage's secrets; gone once it was used.
+    pub(super) values: Vec<(ByteString, ByteString)>,
+    is_sent: bool,
+    pub(super) mark: Mark,
+    outcome: Outcome,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+enum Outcome {
+    Open,
+    No,
+    Yes,
+}
+
+impl core::fmt::Debug for Knocking {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("Knocking(…)")
+    }
+}
+
+impl Knocking {
+    pub(super) const fn inbox(&self) -> LogId {
+        self.inbox
+    }
+}
+
+impl Engine {
+    /// Knocks. What is said before the answer waits.
+    pub(super) fn knock(
+        door: &DoorLink,
+        options: &JoinOptions,
+        now: Now,
+    ) -> Result<(Self, Effects)> {
+        // Which log it is, the Welcome tells.
+        let nowhere = LogId::new([0; 32]);
+        let mut saved = new_saved(door.relay.clone(), nowhere, &options.name)?;
+        saved.suite = door.suite;
+        saved.founder = door.founder;
+        saved.stage = Stage::Joining;
+        let mut engine = Self::assemble(new_space()?, saved);
+        let (package, values) = Group::key_package(door.suite, &engine.key)?;
+        let (inbox, root) = new_root(now)?;
+        engine.beside.knocking = Some(Knocking {
+            door: door.door,
+            knock: door.knock,
+            sealing: door.sealing,
+            inbox,
+            root: Some(root),
+            own: random::array().map_err(no_randomness)?,
+            append: random::array().map_err(no_randomness)?,
+            reply: random::array().map_err(no_randomness)?,
+            package: ByteString(package),
+            values: values
+                .into_iter()
+                .map(|(key, value)| (ByteString(key), ByteString(value)))
+                .collect(),
+            is_sent: false,
+            mark: Mark::start(&inbox),
+            outcome: Outcome::Open,
+        });
+        engine.keep_knocking()?;
+        engine.start()?;
+        engine.say_hello(now)?;
+        let effects = engine.finish(now);
+        Ok((engine, effects))
+    }
+
+    fn keep_knocking(&mut self) -> Result<()> {
+        match self.beside.knocking.clone() {
+            Some(knocking) => self.keep_beside(saved::KNOCKING, &knocking),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether the answer is still to come.
+    pub(super) fn is_knocking(&self) -> bool {
+        self.group.is_none() && self.beside.knocking.is_some()
+    }
+
+    pub(super) fn waits_for_answer(&self) -> bool {
+        let outcome = self
+            .beside
+            .knocking
+            .as_ref()
+            .map(|knocking| knocking.outcome);
+        outcome == Some(Outcome::Open)
+    }
+
+    pub(super) fn start_inbox(&mut self) {
+        let Some(knocking) = self.beside.knocking.clone() else {
+            return;
+        };
+        if let Some(root) = &knocking.root {
+            let new = letterbox(
+                root,
+                &knocking.own,
+                &knocking.append,
+                ANSWERS_PER_MINUTE,
+                INBOX_BYTES_MAX,
+            );
+            self.create_beside(new, Side::MakeInbox);
+        }
+        self.session
+            .open(knocking.inbox, vec![StaticSecret::from(knocking.own)]);
+        self.session.follow(
+            knocking.inbox,
+            Lane::All,
+            knocking.mark.cursor(),
+            Keeps::Removable,
+        );
+        if !knocking.is_sent {
+            self.session
+                .open(knocking.door, vec![StaticSecret::from(knocking.knock)]);
+        }
+    }
+
+    pub(super) fn inbox_made(&mut self) -> Result<()> {
+        if let Some(knocking) = &mut self.beside.knocking {
+            knocking.root = None;
+        }
+        self.keep_knocking()
+    }
+
+    /// Knocks once there is an inbox for the answer; and lets an inbox go that had its answer.
+    pub(super) fn go_on_knocking(&mut self, now: Now) -> Result<()> {
+        if core::mem::take(&mut self.beside.knock_refused) {
+            self.beside.knock_at_ms = now.steady_ms.saturating_add(KNOCK_AGAIN_MS);
+        }
+        let Some(knocking) = &self.beside.knocking else {
+            return Ok(());
+        };
+        if knocking.outcome != Outcome::Open {
+            let ask = Ask::Delete(Delete {
+                day: now.day(),
+                log: knocking.inbox,
+                retry: retry_id()?,
+            });
+            self.ask_beside(ask, Side::DeleteInbox);
+            return Ok(());
+        }
+        let is_due = !knocking.is_sent
+            && knocking.root.is_none()
+            && self.flight.is_none()
+            && self.beside.open.contains(&knocking.door)
+            && self.beside.knock_at_ms <= now.steady_ms;
+        if !is_due {
+            return Ok(());
+        }
+        let body = KnockBody {
+            name: self.saved.name.clone(),
+            inbox: knocking.inbox,
+            reply: public_key(&StaticSecret::from(knocking.reply)),
+            append: knocking.append,
+            manage: public_key(&self.manage_key()),
+            package: knocking.package.0.as_slice().into(),
+        };
+        let to = Address {
+            purpose: Purpose::Knock,
+            log: &knocking.door,
+            key: &knocking.sealing,
+        };
+        let body = sotto_protocol::cbor::encode(&body)
+            .map_err(|_| internal("a knock cannot be encoded"))?;
+        let sealed = letter::write(to, &body, KNOCK_FLOOR)
+            .map_err(|_| internal("a knock could not be sealed"))?;
+        let item = item_of(knocking.door, sealed)?;
+        self.fly(FlightKind::Knock, vec![item], now)
+    }
+
+    /// The knock lies at the door; now somebody must say yes.
+    pub(super) fn knock_landed(&mut self) -> Result<()> {
+        self.take_flight();
+        if let Some(knocking) = &mut self.beside.knocking {
+            knocking.is_sent = true;
+            knocking.package = ByteString(Vec::new());
+            let door = knocking.door;
+            self.beside.open.remove(&door);
+            self.session.close(&door);
+        }
+        self.tell(Event::Knocked);
+        self.keep_knocking()
+    }
+
+    /// The door took no knock: it is full, or there is none (any more).
+    pub(super) fn knock_refused(&mut self) {
+        self.beside.knock_refused = true;
+        self.tell(Event::Refused);
+    }
+
+    /// The next entry of our inbox. It goes from the relay as soon as it is dealt with.
+    pub(super) fn answer_met(&mut self, entry: &Entry<'_>, cursor: Cursor, now: Now) -> Result<()> {
+        let Some(knocking) = &self.beside.knocking else {
+            return Ok(());
+        };
+        let (inbox, is_open) = (knocking.inbox, knocking.outcome == Outcome::Open);
+        let read = self.beside.letters.read(
+            &knocking.reply,
+            Purpose::Answer,
+            &inbox,
+            entry.sealed.as_slice(),
+        );
+        let letter = match read {
+            // The parts of a run are dealt with together.
+            Read::More => return Ok(()),
+            Read::Junk => None,
+            Read::Whole(letter) => Some(letter),
+        };
+        if let Some(letter) = letter.filter(|_| is_open) {
+            match sotto_protocol::cbor::decode::<AnswerBody<'_>>(&letter) {
+                Ok(AnswerBody::No) => self.set_outcome(Outcome::No),
+                Ok(AnswerBody::Welcome(welcome)) => self.welcomed(&welcome)?,
+                Err(_) => {}
+            }
+        }
+        self.session.consumed(&inbox, cursor.seq);
+        if let Some(knocking) = &mut self.beside.knocking {
+            knocking.mark = cursor.into();
+        }
+        self.keep_knocking()?;
+        self.trim_beside(inbox, cursor.seq, now)
+    }
+
+    fn set_outcome(&mut self, outcome: Outcome) {
+        if let Some(knocking) = &mut self.beside.knocking {
+            knocking.outcome = outcome;
+            knocking.values = Vec::new();
+        }
+    }
+
+    /// A Welcome: for our KeyPackage, into a conversation that the link's founder vouches for, or
+    /// nothing at all.
+    fn welcomed(&mut self, welcome: &WelcomeBody<'_>) -> Result<()> {
+        let Some(knocking) = &self.beside.knocking else {
+            return Ok(());
+        };
+        let values: Values = knocking
+            .values
+            .iter()
+            .map(|(key, value)| (key.0.clone(), value.0.clone()))
+            .collect();
+        let opened =
+            Group::from_welcome(values, welcome.welcome.as_slice(), welcome.tree.as_slice());
+        let Ok((group, by)) = opened else {
+            return Ok(());
+        };
+        let gid = group_id(&welcome.log);
+        let Ok(policy) = Policy::parse(&group.policy()) else {
+            return Ok(());
+        };
+        let believed = group.id() == gid
+            && group.leaves().contains(&self.key.id())
+            && policy.is_facilitator(&by)
+            && policy.leads_from(&gid, &self.saved.founder, &by);
+        if !believed {
+            return Ok(());
+        }
+        self.enter(welcome, group, policy, by)
+    }
+
+    /// In: the conversation is read from where its author stood, silently up to the Commit that
+    /// added us, which stands in the log since the letter came in the same append.
+    fn enter(
+        &mut self,
+        welcome: &WelcomeBody<'_>,
+        group: Group,
+        policy: Policy,
+        by: LeafId,
+    ) -> Result<()> {
+        self.set_outcome(Outcome::Yes);
+        let group = group.unsaved();
+        self.saved.log = welcome.log;
+        self.saved.secrets = vec![welcome.secret.clone()];
+        self.saved.suite = group.suite();
+        self.saved.joined_epoch = group.epoch();
+        self.saved.fence = welcome.fence.saturating_add(1);
+        self.saved.seq = welcome.seq;
+        self.saved.chain = Some(welcome.chain);
+        self.saved.day = 0;
+        self.saved.passing = Some(Passing {
+            fence: welcome.fence,
+            is_met: false,
+        });
+        let is_too_new = policy.min_version > CLIENT_VERSION;
+        self.policy = Some(policy);
+        let generation = self.newest_generation()?;
+        let (psk_id, psk) = generation.psk();
+        group.store_psk(psk_id, psk)?;
+        self.group = Some(group);
+        let me = self.key.id();
+        self.tell(Event::Joined {
+            leaf: me,
+            by: Some(by),
+        });
+        self.set_stage(if is_too_new {
+            Stage::Paused
+        } else {
+            Stage::Waiting
+        });
+        self.open_as_member()
+    }
+
+    /// Whether an entry stands before the Commit that added us, or is (part of) it.
+    pub(super) fn passes_over(&mut self, entry: &Entry<'_>) -> bool {
+        let Some(passing) = &mut self.saved.passing else {
+            return false;
+        };
+        if entry.fence == Some(passing.fence) {
+            passing.is_met = true;
+            return true;
+        }
+        let is_past = passing.is_met || entry.fence.is_some_and(|fence| fence > passing.fence);
+        if is_past {
+            self.saved.passing = None;
+        }
+        !is_past
+    }
+
+    /// The inbox is gone, and with it the last of the knock. After a no, so is everything.
+    pub(super) fn inbox_deleted(&mut self) {
+        let Some(knocking) = self.beside.knocking.take() else {
+            return;
+        };
+        self.session.close(&knocking.inbox);
+        self.session.close(&knocking.door);
+        self.drop_beside(saved::KNOCKING);
+        if knocking.outcome == Outcome::No {
+            self.end(Stage::TurnedAway);
+        }
+    }
+}

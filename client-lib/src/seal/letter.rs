@@ -1,0 +1,516 @@
+//! Letters to one reader: knocks at a door and answers in an inbox, sealed by HPKE (RFC 9180) to a key
+//! made for that one purpose. SPEC.md, "Letters".
+//!
+//! ```text
+//! sealed    = enc (32) || ciphertext || tag (16), exactly a size class
+//!             base mode, DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, ChaCha20Poly1305
+//! info      = "sotto/v1/knock" or "sotto/v1/answer";  aad = log id (32) of the door or inbox
+//! plaintext = length (4, big-endian) || slip (CBOR) || zeros
+//! ```
+//!
+//! It names nobody: what is in a letter proves itself (a KeyPackage, a Welcome), or is believed of
+//! nobody but of who can read the knock.
+
+use core::convert::Infallible;
+
+use hpke::aead::{AeadTag, ChaCha20Poly1305};
+use hpke::inout::InOutBuf;
+use hpke::kdf::HkdfSha256;
+use hpke::kem::X25519HkdfSha256;
+use hpke::rand_core::{TryCryptoRng, TryRng};
+use hpke::{Deserializable, Kem, OpModeR, OpModeS, Serializable};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use sotto_protocol::frame::Bytes;
+use sotto_protocol::id::{ChainValue, LogId, PublicKey};
+use sotto_protocol::limits::{RUN_BYTES_MAX, SEALED_BYTES_MAX};
+use sotto_protocol::size_class::SizeClass;
+use zeroize::{Zeroize, Zeroizing};
+
+use super::{ConversationSecret, LENGTH_BYTES, PART_BYTES, Part, RunId, SealError, TAG_BYTES};
+use crate::random;
+
+/// The encapsulated key.
+const ENC_BYTES: usize = 32;
+/// What a letter's box adds to a slip.
+const LETTER_BYTES: usize = ENC_BYTES + TAG_BYTES + LENGTH_BYTES;
+/// Bytes of a letter that one entry carries; whole or in parts, the same room is left for the slip.
+const PIECE_BYTES: usize = SEALED_BYTES_MAX - LETTER_BYTES - PART_BYTES;
+/// Entries of the longest letter.
+const PARTS_MAX: usize = RUN_BYTES_MAX / SEALED_BYTES_MAX;
+
+/// What a letter is for; one for the other does not open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// To a door.
+    Knock,
+    /// To the inbox of who knocked.
+    Answer,
+}
+
+impl Purpose {
+    const fn info(self) -> &'static [u8] {
+        match self {
+            Self::Knock => b"sotto/v1/knock",
+            Self::Answer => b"sotto/v1/answer",
+        }
+    }
+}
+
+/// Where a letter goes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Address<'a> {
+    pub(crate) purpose: Purpose,
+    /// The door's or inbox's log.
+    pub(crate) log: &'a LogId,
+    /// The reader's HPKE public key.
+    pub(crate) key: &'a PublicKey,
+}
+
+/// One entry's share of a letter.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Slip<'a> {
+    #[serde(borrow)]
+    Part(Part<'a>),
+    #[serde(borrow)]
+    Whole(Bytes<'a>),
+}
+
+/// What somebody says who asks to be let in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct KnockBody<'a> {
+    /// What they want to be called.
+    pub(crate) name: String,
+    /// Where they wait for an answer.
+    pub(crate) inbox: LogId,
+    /// The HPKE public key that answers are sealed to.
+    pub(crate) reply: PublicKey,
+    /// Secret grant key (X25519) that may append to the inbox.
+    #[serde(with = "serde_bytes")]
+    pub(crate) append: [u8; 32],
+    /// The public key they would hold `manage` with.
+    pub(crate) manage: PublicKey,
+    /// A KeyPackage (`MLSMessage` bytes) for this and nothing else.
+    #[serde(borrow)]
+    pub(crate) package: Bytes<'a>,
+}
+
+/// What who knocked is told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum AnswerBody<'a> {
+    /// No; nothing more comes.
+    No,
+    /// Yes.
+    #[serde(borrow)]
+    Welcome(WelcomeBody<'a>),
+}
+
+/// Everything that a newcomer needs beside its own keys.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct WelcomeBody<'a> {
+    /// The conversation.
+    pub(crate) log: LogId,
+    /// The last entry that the author had read, behind which the newcomer begins.
+    pub(crate) seq: u64,
+    /// `ratchet_tree` (RFC 9420, section 12.4.3.3) of the new epoch.
+    #[serde(borrow)]
+    pub(crate) tree: Bytes<'a>,
+    /// The chain value after `seq`.
+    pub(crate) chain: ChainValue,
+    /// The fence number of the Commit that lets the newcomer in; up to it everything is skipped.
+    pub(crate) fence: u64,
+    /// The conversation's present secret.
+    pub(crate) secret: ConversationSecret,
+    /// The Welcome (`MLSMessage` bytes).
+    #[serde(borrow)]
+    pub(crate) welcome: Bytes<'a>,
+}
+
+/// Seals a letter as one entry, or as a run of entries; none is smaller than `floor`.
+pub(crate) fn write(
+    to: Address<'_>,
+    letter: &[u8],
+    floor: SizeClass,
+) -> Result<Vec<Vec<u8>>, SealError> {
+    if letter.len() <= PIECE_BYTES {
+        return Ok(vec![seal(to, &Slip::Whole(letter.into()), floor)?]);
+    }
+    let pieces: Vec<_> = letter.chunks(PIECE_BYTES).collect();
+    if pieces.len() > PARTS_MAX {
+        return Err(SealError::TooLong);
+    }
+    let run: [u8; 8] = random::array().map_err(|_| SealError::Internal)?;
+    let count = u16::try_from(pieces.len()).map_err(|_| SealError::TooLong)?;
+    (0..count)
+        .zip(pieces)
+        .map(|(index, piece)| {
+            let part = Part {
+                run: run.into(),
+                bytes: piece.into(),
+                count,
+                index,
+            };
+            seal(to, &Slip::Part(part), floor)
+        })
+        .collect()
+}
+
+fn seal(to: Address<'_>, slip: &Slip<'_>, floor: SizeClass) -> Result<Vec<u8>, SealError> {
+    let slip = Zeroizing::new(super::encode(slip)?);
+    let class = SizeClass::holding(slip.len() + LETTER_BYTES)
+        .ok_or(SealError::TooLong)?
+        .max(floor);
+    let length = u32::try_from(slip.len()).map_err(|_| SealError::TooLong)?;
+    let mut text = Vec::with_capacity(class.bytes());
+    text.extend_from_slice(&length.to_be_bytes());
+    text.extend_from_slice(&slip);
+    text.resize(class.bytes() - ENC_BYTES - TAG_BYTES, 0);
+    let key = <X25519HkdfSha256 as Kem>::PublicKey::from_bytes(to.key.as_bytes())
+        .map_err(|_| SealError::Closed)?;
+    // It fails for a key that no honest reader has: all its shared secrets would be zero.
+    let (enc, tag) = hpke::single_shot_seal_inout_detached_with_rng::<
+        ChaCha20Poly1305,
+        HkdfSha256,
+        X25519HkdfSha256,
+    >(
+        &OpModeS::Base,
+        &key,
+        to.purpose.info(),
+        InOutBuf::from(text.as_mut_slice()),
+        to.log.as_bytes(),
+        &mut Drawn::new()?,
+    )
+    .map_err(|_| SealError::Closed)?;
+    Ok([enc.to_bytes().as_slice(), &text, tag.to_bytes().as_slice()].concat())
+}
+
+/// Opens one entry's share.
+fn open(
+    secret: &[u8; 32],
+    purpose: Purpose,
+    log: &LogId,
+    sealed: &[u8],
+) -> Result<Zeroizing<Vec<u8>>, SealError> {
+    SizeClass::exactly(sealed.len()).ok_or(SealError::Closed)?;
+    let (enc, boxed) = sealed
+        .split_first_chunk::<ENC_BYTES>()
+        .ok_or(SealError::Closed)?;
+    let (boxed, tag) = boxed
+        .split_last_chunk::<TAG_BYTES>()
+        .ok_or(SealError::Closed)?;
+    let closed = |_| SealError::Closed;
+    let key = <X25519HkdfSha256 as Kem>::PrivateKey::from_bytes(secret).map_err(closed)?;
+    let enc = <X25519HkdfSha256 as Kem>::EncappedKey::from_bytes(enc).map_err(closed)?;
+    let tag = AeadTag::<ChaCha20Poly1305>::from_bytes(tag).map_err(closed)?;
+    let mut text = Zeroizing::new(boxed.to_vec());
+    hpke::single_shot_open_inout_detached::<ChaCha20Poly1305, HkdfSha256, X25519HkdfSha256>(
+        &OpModeR::Base,
+        &key,
+        &enc,
+        purpose.info(),
+        InOutBuf::from(text.as_mut_slice()),
+        log.as_bytes(),
+        &tag,
+    )
+    .map_err(closed)?;
+    let (length, rest) = text
+        .split_first_chunk::<LENGTH_BYTES>()
+        .ok_or(SealError::Closed)?;
+    let length = usize::try_from(u32::from_be_bytes(*length)).map_err(|_| SealError::Closed)?;
+    let (slip, padding) = rest.split_at_checked(length).ok_or(SealError::Closed)?;
+    if padding.iter().any(|byte| *byte != 0) {
+        return Err(SealError::Closed);
+    }
+    Ok(Zeroizing::new(slip.to_vec()))
+}
+
+/// What reading one entry gave.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Read {
+    /// Nothing for this reader.
+    Junk,
+    /// A part of a letter that goes on in the next entry.
+    More,
+    /// A letter.
+    Whole(Zeroizing<Vec<u8>>),
+}
+
+/// Reads the letters of one log, entry by entry, and joins runs.
+#[derive(Default)]
+pub(crate) struct Letters {
+    run: Option<OpenRun>,
+}
+
+struct OpenRun {
+    id: RunId,
+    count: u16,
+    next: u16,
+    bytes: Zeroizing<Vec<u8>>,
+}
+
+impl core::fmt::Debug for Letters {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("Letters(…)")
+    }
+}
+
+impl Letters {
+    /// The next entry. A run that is broken off was never whole for anybody.
+    pub(crate) fn read(
+        &mut self,
+        secret: &[u8; 32],
+        purpose: Purpose,
+        log: &LogId,
+        sealed: &[u8],
+    ) -> Read {
+        let run = self.run.take();
+        let Ok(slip) = open(secret, purpose, log, sealed) else {
+            return Read::Junk;
+        };
+        match sotto_protocol::cbor::decode::<Slip<'_>>(&slip) {
+            Err(_) => Read::Junk,
+            Ok(Slip::Whole(bytes)) => Read::Whole(Zeroizing::new(bytes.as_slice().to_vec())),
+            Ok(Slip::Part(part)) => self.join(run, &part),
+        }
+    }
+
+    fn join(&mut self, run: Option<OpenRun>, part: &Part<'_>) -> Read {
+        let begun = match run {
+            Some(run) if part.index > 0 => run,
+            _ => OpenRun {
+                id: part.run,
+                count: part.count,
+                next: 0,
+                bytes: Zeroizing::default(),
+            },
+        };
+        let fits = begun.id == part.run
+            && begun.count == part.count
+            && begun.next == part.index
+            && usize::from(part.count) <= PARTS_MAX
+            && part.index < part.count;
+        if !fits {
+            return Read::Junk;
+        }
+        let mut run = begun;
+        run.bytes.extend_from_slice(part.bytes.as_slice());
+        run.next += 1;
+        if run.next == run.count {
+            return Read::Whole(run.bytes);
+        }
+        self.run = Some(run);
+        Read::More
+    }
+}
+
+/// The randomness of one letter: `SHA-256(seed || counter)`, block by block. The library wants a
+/// source that cannot fail, so what can fail is drawn before.
+struct Drawn {
+    seed: Zeroizing<[u8; 32]>,
+    count: u64,
+}
+
+impl Drawn {
+    fn new() -> Result<Self, SealError> {
+        let seed = random::array().map_err(|_| SealError::Internal)?;
+        Ok(Self {
+            seed: Zeroizing::new(seed),
+            count: 0,
+        })
+    }
+
+    fn block(&mut self) -> [u8; 32] {
+        let mut hash = Sha256::new();
+        hash.update(*self.seed);
+        hash.update(self.count.to_be_bytes());
+        self.count += 1;
+        hash.finalize().into()
+    }
+
+    fn fixed<const N: usize>(&mut self) -> [u8; N] {
+        let mut bytes = [0; N];
+        self.fill(&mut bytes);
+        bytes
+    }
+
+    fn fill(&mut self, bytes: &mut [u8]) {
+        for chunk in bytes.chunks_mut(32) {
+            let mut block = self.block();
+            for (to, from) in chunk.iter_mut().zip(&block) {
+                *to = *from;
+            }
+            block.zeroize();
+        }
+    }
+}
+
+impl TryRng for Drawn {
+    type Error = Infallible;
+
+    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
+        Ok(u32::from_le_bytes(self.fixed()))
+    }
+
+    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
+        Ok(u64::from_le_bytes(self.fixed()))
+    }
+
+    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Infallible> {
+        self.fill(bytes);
+        Ok(())
+    }
+}
+
+impl TryCryptoRng for Drawn {}
+
+#[cfg(test)]
+mod tests {
+    use sotto_protocol::proof::public_key;
+    use x25519_dalek::StaticSecret;
+
+    use super::*;
+
+    const SECRET: [u8; 32] = [7; 32];
+    const LOG: LogId = LogId::new([1; 32]);
+
+    fn key() -> PublicKey {
+        public_key(&StaticSecret::from(SECRET))
+    }
+
+    fn written(letter: &[u8], floor: SizeClass) -> Vec<Vec<u8>> {
+        let key = key();
+        let to = Address {
+            purpose: Purpose::Answer,
+            log: &LOG,
+            key: &key,
+        };
+        write(to, letter, floor).unwrap()
+    }
+
+    fn read_all(entries: &[Vec<u8>]) -> Vec<Read> {
+        let mut letters = Letters::default();
+        entries
+            .iter()
+            .map(|entry| letters.read(&SECRET, Purpose::Answer, &LOG, entry))
+            .collect()
+    }
+
+    fn whole(letter: &[u8]) -> Read {
+        Read::Whole(Zeroizing::new(letter.to_vec()))
+    }
+
+    #[test]
+    fn a_letter_opens_for_its_reader_purpose_and_log_only() {
+        let entry = written(b"come in", SizeClass::K1).remove(0);
+        let read = |secret: &[u8; 32], purpose, log: &LogId, entry: &[u8]| {
+            Letters::default().read(secret, purpose, log, entry)
+        };
+        assert_eq!(
+            read(&SECRET, Purpose::Answer, &LOG, &entry),
+            whole(b"come in")
+        );
+        assert_eq!(read(&[8; 32], Purpose::Answer, &LOG, &entry), Read::Junk);
+        assert_eq!(read(&SECRET, Purpose::Knock, &LOG, &entry), Read::Junk);
+        let other = LogId::new([2; 32]);
+        assert_eq!(read(&SECRET, Purpose::Answer, &other, &entry), Read::Junk);
+        for at in [0, 31, 32, 500, 1_007, 1_008, 1_023] {
+            let mut altered = entry.clone();
+            altered[at] ^= 1;
+            assert_eq!(read(&SECRET, Purpose::Answer, &LOG, &altered), Read::Junk);
+        }
+        assert_eq!(
+            read(&SECRET, Purpose::Answer, &LOG, &entry[..1_000]),
+            Read::Junk
+        );
+    }
+
+    #[test]
+    fn letters_are_size_classes_and_not_below_the_floor() {
+        for length in [0, 1, 960, 970, 1_024, 3_000, PIECE_BYTES] {
+            let entries = written(&vec![1; length], SizeClass::K1);
+            assert_eq!(entries.len(), 1, "{length}");
+            assert!(SizeClass::exactly(entries[0].len()).is_some());
+            assert_eq!(read_all(&entries), [whole(&vec![1; length])]);
+        }
+        assert_eq!(written(b"no", SizeClass::K4)[0].len(), 4_096);
+    }
+
+    #[test]
+    fn a_long_letter_is_a_run_and_a_broken_run_is_junk() {
+        let letter: Vec<u8> = (0..200_000_u32).map(|n| n.to_be_bytes()[3]).collect();
+        let entries = written(&letter, SizeClass::K1);
+        assert_eq!(entries.len(), 4);
+        let read = read_all(&entries);
+        assert_eq!(read[..3], [Read::More, Read::More, Read::More]);
+        assert_eq!(read[3], whole(&letter));
+        let mut gap = entries.clone();
+        gap.remove(1);
+        assert!(read_all(&gap).iter().all(|read| *read != whole(&letter)));
+        // Another letter in between ends the run, and is read.
+        let mut other = entries;
+        other.insert(2, written(b"hm", SizeClass::K1).remove(0));
+        let read = read_all(&other);
+        assert_eq!(read[2], whole(b"hm"));
+        assert!(!read.contains(&whole(&letter)));
+    }
+
+    #[test]
+    fn a_letter_of_more_than_a_run_is_refused() {
+        let key = key();
+        let to = Address {
+            purpose: Purpose::Answer,
+            log: &LOG,
+            key: &key,
+        };
+        let long = vec![0; PARTS_MAX * PIECE_BYTES + 1];
+        assert_eq!(write(to, &long, SizeClass::K1), Err(SealError::TooLong));
+    }
+
+    #[test]
+    fn a_reply_key_that_nobody_can_hold_is_refused() {
+        let zero = PublicKey::new([0; 32]);
+        let to = Address {
+            purpose: Purpose::Answer,
+            log: &LOG,
+            key: &zero,
+        };
+        assert_eq!(write(to, b"x", SizeClass::K1), Err(SealError::Closed));
+    }
+
+    #[test]
+    fn bodies_survive_strict_coding() {
+        let knock = KnockBody {
+            name: "Ann".into(),
+            inbox: LOG,
+            reply: key(),
+            append: [3; 32],
+            manage: key(),
+            package: vec![4; 9].into(),
+        };
+        let bytes = sotto_protocol::cbor::encode(&knock).unwrap();
+        assert_eq!(
+            sotto_protocol::cbor::decode::<KnockBody<'_>>(&bytes).unwrap(),
+            knock
+        );
+        let welcome = AnswerBody::Welcome(WelcomeBody {
+            log: LOG,
+            seq: 4,
+            tree: vec![1].into(),
+            chain: ChainValue::new([2; 32]),
+            fence: 3,
+            secret: ConversationSecret::new([5; 32]),
+            welcome: vec![6].into(),
+        });
+        for answer in [welcome, AnswerBody::No] {
+            let bytes = sotto_protocol::cbor::encode(&answer).unwrap();
+            assert_eq!(
+                sotto_protocol::cbor::decode::<AnswerBody<'_>>(&bytes).unwrap(),
+                answer
+            );
+        }
+    }
+}
