@@ -13,8 +13,12 @@ mod provider;
 pub(crate) mod spoil;
 
 pub(crate) use follower::Follower;
-pub(crate) use group::{ExternalJoin, Group, Incoming, Plan, Staged, StagedOut};
-pub(crate) use provider::{State, Values};
+#[cfg(test)]
+pub(crate) use group::ExternalJoin;
+pub(crate) use group::{Group, Incoming, Plan, StagedOut};
+#[cfg(test)]
+pub(crate) use provider::State;
+pub(crate) use provider::Values;
 
 use ed25519_dalek::{Signer as _, SigningKey};
 use openmls::prelude::{
@@ -22,7 +26,6 @@ use openmls::prelude::{
 };
 use openmls_traits::signatures::{Signer, SignerError};
 use serde::{Deserialize, Serialize};
-use zeroize::Zeroizing;
 
 /// The GroupContext extension that holds the conversation's policy; from the range for private use
 /// (RFC 9420, section 17.3).
@@ -130,10 +133,6 @@ pub(crate) struct LeafKey(SigningKey);
 impl LeafKey {
     pub(crate) fn from_seed(seed: &[u8; 32]) -> Self {
         Self(SigningKey::from_bytes(seed))
-    }
-
-    pub(crate) fn seed(&self) -> Zeroizing<[u8; 32]> {
-        Zeroizing::new(self.0.to_bytes())
     }
 
     pub(crate) fn id(&self) -> LeafId {

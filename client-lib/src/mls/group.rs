@@ -100,7 +100,6 @@ pub(crate) enum Incoming {
 /// A checked Commit of somebody else.
 #[derive(Debug)]
 pub(crate) struct Staged {
-    pub(crate) facts: Facts,
     /// Whether it removes us.
     pub(crate) removes_us: bool,
     staged: StagedCommit,
@@ -378,11 +377,7 @@ impl Group {
             .group
             .process_message(&self.provider, message)
             .map_err(|_| MlsError::Unacceptable)?;
-        let (sender, epoch, aad) = (
-            processed.sender().clone(),
-            processed.epoch().as_u64(),
-            processed.aad().to_vec(),
-        );
+        let (sender, epoch) = (processed.sender().clone(), processed.epoch().as_u64());
         // The credential is the author's signature key in every epoch, also in past ones.
         let author = match &sender {
             Sender::Member(_) => LeafId::from_slice(processed.credential().serialized_content()),
@@ -402,9 +397,7 @@ impl Group {
             }),
             ProcessedMessageContent::OwnPendingCommit => Ok(Incoming::OwnCommit),
             ProcessedMessageContent::StagedCommitMessage(staged) => {
-                let facts = facts_of(&staged, &sender, &aad, |index| self.leaf_at(index))?;
                 Ok(Incoming::Commit(Box::new(Staged {
-                    facts,
                     removes_us: staged.self_removed(),
                     staged: *staged,
                 })))

@@ -28,10 +28,10 @@ fn join(host: &Group, by: &LeafKey) -> ExternalJoin {
 }
 
 fn take(group: &mut Group, commit: &[u8]) -> Facts {
+    let facts = group.look(commit).unwrap();
     let Incoming::Commit(staged) = group.open(commit).unwrap() else {
         panic!("a Commit")
     };
-    let facts = staged.facts.clone();
     group.merge(*staged).unwrap();
     facts
 }

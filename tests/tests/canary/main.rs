@@ -115,7 +115,8 @@ async fn nothing_that_was_said_or_names_anybody_is_found_anywhere() {
     let (metrics, address): (_, RelayAddress) =
         (relay.metrics.clone(), relay.address.parse().unwrap());
     let shutdown = CancellationToken::new();
-    let running = tokio::task::spawn(relay.run(shutdown.clone()));
+    let mut running = tokio::task::JoinSet::new();
+    running.spawn(relay.run(shutdown.clone()));
 
     let open = |name: &str| ClientOptions::folder(vaults.path().join(name), VaultKey::raw([7; 32]));
     let (ann, ben) = (
@@ -161,7 +162,7 @@ async fn nothing_that_was_said_or_names_anybody_is_found_anywhere() {
     ann.close().await;
     ben.close().await;
     shutdown.cancel();
-    running.await.unwrap().unwrap();
+    running.join_next().await.unwrap().unwrap().unwrap();
     // Once more, now that everything is written out.
     files(folder.path(), &mut relay_files);
     files(vaults.path(), &mut vault_files);

@@ -28,10 +28,18 @@ const ROUNDS_DEFAULT: usize = 20;
 /// Messages each side says in a round.
 const BURST: usize = 40;
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a test has no settings but its environment"
+)]
+fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
 /// Not a test of its own: with the environment set it is the relay, until it is killed.
 #[test]
 fn relay_process() {
-    let (Ok(folder), Ok(listen)) = (std::env::var(FOLDER), std::env::var(LISTEN)) else {
+    let (Some(folder), Some(listen)) = (environment(FOLDER), environment(LISTEN)) else {
         return;
     };
     let mut settings = Settings::new(CreateRule::DangerousOpen);
@@ -76,8 +84,7 @@ fn kill_after(round: usize) -> Duration {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn acknowledged_entries_survive_kills_once_and_in_order() {
-    let rounds = std::env::var(ROUNDS)
-        .ok()
+    let rounds = environment(ROUNDS)
         .and_then(|rounds| rounds.parse().ok())
         .unwrap_or(ROUNDS_DEFAULT);
     let folder = tempfile::tempdir().unwrap();
