@@ -225,7 +225,8 @@ mod tests {
     #[test]
     fn the_last_line_says_whether_it_held_and_what_to_do() {
         let held = summary(Done::new(), None);
-        assert_eq!(held, json!({"type": "summary", "ok": true}));
+        // A shell tells the last line by how it begins, whatever else was built beside this.
+        assert_eq!(held.to_string(), r#"{"type":"summary","ok":true}"#);
         let mut done = Done::new();
         done.insert("lost".into(), json!(3));
         let failure = Failure::promise("3 messages were lost", Done::new());
