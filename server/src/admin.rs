@@ -16,10 +16,23 @@ use tokio_util::sync::CancellationToken;
 
 use crate::metrics::Metrics;
 
-/// Whether the relay takes new work; clones are one.
+/// What the store says of itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "whoever tells it tells all of it"
+)]
+pub struct StoreState {
+    /// New entries are taken.
+    pub has_room: bool,
+    /// Nothing is erased until the operator confirms the clock.
+    pub is_clock_in_doubt: bool,
+}
+
+/// Whether the relay takes new work, and what its operator has to know besides; clones are one.
 #[derive(Clone)]
 pub struct Readiness {
-    has_room: Arc<dyn Fn() -> bool + Send + Sync>,
+    store: Arc<dyn Fn() -> StoreState + Send + Sync>,
     stopping: CancellationToken,
 }
 
@@ -30,13 +43,13 @@ impl fmt::Debug for Readiness {
 }
 
 impl Readiness {
-    /// Asks `has_room` about the store each time; `stopping` is cancelled when the relay stops.
+    /// Asks the store each time; `stopping` is cancelled when the relay stops.
     pub fn new(
-        has_room: impl Fn() -> bool + Send + Sync + 'static,
+        store: impl Fn() -> StoreState + Send + Sync + 'static,
         stopping: CancellationToken,
     ) -> Self {
         Self {
-            has_room: Arc::new(has_room),
+            store: Arc::new(store),
             stopping,
         }
     }
@@ -46,11 +59,28 @@ impl Readiness {
     pub fn problem(&self) -> Option<&'static str> {
         if self.stopping.is_cancelled() {
             Some("stopping")
-        } else if (self.has_room)() {
+        } else if (self.store)().has_room {
             None
         } else {
             Some("store full: new entries are refused, reading goes on")
         }
+    }
+
+    /// What the operator has to do although people are served.
+    #[must_use]
+    pub fn warning(&self) -> Option<&'static str> {
+        (self.store)()
+            .is_clock_in_doubt
+            .then_some("the clock is in doubt: nothing is erased until `sotto-relay confirm-clock`")
+    }
+
+    /// Sets the gauges that say the same.
+    pub fn show(&self, metrics: &Metrics) {
+        let number = |is: bool| if is { 1.0 } else { 0.0 };
+        metrics.ready().set(number(self.problem().is_none()));
+        metrics
+            .clock_in_doubt()
+            .set(number(self.warning().is_some()));
     }
 }
 
@@ -90,15 +120,21 @@ pub async fn serve(
 }
 
 async fn readyz(State(shown): State<Shown>) -> Response {
-    match shown.readiness.problem() {
-        None => (StatusCode::OK, "ready\n".to_owned()).into_response(),
-        Some(problem) => (StatusCode::SERVICE_UNAVAILABLE, format!("{problem}\n")).into_response(),
-    }
+    let (status, first) = match shown.readiness.problem() {
+        None => (StatusCode::OK, "ready"),
+        Some(problem) => (StatusCode::SERVICE_UNAVAILABLE, problem),
+    };
+    let lines = [Some(first), shown.readiness.warning()];
+    let body: String = lines
+        .into_iter()
+        .flatten()
+        .map(|line| format!("{line}\n"))
+        .collect();
+    (status, body).into_response()
 }
 
 async fn render(State(shown): State<Shown>) -> Response {
-    let is_ready = shown.readiness.problem().is_none();
-    shown.metrics.ready().set(if is_ready { 1.0 } else { 0.0 });
+    shown.readiness.show(&shown.metrics);
     let kind = [(header::CONTENT_TYPE, "text/plain; version=0.0.4")];
     (kind, shown.metrics.render()).into_response()
 }
@@ -122,13 +158,18 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn readyz_says_when_the_store_is_full_or_the_relay_stops() {
+    async fn readyz_says_when_the_store_is_full_the_clock_in_doubt_or_the_relay_stops() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let room = Arc::new(AtomicBool::new(true));
+        let doubt = Arc::new(AtomicBool::new(false));
         let stopping = CancellationToken::new();
-        let asked = Arc::clone(&room);
-        let readiness = Readiness::new(move || asked.load(Ordering::Relaxed), stopping.clone());
+        let asked = (Arc::clone(&room), Arc::clone(&doubt));
+        let state = move || StoreState {
+            has_room: asked.0.load(Ordering::Relaxed),
+            is_clock_in_doubt: asked.1.load(Ordering::Relaxed),
+        };
+        let readiness = Readiness::new(state, stopping.clone());
         let shutdown = CancellationToken::new();
         let mut tasks = tokio::task::JoinSet::new();
         tasks.spawn(serve(listener, Metrics::new(), readiness, shutdown.clone()));
@@ -141,7 +182,14 @@ mod tests {
         assert!(full.starts_with("HTTP/1.1 503") && full.contains("store full"));
         assert!(get(address, "/metrics").await.contains("sotto_ready 0"));
         room.store(true, Ordering::Relaxed);
-        assert!(get(address, "/readyz").await.starts_with("HTTP/1.1 200"));
+        let ready = get(address, "/readyz").await;
+        assert!(ready.starts_with("HTTP/1.1 200") && !ready.contains("clock"));
+        // People are served all the same: no balancer must take the relay out for it.
+        doubt.store(true, Ordering::Relaxed);
+        let warned = get(address, "/readyz").await;
+        assert!(warned.starts_with("HTTP/1.1 200") && warned.contains("confirm-clock"));
+        let metrics = get(address, "/metrics").await;
+        assert!(metrics.contains("sotto_ready 1") && metrics.contains("sotto_clock_in_doubt 1"));
         stopping.cancel();
         assert!(get(address, "/readyz").await.contains("stopping"));
 
@@ -153,7 +201,11 @@ mod tests {
     async fn anything_but_loopback_is_refused() {
         let listener = TcpListener::bind("0.0.0.0:0").await.unwrap();
         let shutdown = CancellationToken::new();
-        let readiness = Readiness::new(|| true, shutdown.clone());
+        let state = || StoreState {
+            has_room: true,
+            is_clock_in_doubt: false,
+        };
+        let readiness = Readiness::new(state, shutdown.clone());
         let refused = serve(listener, Metrics::new(), readiness, shutdown).await;
         assert_eq!(refused.unwrap_err().kind(), io::ErrorKind::PermissionDenied);
     }

@@ -47,6 +47,8 @@ pub enum Command {
     Export(ExportArgs),
     /// Read an export into an empty folder.
     Import(ImportArgs),
+    /// Say that the machine's clock is right after it moved by a day or more; the relay is stopped.
+    ConfirmClock(FolderArgs),
     /// Say everything that a stopped relay's folder gives away.
     Seizure(FolderArgs),
 }
@@ -127,6 +129,7 @@ pub async fn execute(cli: Cli) -> ExitCode {
         Command::CheckConfig(args) => check_config(&args.config, output),
         Command::Export(args) => data::export(args, output).await,
         Command::Import(args) => data::import(args, output).await,
+        Command::ConfirmClock(args) => data::confirm_clock(args, output),
         Command::Seizure(args) => data::seizure(args, output).await,
     };
     output.finish(outcome)

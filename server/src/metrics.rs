@@ -101,6 +101,8 @@ declare! {
         connections_open = "sotto_connections_open_count";
         /// Whether the relay takes new entries: 0 when the store is full or it is stopping.
         ready = "sotto_ready";
+        /// Whether nothing is erased until the operator confirms the clock: 1 then.
+        clock_in_doubt = "sotto_clock_in_doubt";
     }
 }
 

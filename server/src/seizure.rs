@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use serde::Serialize;
+use sotto_protocol::right::Rights;
 use sotto_protocol::size_class::SizeClass;
 
 use crate::clock::Clock;
@@ -15,26 +16,11 @@ use crate::limits::{LogLimits, UPKEEP_BYTES_MAX, UPKEEP_ENTRIES_MAX};
 use crate::log::codec;
 use crate::log::fault::Fault;
 use crate::log::shared::Shared;
-use crate::log::state::LogState;
+use crate::log::state::{GrantRecord, Lease, LogState};
 use crate::log::verify::seq_of;
 use crate::log::{LogParts, StartError};
 use crate::retention::LogKeys;
 use crate::store::{BALLAST, Folder, FolderError, Key, Range, Record, SledOptions, folder};
-
-/// The names of what is told of each log, as in SECURITY.md.
-pub const LOG_FACTS: [&str; 9] = [
-    "id",
-    "entries",
-    "entries_by_class",
-    "first_day",
-    "last_day",
-    "grants",
-    "pins",
-    "fence",
-    "claims",
-];
-/// The names of what the engine and the files give away, as in SECURITY.md.
-pub const ENGINE_FACTS: [&str; 5] = ["files", "arrivals", "batches", "key_days", "clock"];
 
 /// Everything.
 #[derive(Clone, Debug, Serialize)]
@@ -46,7 +32,7 @@ pub struct Seizure {
     pub engine: EngineFacts,
 }
 
-/// What lies in the folder of one log.
+/// What lies in the folder of one log: exactly what the table in SECURITY.md lists.
 #[derive(Clone, Serialize)]
 #[non_exhaustive]
 pub struct LogFacts {
@@ -60,23 +46,68 @@ pub struct LogFacts {
     pub first_day: Option<u32>,
     /// The day of the newest entry.
     pub last_day: Option<u32>,
-    /// Public keys and rights of the grants, in hexadecimal and bits; whether they are cut.
-    pub grants: Vec<(String, u16, bool)>,
-    /// Sequence numbers of pins.
-    pub pins: Vec<u64>,
+    /// Who may do what.
+    pub grants: Vec<GrantFacts>,
+    /// Where a newcomer may start.
+    pub pins: Vec<PinFacts>,
     /// How many fenced appends were accepted: about the epochs there were.
     pub fence: u64,
-    /// How many leases were live.
-    pub claims: usize,
+    /// Which entries are held. Whether a lease is still live only the relay's own clock can tell.
+    pub claims: Vec<ClaimFacts>,
 }
 
-impl std::fmt::Debug for LogFacts {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("LogFacts").finish_non_exhaustive()
-    }
+/// A grant.
+#[derive(Clone, Serialize)]
+#[non_exhaustive]
+pub struct GrantFacts {
+    /// The public key, in hexadecimal; made for this log.
+    pub key: String,
+    /// What it may do.
+    pub rights: Vec<&'static str>,
+    /// The last entry it reaches, if it was cut.
+    pub until_seq: Option<u64>,
+    /// The day on which it was cut.
+    pub cut_day: Option<u32>,
+    /// Who added it, if a fenced append did: a `link` (a join key) or a `member`.
+    pub admitted_by: Option<&'static str>,
 }
 
-/// What the files give away besides.
+/// A pin.
+#[derive(Clone, Serialize)]
+#[non_exhaustive]
+pub struct PinFacts {
+    /// Which entry.
+    pub seq: u64,
+    /// The day on which it was set.
+    pub day: u32,
+}
+
+/// A lease on an entry.
+#[derive(Clone, Serialize)]
+#[non_exhaustive]
+pub struct ClaimFacts {
+    /// Which entry.
+    pub seq: u64,
+    /// The grant's public key, in hexadecimal.
+    pub holder: String,
+    /// For how many milliseconds it was given.
+    pub ms: u64,
+}
+
+/// What belongs to one log is for its reader, never for a log line.
+macro_rules! opaque {
+    ($($name:ident)*) => {
+        $(impl std::fmt::Debug for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.debug_struct(stringify!($name)).finish_non_exhaustive()
+            }
+        })*
+    };
+}
+
+opaque!(LogFacts GrantFacts PinFacts ClaimFacts);
+
+/// What the files give away besides: the second table in SECURITY.md.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct EngineFacts {
@@ -225,20 +256,43 @@ async fn log_facts(
             .collect(),
         first_day,
         last_day,
-        grants: state
-            .grants
-            .list
+        grants: state.grants.list.iter().map(grant_facts).collect(),
+        pins: head
+            .pins
             .iter()
-            .map(|record| {
-                let grant = &record.grant;
-                let key = hex::encode(grant.key.as_bytes());
-                (key, grant.rights.bits(), grant.until_seq.is_some())
+            .map(|pin| PinFacts {
+                seq: pin.seq,
+                day: pin.day,
             })
             .collect(),
-        pins: head.pins.iter().map(|pin| pin.seq).collect(),
         fence: head.fence,
-        claims: head.leases.len(),
+        claims: head.leases.iter().map(claim_facts).collect(),
     })
+}
+
+fn claim_facts(lease: &Lease) -> ClaimFacts {
+    ClaimFacts {
+        seq: lease.seq,
+        holder: hex::encode(lease.holder.as_bytes()),
+        ms: lease.ms,
+    }
+}
+
+fn grant_facts(record: &GrantRecord) -> GrantFacts {
+    let grant = &record.grant;
+    GrantFacts {
+        key: hex::encode(grant.key.as_bytes()),
+        rights: Rights::TABLE
+            .iter()
+            .filter(|(right, _)| grant.rights.contains(*right))
+            .map(|(_, name)| *name)
+            .collect(),
+        until_seq: grant.until_seq,
+        cut_day: record.cut.map(|cut| cut.day),
+        admitted_by: record
+            .admitted
+            .map(|by_link| if by_link { "link" } else { "member" }),
+    }
 }
 
 /// Finds entries in the engine's file.

@@ -10,14 +10,14 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::admin::Readiness;
+use crate::admin::{Readiness, StoreState};
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::connection;
 use crate::connection::limits::{LARGE_MESSAGES_MAX, PAGES_ALL_MAX};
 use crate::identity::{DayKeys, Identity, IdentityError};
 use crate::listener::Listener;
-use crate::log::Logs;
+use crate::log::{Logs, Retention};
 use crate::metrics::Metrics;
 
 /// Why a relay could not serve.
@@ -131,7 +131,11 @@ impl Server {
     #[must_use]
     pub fn readiness(&self) -> Readiness {
         let logs = self.relay.logs.clone();
-        Readiness::new(move || logs.has_room(), self.relay.stopping.clone())
+        let state = move || StoreState {
+            has_room: logs.has_room(),
+            is_clock_in_doubt: matches!(logs.retention(), Retention::ClockJumped { .. }),
+        };
+        Readiness::new(state, self.relay.stopping.clone())
     }
 
     /// Serves connections until `shutdown`; then accepts no more, tells every client when to come

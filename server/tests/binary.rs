@@ -9,8 +9,11 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::time::Duration;
 
 use serde_json::Value;
+use sotto_server::clock::{Clock as _, DAY, SystemClock};
+use sotto_server::retention::Keys;
 
 fn relay(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sotto-relay"));
@@ -57,6 +60,17 @@ impl Running {
         self.listening[key].as_str().unwrap().to_owned()
     }
 
+    /// What the operator's server answers to the question whether the relay takes work.
+    fn readyz(&self) -> String {
+        let mut admin = TcpStream::connect(self.text("admin")).unwrap();
+        admin
+            .write_all(b"GET /readyz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            .unwrap();
+        let mut answer = String::new();
+        admin.read_to_string(&mut answer).unwrap();
+        answer
+    }
+
     /// Sends a signal and waits for the end; gives code and last line.
     fn stop(mut self, signal: &str) -> (i32, Value) {
         let pid = self.child.id().to_string();
@@ -99,12 +113,7 @@ fn a_relay_for_trying_out_says_where_it_listens_and_ends_with_zero_at_each_signa
         assert_eq!(identity.len(), 43);
         addresses.push(identity.to_owned());
 
-        let mut admin = TcpStream::connect(running.text("admin")).unwrap();
-        admin
-            .write_all(b"GET /readyz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-            .unwrap();
-        let mut answer = String::new();
-        admin.read_to_string(&mut answer).unwrap();
+        let answer = running.readyz();
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
 
         let (code, last) = running.stop(signal);
@@ -202,9 +211,51 @@ fn a_stopped_relays_logs_are_exported_imported_and_told() {
     assert_eq!(lines.first().unwrap()["type"], "engine");
     assert_eq!(lines.last().unwrap()["ok"], true);
     assert_eq!(ended(&["seizure", "--folder", "/nonexistent"]).0, 3);
+    // Looking at a folder makes no relay of it.
+    let empty = tempfile::tempdir().unwrap();
+    let (path, to) = (empty.path().to_str().unwrap(), "/nonexistent");
+    assert_eq!(ended(&["seizure", "--folder", path]).0, 3);
+    assert_eq!(ended(&["confirm-clock", "--folder", path]).0, 3);
+    assert_eq!(ended(&["export", "--folder", path, "--to", to]).0, 3);
+    assert_eq!(std::fs::read_dir(path).unwrap().count(), 0);
     assert_eq!(ended(&["seizure"]).0, 2);
     std::fs::write(file, b"not an export").unwrap();
     let third = scratch.path().join("third");
     let third = third.to_str().unwrap();
     assert_ne!(ended(&["import", "--folder", third, "--from", file]).0, 0);
+}
+
+#[test]
+fn a_clock_in_doubt_is_said_until_the_operator_confirms_it() {
+    let scratch = tempfile::tempdir().unwrap();
+    let path = scratch.path().to_str().unwrap();
+    let start = || Running::start(&["run", "--dev", "--folder", path]);
+    assert_eq!(start().stop("-TERM").0, 0);
+    let long_ago = SystemClock::new().wall() - 50 * DAY - Duration::from_secs(3 * 3_600);
+    let keys = Keys::open(scratch.path()).unwrap();
+    keys.write_clock(long_ago.as_secs()).unwrap();
+    keys.sync().unwrap();
+    drop(keys);
+
+    let running = start();
+    let ready = running.readyz();
+    assert!(ready.starts_with("HTTP/1.1 200"), "{ready}");
+    assert!(ready.contains("confirm-clock"), "{ready}");
+    let (code, output) = ended(&["confirm-clock", "--folder", path]);
+    assert_eq!(code, 3, "a relay that runs has the folder");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("another relay"));
+    assert_eq!(running.stop("-TERM").0, 0);
+
+    let (code, output) = ended(&["confirm-clock", "--folder", path]);
+    assert_eq!(code, 0);
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(said.contains("moved on by 50 days and 3 hours"), "{said}");
+    let running = start();
+    assert!(!running.readyz().contains("clock"));
+    assert_eq!(running.stop("-TERM").0, 0);
+    let (_, output) = ended(&["confirm-clock", "--json", "--folder", path]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    let first: Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
+    assert_eq!(first["type"], "clock");
+    assert!(first["moved_s"].as_i64().unwrap() < 3_600);
 }

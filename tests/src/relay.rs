@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use sotto_protocol::id::RelayIdentity;
+use sotto_server::admin::Readiness;
 use sotto_server::clock::{Clock, ManualClock};
 use sotto_server::config::{CreateRule, Settings};
 use sotto_server::identity::Identity;
@@ -57,6 +58,8 @@ pub struct RunningRelay {
     pub identity: RelayIdentity,
     /// What it counts.
     pub metrics: Metrics,
+    /// What its operator hears.
+    pub readiness: Readiness,
     /// Its logs, past all connections.
     pub logs: Logs,
     /// Its clock.
@@ -99,6 +102,7 @@ impl TestRelay {
         })
         .expect("a server");
         let identity = server.identity();
+        let readiness = server.readiness();
         let (connector, listener) = in_memory();
         let shutdown = CancellationToken::new();
         let mut running = JoinSet::new();
@@ -106,6 +110,7 @@ impl TestRelay {
         RunningRelay {
             identity,
             metrics,
+            readiness,
             logs,
             clock: self.clock,
             connector,

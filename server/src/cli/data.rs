@@ -1,4 +1,5 @@
-//! Commands on the data folder of a stopped relay: export, import, and what it gives away.
+//! Commands on the data folder of a stopped relay: export, import, the clock, and what it gives
+//! away.
 //!
 //! None of them starts a relay, and each refuses a folder that a relay uses.
 
@@ -10,9 +11,11 @@ use serde_json::{Value, json};
 
 use super::{Failure, Output};
 use crate::archive::{self, ArchiveError, Archived};
-use crate::clock::SystemClock;
+use crate::clock::{Clock as _, SystemClock};
 use crate::config::Settings;
+use crate::retention::Keys;
 use crate::seizure::{self, LogFacts};
+use crate::store::Folder;
 
 /// Which data folder.
 #[derive(Args, Debug)]
@@ -27,6 +30,16 @@ pub struct FolderArgs {
 }
 
 impl FolderArgs {
+    /// The folder, where a relay has been.
+    fn used(self) -> Result<PathBuf, Failure> {
+        let folder = self.folder()?;
+        if Keys::lie_in(&folder) {
+            Ok(folder)
+        } else {
+            Err(Failure::no_folder(&folder))
+        }
+    }
+
     fn folder(self) -> Result<PathBuf, Failure> {
         match (self.folder, self.config) {
             (Some(folder), _) => Ok(folder),
@@ -75,10 +88,7 @@ fn tell(output: Output, kind: &str, carried: Archived) -> Result<(), Failure> {
 }
 
 pub(super) async fn export(args: ExportArgs, output: Output) -> Result<(), Failure> {
-    let folder = args.folder.folder()?;
-    if !folder.is_dir() {
-        return Err(Failure::no_folder(&folder));
-    }
+    let folder = args.folder.used()?;
     let carried = archive::export(&folder, &args.to, clock()).await?;
     tell(output, "exported", carried)
 }
@@ -89,11 +99,33 @@ pub(super) async fn import(args: ImportArgs, output: Output) -> Result<(), Failu
     tell(output, "imported", carried)
 }
 
+pub(super) fn confirm_clock(args: FolderArgs, output: Output) -> Result<(), Failure> {
+    let folder = args.used()?;
+    let clock = clock();
+    let before = Folder::confirm_clock(&folder, &*clock)
+        .map_err(|error| Failure::of_folder(&error, &error))?;
+    let now_s = clock.wall().as_secs();
+    let moved_s = before.map(|before| i128::from(now_s) - i128::from(before.as_secs()));
+    let object = json!({
+        "type": "clock",
+        "now_s": now_s,
+        "moved_s": moved_s.and_then(|moved| i64::try_from(moved).ok()),
+    });
+    let words = match moved_s {
+        Some(moved) => format!(
+            "the clock is confirmed; since the relay last looked it moved {} by {} days and {} \
+             hours",
+            if moved < 0 { "back" } else { "on" },
+            moved.abs() / 86_400,
+            moved.abs() % 86_400 / 3_600,
+        ),
+        None => "the clock is confirmed; the relay had not looked at it before".to_owned(),
+    };
+    Ok(output.line(&object, &words)?)
+}
+
 pub(super) async fn seizure(args: FolderArgs, output: Output) -> Result<(), Failure> {
-    let folder = args.folder()?;
-    if !folder.is_dir() {
-        return Err(Failure::no_folder(&folder));
-    }
+    let folder = args.used()?;
     let facts = seizure::seize(&folder, clock()).await?;
     for log in &facts.logs {
         output.line(&with_type("log", log), &words_of(log))?;
@@ -121,19 +153,35 @@ fn with_type(kind: &str, facts: &impl serde::Serialize) -> Value {
 
 fn words_of(log: &LogFacts) -> String {
     let day = |day: Option<u32>| day.map_or_else(|| "none".to_owned(), |day| day.to_string());
-    format!(
-        "log {}\n  entries {}, by class {:?}\n  first_day {}, last_day {}\n  grants {:?}\n  pins \
-         {:?}\n  fence {}, claims {}",
+    let mut words = format!(
+        "log {}\n  entries {}, by class {:?}\n  first_day {}, last_day {}\n  fence {}",
         log.id,
         log.entries,
         log.entries_by_class,
         day(log.first_day),
         day(log.last_day),
-        log.grants,
-        log.pins,
         log.fence,
-        log.claims,
-    )
+    );
+    let lines = [
+        ("grants", lines_of(&log.grants)),
+        ("pins", lines_of(&log.pins)),
+        ("claims", lines_of(&log.claims)),
+    ];
+    for (name, lines) in lines {
+        words.push_str(&format!("\n  {name} {}", lines.len()));
+        for line in lines {
+            words.push_str(&format!("\n    {line}"));
+        }
+    }
+    words
+}
+
+/// Each fact as one line.
+fn lines_of(facts: &[impl serde::Serialize]) -> Vec<String> {
+    facts
+        .iter()
+        .map(|fact| serde_json::to_string(fact).unwrap_or_default())
+        .collect()
 }
 
 impl From<ArchiveError> for Failure {

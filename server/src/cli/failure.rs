@@ -82,7 +82,7 @@ impl Failure {
     pub(super) fn no_folder(folder: &Path) -> Self {
         Self {
             kind: "folder",
-            message: format!("there is no folder {}", folder.display()),
+            message: format!("no relay has used the folder {}", folder.display()),
             next: "Name the data folder of a relay.",
             code: COULD_NOT_RUN,
         }

@@ -167,6 +167,8 @@ impl Logs {
     ) -> Result<Self, StartError> {
         let shared = Arc::new(Shared::new(parts).map_err(|fault| failed(fault.into()))?);
         shared.verify().await?;
+        // Said now, not ten minutes later: who starts a relay is looking at it.
+        let _believed = sweep::is_clock_believed(&shared, shared.clock.wall().as_secs());
         let queue = writer::start(Arc::clone(&shared), tasks, shutdown.clone());
         let logs = Self { shared, queue };
         tasks.spawn(sweep::run(logs.clone(), shutdown));
@@ -316,23 +318,11 @@ impl Logs {
         sweep::sweep(self).await.map_err(|fault| fault.refusal())
     }
 
-    /// What the last sweep found, for the operator.
+    /// How retention stands, for the operator: what the last sweep found, or the start if the clock
+    /// was in doubt then.
     #[must_use]
     pub fn retention(&self) -> Retention {
         self.shared.retention()
-    }
-
-    /// The operator says that the wall clock is right now; the next sweep goes by it.
-    ///
-    /// # Errors
-    /// A fault of ours; nothing changed.
-    ///
-    /// # Cancel safety
-    /// Done or not done.
-    pub async fn confirm_clock(&self) -> Result<(), Refusal> {
-        sweep::confirm_clock(&self.shared)
-            .await
-            .map_err(|fault| fault.refusal())
     }
 
     /// How many logs there are.

@@ -28,7 +28,7 @@ pub enum Retention {
     Swept,
     /// The wall clock moved a day or more since it was last written down: it may be wrong, or the
     /// relay was stopped that long. Nothing is erased until the operator confirms the clock, see
-    /// [`Logs::confirm_clock`].
+    /// [`Folder::confirm_clock`](crate::store::Folder::confirm_clock).
     ClockJumped {
         /// Seconds, forward positive.
         by_s: i64,
@@ -57,21 +57,27 @@ pub(crate) async fn run(logs: Logs, shutdown: CancellationToken) {
             () = tokio::time::sleep(SWEEP_INTERVAL) => {}
         }
         // The fault is in the log; the next sweep tries again.
-        if let Ok(swept) = logs.sweep().await
-            && let Retention::ClockJumped { by_s } = swept.retention
-        {
-            tracing::warn!(
-                by_s,
-                "the clock moved by a day or more; nothing is erased until it is confirmed"
-            );
-        }
+        drop(logs.sweep().await);
     }
 }
 
-/// See [`Logs::confirm_clock`].
-pub(crate) async fn confirm_clock(shared: &Shared) -> Result<(), Fault> {
-    shared.keys.write_clock(shared.clock.wall().as_secs())?;
-    sync_keys(shared).await
+/// Whether the clock may be gone by. If not, says so in the log and to whoever asks.
+pub(crate) fn is_clock_believed(shared: &Shared, now_s: u64) -> bool {
+    let Some(before) = shared
+        .keys
+        .clock_reading()
+        .filter(|before| now_s.abs_diff(*before) >= DAY.as_secs())
+    else {
+        return true;
+    };
+    let by_s = i64::try_from(i128::from(now_s) - i128::from(before)).unwrap_or(i64::MAX);
+    shared.set_retention(Retention::ClockJumped { by_s });
+    tracing::warn!(
+        by_s,
+        "the clock moved by a day or more; nothing is erased until it is confirmed: stop the \
+         relay, see that the date is right, run `sotto-relay confirm-clock`"
+    );
+    false
 }
 
 /// See [`Logs::sweep`].
@@ -80,12 +86,8 @@ pub(crate) async fn sweep(logs: &Logs) -> Result<Swept, Fault> {
     let wall = shared.clock.wall();
     let now_s = wall.as_secs();
     let mut swept = Swept::default();
-    if let Some(before) = shared.keys.clock_reading()
-        && now_s.abs_diff(before) >= DAY.as_secs()
-    {
-        let by_s = i64::try_from(i128::from(now_s) - i128::from(before)).unwrap_or(i64::MAX);
-        swept.retention = Retention::ClockJumped { by_s };
-        shared.set_retention(swept.retention);
+    if !is_clock_believed(shared, now_s) {
+        swept.retention = shared.retention();
         return Ok(swept);
     }
     let today = day_of(wall);

@@ -155,6 +155,12 @@ impl Keys {
         Self::default()
     }
 
+    /// Whether a folder has key files, as every folder that a relay has used does.
+    #[must_use]
+    pub fn lie_in(folder: &Path) -> bool {
+        folder.join(LOGS_FILE).is_file() && folder.join(DAYS_FILE).is_file()
+    }
+
     /// Opens or makes the two key files of a folder. Blocks.
     ///
     /// # Errors

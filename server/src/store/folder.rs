@@ -15,8 +15,10 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{SledOptions, SledStore, Store};
+use crate::clock::Clock;
 use crate::retention::{Keys, KeysError, sync_folder};
 
 /// Name of the file that says that an import has not ended.
@@ -135,7 +137,25 @@ impl Folder {
         Self::open_locked(folder, lock, options)
     }
 
-    /// The same for a folder that this process has taken already.
+    /// The operator says that the machine's clock is right: writes it down in the folder of a
+    /// stopped relay, which goes by it from its next start on. Gives what was written there before.
+    /// Blocks.
+    ///
+    /// # Errors
+    /// [`FolderError`]; nothing was changed.
+    pub fn confirm_clock(
+        folder: &Path,
+        clock: &dyn Clock,
+    ) -> Result<Option<Duration>, FolderError> {
+        let _lock = lock(folder)?;
+        let keys = Keys::open(folder)?;
+        let before = keys.clock_reading().map(Duration::from_secs);
+        keys.write_clock(clock.wall().as_secs())?;
+        keys.sync()?;
+        Ok(before)
+    }
+
+    /// Opens a folder that this process has taken already.
     pub(crate) fn open_locked(
         folder: &Path,
         lock: Lock,

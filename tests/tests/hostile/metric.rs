@@ -48,6 +48,10 @@ async fn every_declared_metric_counts_and_none_names_a_log_or_a_key() {
     author.hear().await;
     tokio::time::sleep(Duration::from_secs(60)).await;
     drop(half_open);
+    relay.logs.sweep().await.unwrap();
+    relay.clock.advance(Duration::from_secs(3 * 86_400));
+    relay.logs.sweep().await.unwrap();
+    relay.readiness.show(&relay.metrics);
 
     let text = relay.metrics.render();
     for name in NAMES {

@@ -260,12 +260,20 @@ async fn keys_are_not_erased_by_a_clock_that_is_a_year_off() {
         // What was written in the year ahead stays until it is over there; nothing goes too soon.
         let left = if years > 0 { vec![2] } else { vec![] };
         assert_eq!(bench.seqs(log, 2).await, left);
-        // After the operator's word a jump is time that has passed.
+        // After the operator's word a jump is time that has passed. It is said at the start.
         bench.append(vec![item(log, 4)], &[2]).await.unwrap();
         bench.clock.advance(clock::DAY * 400);
+        bench = bench.restart().await;
+        assert!(matches!(
+            bench.logs.retention(),
+            Retention::ClockJumped { .. }
+        ));
         let swept = bench.logs.sweep().await.unwrap();
         assert!(matches!(swept.retention, Retention::ClockJumped { .. }));
-        bench.logs.confirm_clock().await.unwrap();
+        bench
+            .keys
+            .write_clock(bench.clock.wall().as_secs())
+            .unwrap();
         assert_eq!(
             bench.logs.sweep().await.unwrap().retention,
             Retention::Swept
