@@ -8,6 +8,7 @@
 //! | `event` | what an app tells and is told |
 //! | `saved` | what is kept, and under which names |
 //! | `begin` | founding, joining by link, loading |
+//! | `backing` | what a backup holds, and the way back in from one |
 //! | `joining` | from a link to the own Commit in the log |
 //! | `beside` | logs beside the conversation's: doors and inboxes |
 //! | `door` | knocks read, kept and answered |
@@ -30,6 +31,7 @@
 //! 2. At most one append of a conversation is on its way, kept byte for byte until it is answered.
 //! 3. A Commit of ours is merged only when it is met in the log.
 
+mod backing;
 mod begin;
 mod beside;
 mod changes;
@@ -52,6 +54,8 @@ mod tests;
 mod upkeep;
 
 pub use begin::{Admission, JoinOptions, RoomOptions};
+pub(crate) use saved::{decode as decode_kept, encode as encode_kept};
+
 pub use event::{
     Choices, Command, Delivery, Event, Knock, Member, Message, Reaction, Reply, Standing, Text,
     Unsent,
@@ -88,6 +92,8 @@ pub struct Effects {
     pub store: Batch,
     /// After it, [`Vault::scrub`](crate::vault::Vault::scrub): something was meant to vanish.
     pub scrub: bool,
+    /// What a backup holds of the conversation has changed: gather it again, once this is stored.
+    pub backup: bool,
     /// WebSocket binary messages, in order.
     pub send: Vec<Vec<u8>>,
     /// For the app, in order.
@@ -140,6 +146,8 @@ pub struct Engine {
     typing_at_ms: Option<u64>,
     /// Doors and inboxes.
     beside: Beside,
+    /// What the line for a backup was last made of.
+    line_of: Option<backing::LineOf>,
     out: Effects,
 }
 
@@ -353,7 +361,9 @@ impl Engine {
             SessionEvent::WornOut => self.out.hang_up = true,
             SessionEvent::OpenRefused { log, .. } if log == self.saved.log => {
                 self.head = None;
-                self.tell(Event::Refused);
+                if !self.is_shut_out() {
+                    self.tell(Event::Refused);
+                }
             }
             SessionEvent::OpenRefused { log, .. } => self.refused_beside(log),
             SessionEvent::Ended { log } if log == self.saved.log => self.head = None,
@@ -392,6 +402,9 @@ impl Engine {
     fn save(&mut self) {
         if self.is_over() {
             return;
+        }
+        if let Err(error) = self.keep_line() {
+            self.fault(&error);
         }
         if let Some(group) = &mut self.group
             && let Ok(changes) = group.changes()

@@ -105,6 +105,35 @@
 //! ([`Choices`]). The relay sees sealed entries, padded to a few sizes, of a log without a name.
 //! [`RoomOptions::keep_seconds`] makes every device forget messages after a time.
 //!
+//! # Coming back
+//!
+//! [`Client::back_up`] gives a person eight [`ReturnWords`] and from then on keeps a sealed backup of
+//! which conversations they are in; with them [`Client::come_back`] brings the same person back on an
+//! empty device. What was said is not in it, nor the state of any ratchet: one comes in anew in place
+//! of one's old leaf, which the others see as [`Event::Returned`] and the old device as its end.
+//!
+//! ```no_run
+//! # async fn example(
+//! #     client: sotto_client::Client, other: sotto_client::Client,
+//! #     relay: sotto_client::RelayAddress, typed: &str,
+//! # ) -> Result<(), sotto_client::Error> {
+//! use sotto_client::{BadWords, ReturnWords};
+//!
+//! let words = client.back_up(&relay).await?;
+//! client.backed_up().await?; // the relay has it: now the words are good
+//! show_once(&words.text());
+//!
+//! match typed.parse::<ReturnWords>() {
+//!     Ok(words) => drop(other.come_back(&words, &relay).await?),
+//!     Err(BadWords::Unknown(words)) => ask_again(words[0].place, &words[0].near),
+//!     Err(_) => ask_again(0, &[]),
+//! }
+//! # Ok(())
+//! # }
+//! # fn show_once(_: &str) {}
+//! # fn ask_again(_: usize, _: &[&str]) {}
+//! ```
+//!
 //! # When something is wrong
 //!
 //! Calls fail with an [`Error`] whose [`ErrorKind`] says what to do; its text holds nothing about
@@ -130,6 +159,7 @@ mod jitter;
 mod link;
 pub mod log;
 mod mls;
+mod people;
 mod policy;
 mod random;
 mod seal;
@@ -139,7 +169,7 @@ pub mod transport;
 pub mod vault;
 
 #[cfg(feature = "native")]
-pub use client::{Client, ClientOptions, Conversation, ConversationId};
+pub use client::{BackupStanding, Client, ClientOptions, Conversation, ConversationId};
 pub use content::{MessageId, NAME_BYTES_MAX, REACTION_BYTES_MAX, TEXT_BYTES_MAX};
 pub use engine::{
     Admission, Choices, Command, Delivery, Event, JoinOptions, Knock, Member, Message, Reaction,
@@ -148,3 +178,4 @@ pub use engine::{
 pub use error::{Error, ErrorKind, Result};
 pub use link::{BadLink, Link, RelayAddress};
 pub use mls::{LeafId, Suite};
+pub use people::{BadWords, NearWords, ReturnWords};

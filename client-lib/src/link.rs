@@ -135,6 +135,27 @@ pub(crate) struct DoorLink {
     pub(crate) sealing: PublicKey,
 }
 
+/// What a keeper of a door has beside its link; goes to other facilitators and into a backup.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DoorKeys {
+    /// It is a chat's: the first who knocks is let in, and nobody after them.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub(crate) chat: bool,
+    /// Secret grant key that reads, trims and manages the door's log.
+    #[serde(with = "serde_bytes")]
+    pub(crate) keeper: [u8; 32],
+    /// HPKE secret key that knocks are sealed to.
+    #[serde(with = "serde_bytes")]
+    pub(crate) opening: [u8; 32],
+}
+
+impl fmt::Debug for DoorKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("DoorKeys(…)")
+    }
+}
+
 impl Link {
     /// Where the conversation's relay is.
     #[must_use]

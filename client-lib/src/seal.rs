@@ -110,6 +110,18 @@ fn seal_packet(
     floor: SizeClass,
     draw: Draw<'_>,
 ) -> Result<Vec<u8>, SealError> {
+    let ad = associated_data(log);
+    seal_box(generation.seal_key(), &ad, packet, floor, draw)
+}
+
+/// Boxes bytes into one entry, no smaller than `floor`.
+pub(crate) fn seal_box(
+    key: &[u8; 32],
+    ad: &[u8],
+    packet: &[u8],
+    floor: SizeClass,
+    draw: Draw<'_>,
+) -> Result<Vec<u8>, SealError> {
     let class = SizeClass::holding(packet.len() + BOX_BYTES)
         .ok_or(SealError::TooLong)?
         .max(floor);
@@ -120,13 +132,12 @@ fn seal_packet(
     plaintext.resize(class.bytes() - NONCE_BYTES - TAG_BYTES, 0);
     let mut nonce = [0; NONCE_BYTES];
     draw(&mut nonce).map_err(|_| SealError::Internal)?;
-    let boxed = generation
-        .cipher()
+    let boxed = XChaCha20Poly1305::new(key.into())
         .encrypt(
             &XNonce::from(nonce),
             Payload {
                 msg: &plaintext,
-                aad: &associated_data(log),
+                aad: ad,
             },
         )
         .map_err(|_| SealError::Internal)?;
@@ -139,17 +150,21 @@ pub(crate) fn open(
     log: &LogId,
     sealed: &[u8],
 ) -> Result<Vec<u8>, SealError> {
+    open_box(generation.seal_key(), &associated_data(log), sealed)
+}
+
+/// Opens what [`seal_box`] made.
+pub(crate) fn open_box(key: &[u8; 32], ad: &[u8], sealed: &[u8]) -> Result<Vec<u8>, SealError> {
     SizeClass::exactly(sealed.len()).ok_or(SealError::Closed)?;
     let (nonce, boxed) = sealed
         .split_first_chunk::<NONCE_BYTES>()
         .ok_or(SealError::Closed)?;
-    let mut plaintext = generation
-        .cipher()
+    let mut plaintext = XChaCha20Poly1305::new(key.into())
         .decrypt(
             &XNonce::from(*nonce),
             Payload {
                 msg: boxed,
-                aad: &associated_data(log),
+                aad: ad,
             },
         )
         .map_err(|_| SealError::Closed)?;
@@ -168,12 +183,6 @@ pub(crate) fn open(
 
 fn associated_data(log: &LogId) -> Vec<u8> {
     [b"sotto/v1/seal".as_slice(), log.as_bytes()].concat()
-}
-
-impl Generation {
-    fn cipher(&self) -> XChaCha20Poly1305 {
-        XChaCha20Poly1305::new(self.seal_key().into())
-    }
 }
 
 #[cfg(test)]
@@ -264,8 +273,7 @@ mod tests {
         let (generation, log) = generation();
         let mut plaintext = vec![0; 1024 - NONCE_BYTES - TAG_BYTES];
         *plaintext.last_mut().unwrap() = 1;
-        let boxed = generation
-            .cipher()
+        let boxed = XChaCha20Poly1305::new(generation.seal_key().into())
             .encrypt(
                 &XNonce::from([3; 24]),
                 Payload {

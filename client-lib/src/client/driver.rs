@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
@@ -43,6 +43,8 @@ pub(super) struct Driver {
     pub(super) vault: SharedVault,
     pub(super) dialer: Arc<dyn Dial>,
     pub(super) clock: Clock,
+    /// Told when what a backup holds has changed.
+    pub(super) backup: Arc<Notify>,
     pub(super) stop: CancellationToken,
 }
 
@@ -348,6 +350,9 @@ impl Driver {
                     return;
                 }
             }
+            if core::mem::take(&mut effects.backup) {
+                self.backup.notify_one();
+            }
             let now = self.engine.standing();
             self.seat.standing.send_if_modified(|known| {
                 let is_new = *known != now;
@@ -404,6 +409,7 @@ fn write(vault: &mut dyn Vault, batch: &Batch, scrub: bool) -> Result<()> {
 fn merge(effects: &mut Effects, later: Effects) {
     effects.store.then(later.store);
     effects.scrub |= later.scrub;
+    effects.backup |= later.backup;
     effects.send.extend(later.send);
     effects.events.extend(later.events);
     effects.work.extend(later.work);

@@ -1,9 +1,11 @@
 //! The door for apps: a [`Client`] holds a vault and runs its conversations, each on a connection of
 //! its own.
 
+mod backup;
 mod clock;
 mod conversation;
 mod driver;
+mod errand;
 #[cfg(test)]
 mod tests;
 
@@ -15,6 +17,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub use backup::BackupStanding;
 pub use conversation::{Conversation, ConversationId};
 
 use crate::engine::{Effects, Engine, JoinOptions, RoomOptions};
@@ -98,13 +101,14 @@ impl ClientOptions {
 #[derive(Clone)]
 pub struct Client(Arc<Shared>);
 
-struct Shared {
+pub(crate) struct Shared {
     vault: SharedVault,
     dialer: Arc<dyn Dial>,
     clock: Clock,
     tasks: TaskTracker,
     stop: CancellationToken,
     conversations: Mutex<BTreeMap<Space, Conversation>>,
+    backup: backup::Seat,
 }
 
 impl fmt::Debug for Client {
@@ -137,6 +141,7 @@ impl Client {
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
             conversations: Mutex::default(),
+            backup: backup::Seat::default(),
         }));
         let vault = client.0.vault.clone();
         let (is_copy, spaces) = on_disk(move || {
@@ -151,7 +156,12 @@ impl Client {
         })
         .await?;
         let (mut loaded, mut first) = (Vec::new(), Batch::default());
+        let mut kept = None;
         for (space, rows) in spaces {
+            if let Some(backup) = backup::Kept::load(&rows)? {
+                kept = Some((space, backup));
+                continue;
+            }
             let (engine, mut effects) = Engine::load(space, rows, is_copy, client.0.clock.now())?;
             first.then(core::mem::take(&mut effects.store));
             loaded.push((engine, effects));
@@ -161,6 +171,9 @@ impl Client {
         on_disk(move || vault.with(|vault| vault.apply(&first))).await?;
         for (engine, effects) in loaded {
             client.run(engine, effects);
+        }
+        if let Some((space, backup)) = kept {
+            client.run_backup(space, backup);
         }
         Ok(client)
     }
@@ -234,6 +247,7 @@ impl Client {
             vault: self.0.vault.clone(),
             dialer: Arc::clone(&self.0.dialer),
             clock: self.0.clock.clone(),
+            backup: self.0.backup.changed(),
             stop: self.0.stop.child_token(),
         };
         self.0.tasks.spawn(driver.run());

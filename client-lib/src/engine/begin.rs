@@ -266,6 +266,7 @@ impl Engine {
             is_online: false,
             typing_at_ms: None,
             beside: Beside::default(),
+            line_of: None,
             out: Effects::default(),
         }
     }
@@ -283,11 +284,10 @@ impl Engine {
             }
             Stage::Joining => {
                 self.joining = Some(Joining::default());
-                let mut keys = vec![self.newest_generation()?.join_key()];
-                if let Some(group) = &self.group {
-                    // On the way back in: where no link leads in, the last key we had does.
-                    keys.push(StaticSecret::from(*group.member_key(&self.log_bytes())?));
-                }
+                let keys = match self.keys_on_the_way_back()? {
+                    Some(keys) => keys,
+                    None => vec![self.newest_generation()?.join_key()],
+                };
                 self.session.open(self.saved.log, keys);
                 self.follow_own_join();
                 self.repeat_flight();
@@ -443,5 +443,8 @@ pub(super) fn new_saved(relay: RelayAddress, log: LogId, name: &str) -> Result<S
         choices: Choices::default(),
         receipts: Vec::new(),
         passing: None,
+        door: None,
+        way_back: None,
+        lined: None,
     })
 }

@@ -44,6 +44,8 @@ pub(super) struct Beside {
     /// The door took no knock; then, when to try again.
     pub(super) knock_refused: bool,
     pub(super) knock_at_ms: u64,
+    /// No key opens the conversation any more: a knock may.
+    pub(super) must_knock: bool,
 }
 
 /// What was asked of the relay for a log beside the conversation's.
@@ -277,6 +279,7 @@ impl Engine {
 
     /// What can be done now beside the conversation. Called once an input.
     pub(super) fn go_on_beside(&mut self, now: Now) -> Result<()> {
+        self.knock_instead(now)?;
         self.read_door_on();
         self.let_in_to_chat()?;
         self.close_door_if_due(now)?;

@@ -17,13 +17,13 @@ use super::saved::{self, ByteString, FlightKind, Intent, RootKey};
 use super::{Engine, Event, Knock, Text, internal, no_randomness, retry_id};
 use crate::content::name_is_fit;
 use crate::error::{Error, ErrorKind, Result};
-use crate::link::DoorLink;
+use crate::link::{DoorKeys, DoorLink};
 use crate::log::{Ask, Cursor, Denied, Keeps, Token};
 use crate::mls::{LeafId, StagedOut};
 use crate::policy::Policy;
 use crate::random;
 use crate::seal::letter::{
-    self, Address, AnswerBody, KnockBody, Letters, Purpose, Read, WelcomeBody,
+    self, Address, AnswerBody, KnockBody, Letters, Purpose, Read, WasBody, WelcomeBody,
 };
 use crate::time::Now;
 
@@ -82,6 +82,8 @@ pub(super) struct KeptKnock {
     #[serde(with = "serde_bytes")]
     append: [u8; 32],
     reply: PublicKey,
+    /// The member's leaf that they prove was theirs.
+    was: Option<LeafId>,
 }
 
 impl core::fmt::Debug for KeptKnock {
@@ -107,6 +109,23 @@ impl Door {
     }
 }
 
+impl Door {
+    /// A door that somebody else made, or an earlier device.
+    pub(super) fn of(link: &DoorLink, keys: &DoorKeys) -> Self {
+        Self {
+            log: link.door,
+            root: None,
+            keeper: keys.keeper,
+            knock: link.knock,
+            sealing: keys.opening,
+            mark: Mark::start(&link.door),
+            is_chat: keys.chat,
+            lock: Lock::Open,
+            grants_version: 0,
+        }
+    }
+}
+
 impl Engine {
     /// Those who wait for a yes or no, oldest first.
     #[must_use]
@@ -123,6 +142,7 @@ impl Engine {
             .map(|(leaf, knock)| Knock {
                 leaf: *leaf,
                 name: knock.name.clone(),
+                was: knock.was,
             })
             .collect()
     }
@@ -144,6 +164,16 @@ impl Engine {
         })
     }
 
+    /// What another keeper needs beside the link.
+    pub(super) fn door_keys(&self) -> Option<DoorKeys> {
+        let door = self.beside.door.as_ref()?;
+        (door.lock == Lock::Open).then_some(DoorKeys {
+            chat: door.is_chat,
+            keeper: door.keeper,
+            opening: door.sealing,
+        })
+    }
+
     pub(super) fn keep_door(&mut self) -> Result<()> {
         match self.beside.door.clone() {
             Some(door) => self.keep_beside(saved::DOOR, &door),
@@ -151,8 +181,9 @@ impl Engine {
         }
     }
 
+    /// Reads the door, as a member: who is only on the way back in can let in nobody.
     pub(super) fn start_door(&mut self) {
-        let Some(door) = self.beside.door.clone() else {
+        let Some(door) = self.beside.door.clone().filter(|_| self.group.is_some()) else {
             return;
         };
         if let Some(root) = &door.root {
@@ -230,7 +261,12 @@ impl Engine {
             .all(|other| other.inbox != knock.inbox)
             && knock.inbox != self.saved.log
             && self.beside.door.as_ref().map(|door| door.log) != Some(knock.inbox);
-        if !is_new || !inbox_is_new || !name_is_fit(&knock.name) {
+        let was_holds = |was: &WasBody| {
+            let door = self.beside.door.as_ref().map(|door| door.log);
+            door.is_some_and(|door| was.holds(&door, knock.package.as_slice()))
+        };
+        let is_sound = name_is_fit(&knock.name) && knock.was.as_ref().is_none_or(was_holds);
+        if !is_new || !inbox_is_new || !is_sound {
             return Ok(());
         }
         let kept = KeptKnock {
@@ -241,11 +277,13 @@ impl Engine {
             inbox: knock.inbox,
             append: knock.append,
             reply: knock.reply,
+            was: knock.was.as_ref().map(|was| was.leaf),
         };
         self.keep_beside(&saved::knock_name(&leaf), &kept)?;
         self.tell(Event::Knock {
             leaf,
             name: Text(kept.name.clone()),
+            was: kept.was,
         });
         self.beside.knocks.insert(leaf, kept);
         Ok(())
@@ -530,6 +568,10 @@ impl Engine {
     pub(super) fn answered_knocks(&mut self, done: &[Intent]) {
         for intent in done {
             if let Intent::Add(leaf) = intent {
+                // Their old leaf is on a device that they no longer have, or shall not go on.
+                if let Some(was) = self.beside.knocks.get(leaf).and_then(|knock| knock.was) {
+                    self.want(Intent::Remove(was));
+                }
                 self.forget_knock(leaf);
             }
         }

@@ -37,6 +37,9 @@ pub struct Knock {
     pub leaf: LeafId,
     /// What they call themselves.
     pub name: String,
+    /// The leaf that they prove was theirs; a member's who lost their device, as a rule. Once they
+    /// are let in it is removed.
+    pub was: Option<LeafId>,
 }
 
 impl fmt::Debug for Knock {
@@ -204,6 +207,8 @@ pub enum Event {
         leaf: LeafId,
         /// What they call themselves.
         name: Text,
+        /// The leaf that they prove was theirs.
+        was: Option<LeafId>,
     },
     /// Our knock lies at the door; now somebody must say yes.
     Knocked,

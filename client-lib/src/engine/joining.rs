@@ -461,6 +461,8 @@ impl Engine {
             old.replace_with(group);
             group = old;
             self.tell(Event::Returned { leaf: me });
+        } else if self.saved.way_back.take().is_some() {
+            self.tell(Event::Returned { leaf: me });
         } else {
             self.tell(Event::Joined { leaf: me, by: None });
         }
@@ -470,6 +472,7 @@ impl Engine {
         self.disputes = Disputes::default();
         self.run = None;
         self.set_stage(Stage::Waiting);
+        self.start_door();
         self.open_as_member()
     }
 }

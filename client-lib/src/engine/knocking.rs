@@ -18,10 +18,12 @@ use super::{Effects, Engine, Event, group_id, internal, no_randomness, retry_id}
 use crate::error::Result;
 use crate::link::DoorLink;
 use crate::log::{Ask, Cursor, Keeps};
-use crate::mls::{Group, LeafId, Values};
+use crate::mls::{Group, LeafId, LeafKey, Values};
 use crate::policy::{CLIENT_VERSION, Policy};
 use crate::random;
-use crate::seal::letter::{self, Address, AnswerBody, KnockBody, Purpose, Read, WelcomeBody};
+use crate::seal::letter::{
+    self, Address, AnswerBody, KnockBody, Purpose, Read, WasBody, WelcomeBody,
+};
 use crate::time::Now;
 
 /// Answers a minute into one inbox; one is enough.
@@ -56,6 +58,8 @@ pub(super) struct Knocking {
     pub(super) package: ByteString,
     /// The KeyPackage's secrets; gone once it was used.
     pub(super) values: Vec<(ByteString, ByteString)>,
+    /// Which leaf was ours before.
+    was: Option<WasBody>,
     is_sent: bool,
     pub(super) mark: Mark,
     outcome: Outcome,
@@ -94,9 +98,25 @@ impl Engine {
         saved.founder = door.founder;
         saved.stage = Stage::Joining;
         let mut engine = Self::assemble(new_space()?, saved);
-        let (package, values) = Group::key_package(door.suite, &engine.key)?;
+        engine.begin_to_knock(door, None, now)?;
+        engine.start()?;
+        engine.say_hello(now)?;
+        let effects = engine.finish(now);
+        Ok((engine, effects))
+    }
+
+    /// Everything for a knock; with the seed of an old leaf it proves whose that was.
+    pub(super) fn begin_to_knock(
+        &mut self,
+        door: &DoorLink,
+        was: Option<[u8; 32]>,
+        now: Now,
+    ) -> Result<()> {
+        self.saved.door = Some(door.clone());
+        let (package, values) = Group::key_package(door.suite, &self.key)?;
+        let was = was.map(|seed| WasBody::sign(&LeafKey::from_seed(&seed), &door.door, &package));
         let (inbox, root) = new_root(now)?;
-        engine.beside.knocking = Some(Knocking {
+        self.beside.knocking = Some(Knocking {
             door: door.door,
             knock: door.knock,
             sealing: door.sealing,
@@ -110,15 +130,12 @@ impl Engine {
                 .into_iter()
                 .map(|(key, value)| (ByteString(key), ByteString(value)))
                 .collect(),
+            was,
             is_sent: false,
             mark: Mark::start(&inbox),
             outcome: Outcome::Open,
         });
-        engine.keep_knocking()?;
-        engine.start()?;
-        engine.say_hello(now)?;
-        let effects = engine.finish(now);
-        Ok((engine, effects))
+        self.keep_knocking()
     }
 
     fn keep_knocking(&mut self) -> Result<()> {
@@ -203,6 +220,7 @@ impl Engine {
             return Ok(());
         }
         let body = KnockBody {
+            was: knocking.was.clone(),
             name: self.saved.name.clone(),
             inbox: knocking.inbox,
             reply: public_key(&StaticSecret::from(knocking.reply)),

@@ -204,6 +204,8 @@ impl Engine {
         if stage != Stage::Removed || self.keep_texts_only().is_err() {
             self.out.store.erase(self.space);
         }
+        // The next backup is without it.
+        self.out.backup = true;
         self.group = None;
         self.flight = None;
         self.token = None;
@@ -220,6 +222,8 @@ impl Engine {
         state.secrets.clear();
         state.seed = [0; 32];
         state.manage = [0; 32];
+        state.door = None;
+        state.way_back = None;
         state.intents.clear();
         let keys = self
             .group
@@ -238,6 +242,7 @@ impl Engine {
                 .delete(Key::new(self.space, saved::out_name(*number)));
         }
         self.out.store.delete(Key::new(self.space, saved::FLIGHT));
+        self.out.store.delete(Key::new(self.space, saved::LINE));
         self.out
             .store
             .put(Key::new(self.space, saved::STATE), saved::encode(&state)?);

@@ -80,9 +80,12 @@ impl Engine {
         if self.reads_from_outside() && !opened.rights.contains(Rights::FENCE) {
             // The secret was renewed: this link still shows the way to its own end, no further.
             self.head = None;
-            self.tell(Event::Refused);
+            if !self.is_shut_out() {
+                self.tell(Event::Refused);
+            }
             return;
         }
+        self.notice_shorter_log(opened.head);
         if let Some(joining) = &mut self.joining {
             joining.opened(opened);
         }

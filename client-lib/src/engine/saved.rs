@@ -8,6 +8,7 @@
 //! | `out/` and a number | a [`Content`] that waits to be sent |
 //! | `act/`, message id and leaf | an emoji, as text |
 //! | `msg/`, seq (8, big-endian) and message id | [`Stored`] |
+//! | `line` | [`BackupLine`](crate::people::backup::BackupLine), what a backup holds of this |
 //! | `door` | [`Door`](super::door::Door), on its keeper's device |
 //! | `knock/` and a leaf | [`KeptKnock`](super::door::KeptKnock), until it is answered |
 //! | `knocking` | [`Knocking`](super::knocking::Knocking), until our own knock is answered |
@@ -20,7 +21,7 @@ use sotto_protocol::id::{ChainValue, LogId, PublicKey, RetryId};
 use super::Choices;
 use crate::content::{Content, MessageId, RosterLine};
 use crate::error::{Error, ErrorKind, Result};
-use crate::link::RelayAddress;
+use crate::link::{DoorLink, RelayAddress};
 use crate::mls::{LeafId, Suite};
 use crate::seal::ConversationSecret;
 
@@ -30,6 +31,7 @@ pub(super) const MLS: &[u8] = b"mls/";
 pub(super) const OUT: &[u8] = b"out/";
 pub(super) const MESSAGE: &[u8] = b"msg/";
 pub(super) const REACTION: &[u8] = b"act/";
+pub(super) const LINE: &[u8] = b"line";
 pub(super) const DOOR: &[u8] = b"door";
 pub(super) const KNOCK: &[u8] = b"knock/";
 pub(super) const KNOCKING: &[u8] = b"knocking";
@@ -96,6 +98,22 @@ pub(super) struct Saved {
     pub(super) receipts: Vec<MessageId>,
     /// After a Welcome: where reading begins to count.
     pub(super) passing: Option<Passing>,
+    /// Where we knocked, to knock again if all else is lost.
+    pub(super) door: Option<DoorLink>,
+    /// On the way in from a backup.
+    pub(super) way_back: Option<WayBack>,
+    /// What the line for a backup was made of.
+    pub(super) lined: Option<Digest>,
+}
+
+/// What a backup knew that leads back in.
+#[derive(Clone, Serialize, Deserialize)]
+pub(super) struct WayBack {
+    /// Secret member key of an epoch since the last rotation.
+    #[serde(with = "serde_bytes")]
+    pub(super) member: [u8; 32],
+    /// The log was read so far.
+    pub(super) seq: u64,
 }
 
 /// A newcomer by Welcome skips all that stands before the Commit that added it.
@@ -242,7 +260,7 @@ pub(super) struct Stored {
 }
 
 /// Encodes a value that only this device reads; field order is free here.
-pub(super) fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>> {
+pub(crate) fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>> {
     cbor4ii::serde::to_vec(Vec::new(), value).map_err(|_| {
         Error::new(
             ErrorKind::Internal,
@@ -252,7 +270,7 @@ pub(super) fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>> {
 }
 
 /// Decodes what [`encode`] wrote; anything else means that the vault is damaged.
-pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
+pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
     cbor4ii::serde::from_slice(bytes).map_err(|_| {
         Error::new(
             ErrorKind::VaultDamaged,

@@ -22,12 +22,15 @@ use hpke::{Deserializable, Kem, OpModeR, OpModeS, Serializable};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use sotto_protocol::frame::Bytes;
-use sotto_protocol::id::{ChainValue, LogId, PublicKey};
+use sotto_protocol::id::{ChainValue, LogId, PublicKey, Signature};
 use sotto_protocol::limits::{RUN_BYTES_MAX, SEALED_BYTES_MAX};
 use sotto_protocol::size_class::SizeClass;
 use zeroize::{Zeroize, Zeroizing};
 
-use super::{ConversationSecret, LENGTH_BYTES, PART_BYTES, Part, RunId, SealError, TAG_BYTES};
+use super::{
+    ConversationSecret, Draw, LENGTH_BYTES, PART_BYTES, Part, RunId, SealError, TAG_BYTES,
+};
+use crate::mls::{LeafId, LeafKey};
 use crate::random;
 
 /// The encapsulated key.
@@ -81,6 +84,9 @@ enum Slip<'a> {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct KnockBody<'a> {
+    /// Who says that they were a member before, and proves it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) was: Option<WasBody>,
     /// What they want to be called.
     pub(crate) name: String,
     /// Where they wait for an answer.
@@ -95,6 +101,34 @@ pub(crate) struct KnockBody<'a> {
     /// A KeyPackage (`MLSMessage` bytes) for this and nothing else.
     #[serde(borrow)]
     pub(crate) package: Bytes<'a>,
+}
+
+/// A leaf that was the knocker's, which signed this knock's KeyPackage for this door.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct WasBody {
+    pub(crate) leaf: LeafId,
+    pub(crate) signature: Signature,
+}
+
+impl WasBody {
+    pub(crate) fn sign(key: &LeafKey, door: &LogId, package: &[u8]) -> Self {
+        Self {
+            leaf: key.id(),
+            signature: Signature::new(key.sign(&Self::signed(door, package))),
+        }
+    }
+
+    pub(crate) fn holds(&self, door: &LogId, package: &[u8]) -> bool {
+        let signed = Self::signed(door, package);
+        self.leaf.verifies(&signed, self.signature.as_bytes())
+    }
+
+    /// `"sotto/v1/was" || door (32) || SHA-256(package) (32)`.
+    fn signed(door: &LogId, package: &[u8]) -> Vec<u8> {
+        let digest = Sha256::digest(package);
+        [b"sotto/v1/was".as_slice(), door.as_bytes(), &digest].concat()
+    }
 }
 
 /// What who knocked is told.
@@ -136,38 +170,44 @@ pub(crate) fn write(
     letter: &[u8],
     floor: SizeClass,
 ) -> Result<Vec<Vec<u8>>, SealError> {
+    let slips = cut(letter, &mut random::fill)?;
+    slips.iter().map(|slip| seal(to, slip, floor)).collect()
+}
+
+/// Cuts a letter into encoded slips, one for each entry.
+pub(crate) fn cut(letter: &[u8], draw: Draw<'_>) -> Result<Vec<Zeroizing<Vec<u8>>>, SealError> {
+    let encode = |slip: &Slip<'_>| super::encode(slip).map(Zeroizing::new);
     if letter.len() <= PIECE_BYTES {
-        return Ok(vec![seal(to, &Slip::Whole(letter.into()), floor)?]);
+        return Ok(vec![encode(&Slip::Whole(letter.into()))?]);
     }
     let pieces: Vec<_> = letter.chunks(PIECE_BYTES).collect();
     if pieces.len() > PARTS_MAX {
         return Err(SealError::TooLong);
     }
-    let run: [u8; 8] = random::array().map_err(|_| SealError::Internal)?;
+    let mut run = [0; 8];
+    draw(&mut run).map_err(|_| SealError::Internal)?;
     let count = u16::try_from(pieces.len()).map_err(|_| SealError::TooLong)?;
     (0..count)
         .zip(pieces)
         .map(|(index, piece)| {
-            let part = Part {
+            encode(&Slip::Part(Part {
                 run: run.into(),
                 bytes: piece.into(),
                 count,
                 index,
-            };
-            seal(to, &Slip::Part(part), floor)
+            }))
         })
         .collect()
 }
 
-fn seal(to: Address<'_>, slip: &Slip<'_>, floor: SizeClass) -> Result<Vec<u8>, SealError> {
-    let slip = Zeroizing::new(super::encode(slip)?);
+fn seal(to: Address<'_>, slip: &[u8], floor: SizeClass) -> Result<Vec<u8>, SealError> {
     let class = SizeClass::holding(slip.len() + LETTER_BYTES)
         .ok_or(SealError::TooLong)?
         .max(floor);
     let length = u32::try_from(slip.len()).map_err(|_| SealError::TooLong)?;
     let mut text = Vec::with_capacity(class.bytes());
     text.extend_from_slice(&length.to_be_bytes());
-    text.extend_from_slice(&slip);
+    text.extend_from_slice(slip);
     text.resize(class.bytes() - ENC_BYTES - TAG_BYTES, 0);
     let key = <X25519HkdfSha256 as Kem>::PublicKey::from_bytes(to.key.as_bytes())
         .map_err(|_| SealError::Closed)?;
@@ -267,14 +307,17 @@ impl Letters {
         log: &LogId,
         sealed: &[u8],
     ) -> Read {
+        let slip = open(secret, purpose, log, sealed).ok();
+        self.take(slip.as_deref().map(Vec::as_slice))
+    }
+
+    /// The next entry's slip, if it opened.
+    pub(crate) fn take(&mut self, slip: Option<&[u8]>) -> Read {
         let run = self.run.take();
-        let Ok(slip) = open(secret, purpose, log, sealed) else {
-            return Read::Junk;
-        };
-        match sotto_protocol::cbor::decode::<Slip<'_>>(&slip) {
-            Err(_) => Read::Junk,
-            Ok(Slip::Whole(bytes)) => Read::Whole(Zeroizing::new(bytes.as_slice().to_vec())),
-            Ok(Slip::Part(part)) => self.join(run, &part),
+        match slip.map(sotto_protocol::cbor::decode::<Slip<'_>>) {
+            None | Some(Err(_)) => Read::Junk,
+            Some(Ok(Slip::Whole(bytes))) => Read::Whole(Zeroizing::new(bytes.as_slice().to_vec())),
+            Some(Ok(Slip::Part(part))) => self.join(run, &part),
         }
     }
 
@@ -484,6 +527,7 @@ mod tests {
     #[test]
     fn bodies_survive_strict_coding() {
         let knock = KnockBody {
+            was: None,
             name: "Ann".into(),
             inbox: LOG,
             reply: key(),

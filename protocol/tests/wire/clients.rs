@@ -12,12 +12,13 @@ use sotto_protocol::cbor;
 
 use crate::{json, near, spec, vectors};
 
-const FILES: [&str; 5] = [
+const FILES: [&str; 6] = [
     "envelope.json",
     "policy.json",
     "content.json",
     "link.json",
     "letter.json",
+    "backup.json",
 ];
 
 /// Every vector with its verdicts.

@@ -37,7 +37,10 @@ fn frames(kind: Kind) -> Value {
 
 /// The text of a file: indented, with a line break at its end.
 pub(crate) fn text(value: &Value) -> String {
-    let mut text = serde_json::to_string_pretty(value).unwrap();
+    // In one order, whether or not some crate of the build asks to keep another.
+    let mut value = value.clone();
+    value.sort_all_objects();
+    let mut text = serde_json::to_string_pretty(&value).unwrap();
     text.push('\n');
     text
 }

@@ -53,7 +53,7 @@ async fn restarted(world: &World, vault: &SharedVault) -> Person {
 async fn hears_knock(person: &Person, by: &str) -> LeafId {
     person
         .until("a knock", |event| match event {
-            Event::Knock { leaf, name } if name.0 == by => Some(*leaf),
+            Event::Knock { leaf, name, .. } if name.0 == by => Some(*leaf),
             _ => None,
         })
         .await

@@ -3,6 +3,7 @@
 //! The log here refuses nobody, which is what a relay does that helps an attacker: whatever is
 //! refused in these tests is refused by the members themselves.
 
+mod backing;
 mod disputes;
 mod door;
 mod forgeries;

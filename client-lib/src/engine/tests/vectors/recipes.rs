@@ -26,7 +26,7 @@ const NONCE: [u8; 24] = [0x22; 24];
 /// Bytes of the message whose envelope takes a run of two.
 const LONG: usize = 70_000;
 
-fn hexed(bytes: impl AsRef<[u8]>) -> Value {
+pub(super) fn hexed(bytes: impl AsRef<[u8]>) -> Value {
     json!(hex::encode(bytes))
 }
 
@@ -155,7 +155,7 @@ fn long() -> Envelope<'static> {
 }
 
 /// An item as hex, or as length and digest where it is too long to print.
-fn printed(bytes: &[u8]) -> Value {
+pub(super) fn printed(bytes: &[u8]) -> Value {
     if bytes.len() <= 4_096 {
         hexed(bytes)
     } else {
@@ -188,11 +188,11 @@ pub(super) fn seals() -> Value {
     ])
 }
 
-fn bytes(value: &Value) -> Vec<u8> {
+pub(super) fn bytes(value: &Value) -> Vec<u8> {
     hex::decode(value.as_str().unwrap()).unwrap()
 }
 
-fn find<'a>(vectors: &'a Value, name: &str) -> &'a Value {
+pub(super) fn find<'a>(vectors: &'a Value, name: &str) -> &'a Value {
     let mut all = vectors.as_array().unwrap().iter();
     all.find(|vector| vector["name"] == name).unwrap()
 }

@@ -9,8 +9,10 @@ use crate::engine::commits::CommitAad;
 use crate::engine::group_id;
 use crate::link::{DoorLink, Link, LinkBody, RelayAddress, RoomLink};
 use crate::mls::{LeafId, LeafKey, Suite};
+use crate::people::backup::Backup;
+use crate::people::backup::tests::backup;
 use crate::policy::{Facilitator, Policy};
-use crate::seal::letter::{AnswerBody, KnockBody, WelcomeBody};
+use crate::seal::letter::{AnswerBody, KnockBody, WasBody, WelcomeBody};
 use crate::seal::{
     CommitBody, ConversationSecret, Envelope, EnvelopeBody, Packet, Part, RunId, Seen,
     SnapshotBody, VerdictBody,
@@ -71,6 +73,7 @@ pub(super) fn all() -> Vec<Sample> {
     all.extend(contents());
     all.extend(links());
     all.extend(letters());
+    all.extend(backups());
     all
 }
 
@@ -302,13 +305,19 @@ fn links() -> Vec<Sample> {
 }
 
 fn letters() -> Vec<Sample> {
+    let package = [0x23; 24];
     let knock = KnockBody {
+        was: None,
         name: "Ben".into(),
         inbox: LogId::new([0x1f; 32]),
         reply: manage(0x20),
         append: [0x21; 32],
         manage: manage(0x22),
-        package: vec![0x23; 24].into(),
+        package: package.as_slice().into(),
+    };
+    let again = KnockBody {
+        was: Some(WasBody::sign(&other(), &LogId::new([0x1c; 32]), &package)),
+        ..knock.clone()
     };
     let welcome = AnswerBody::Welcome(WelcomeBody {
         log: log(),
@@ -324,7 +333,17 @@ fn letters() -> Vec<Sample> {
     let letter = "letter.json";
     vec![
         sample(letter, "KnockLetter", "knock", &knock, is_knock),
+        sample(letter, "KnockLetter", "knock-again", &again, is_knock),
         sample(letter, "AnswerLetter", "no", &AnswerBody::No, is_answer),
         sample(letter, "AnswerLetter", "welcome", &welcome, is_answer),
+    ]
+}
+
+fn backups() -> Vec<Sample> {
+    let takes = |bytes: &[u8]| cbor::decode::<Backup>(bytes).is_ok_and(|backup| backup.is_sound());
+    let named = |name, backup: &Backup| sample("backup.json", "Backup", name, backup, takes);
+    vec![
+        named("backup-empty", &backup(0)),
+        named("backup-two", &backup(2)),
     ]
 }

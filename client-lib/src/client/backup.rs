@@ -1,0 +1,643 @@
+//! Keeping a backup under return words, and coming back with them. SPEC.md, "Backup".
+//!
+//! Which conversations there are is read from the vault, where each keeps a line of its own; so
+//! whatever was stored before a crash is in the next backup. It is written at random times after a
+//! change, on a connection of its own that no conversation shares.
+
+use core::fmt;
+use core::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use serde::{Deserialize, Serialize};
+use sotto_protocol::error_code::ErrorCode;
+use sotto_protocol::frame::{Answer, Delete, Item, NewEntry, Opened, Trim};
+use sotto_protocol::id::{Commitment, RetryId};
+use tokio::sync::{Notify, watch};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio_util::sync::DropGuard;
+
+use super::errand::Errand;
+use super::{Client, Conversation, Shared, on_disk};
+use crate::engine::{Engine, decode_kept, encode_kept};
+use crate::error::{Error, ErrorKind, Result};
+use crate::jitter::Jitter;
+use crate::link::RelayAddress;
+use crate::log::{Ask, NewLog};
+use crate::people::ReturnWords;
+use crate::people::backup::{Backup, BackupKeys, BackupLine, LINES_MAX, Master, digest_of};
+use crate::random;
+use crate::time::Now;
+use crate::vault::{Batch, Key, Row, Space, Vault};
+
+/// The name of the one value in the backup's space.
+const NAME: &[u8] = b"backup";
+/// A change waits at least so long and at most three times as long, so that a backup does not
+/// follow on a rotation by the second, and several changes are one.
+const AFTER_CHANGE_MS: u64 = 10_000;
+/// Without any change it is written anew after so long, and up to twice as long: then it never
+/// expires, and a rewriting says nothing of a change.
+const ANEW_MS: u64 = 7 * 24 * 60 * 60 * 1_000;
+/// After a failure; doubled with each, up to about an hour.
+const AFTER_FAILURE_MS: u64 = 30_000;
+const DOUBLINGS_MAX: u32 = 7;
+/// How long one visit to the relay may take: a full run over a line of 16 KiB a second.
+const VISIT_MAX: Duration = Duration::from_secs(300);
+
+/// How a client's backup stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BackupStanding {
+    /// There is none.
+    Absent,
+    /// What it should hold is not all at the relay yet.
+    Due,
+    /// The relay has all of it.
+    Kept,
+    /// Its words were used on another device, which keeps it now; or it was ended there.
+    Elsewhere,
+}
+
+/// What a client shares with the task that keeps its backup.
+pub(super) struct Seat {
+    changed: Arc<Notify>,
+    standing: watch::Sender<BackupStanding>,
+    running: Mutex<Option<Running>>,
+}
+
+/// Ends its task when dropped, with the client at the latest.
+struct Running {
+    space: Space,
+    _stop: DropGuard,
+}
+
+impl Default for Seat {
+    fn default() -> Self {
+        Self {
+            changed: Arc::default(),
+            standing: watch::Sender::new(BackupStanding::Absent),
+            running: Mutex::default(),
+        }
+    }
+}
+
+impl Seat {
+    pub(super) fn changed(&self) -> Arc<Notify> {
+        Arc::clone(&self.changed)
+    }
+
+    fn running(&self) -> MutexGuard<'_, Option<Running>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a device keeps of its backup: the keys, never the words.
+#[derive(Clone, Serialize, Deserialize)]
+pub(super) struct Kept {
+    relay: RelayAddress,
+    master: Master,
+    #[serde(with = "serde_bytes")]
+    writer: [u8; 16],
+    /// Backups that this writer wrote.
+    count: u64,
+    /// The number under which the next one is appended.
+    fence: u64,
+    /// The log stands.
+    is_made: bool,
+    retry: RetryId,
+    day: u32,
+    /// What the last one held.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    written: Option<serde_bytes::ByteArray<32>>,
+    written_ms: u64,
+}
+
+impl fmt::Debug for Kept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Kept(…)")
+    }
+}
+
+fn no_randomness(error: random::NoRandomness) -> Error {
+    Error::new(ErrorKind::Internal, "the system gave no randomness").because(error)
+}
+
+fn retry_id() -> Result<RetryId> {
+    random::array().map(RetryId::new).map_err(no_randomness)
+}
+
+impl Kept {
+    fn new(relay: RelayAddress, master: Master, now: Now) -> Result<Self> {
+        Ok(Self {
+            relay,
+            master,
+            writer: random::array().map_err(no_randomness)?,
+            count: 0,
+            fence: 0,
+            is_made: false,
+            retry: retry_id()?,
+            day: now.day(),
+            written: None,
+            written_ms: 0,
+        })
+    }
+
+    /// What a space holds, if it is a backup's.
+    pub(super) fn load(rows: &[Row]) -> Result<Option<Self>> {
+        let row = rows.iter().find(|(name, _)| name == NAME);
+        row.map(|(_, value)| decode_kept(value)).transpose()
+    }
+
+    fn put(&self, space: Space, batch: &mut Batch) -> Result<()> {
+        batch.put(Key::new(space, NAME), encode_kept(self)?);
+        Ok(())
+    }
+
+    /// Whether a backup in the log is of this device, and the last that it knows of: another
+    /// writer's is of who came back elsewhere, a later one of ours is of a copy of this vault.
+    fn is_ours(&self, newest: &Backup) -> bool {
+        newest.writer == self.writer && newest.count <= self.count
+    }
+}
+
+/// What a visit to the relay found.
+enum Visit {
+    Written,
+    Elsewhere,
+}
+
+impl Client {
+    /// Begins to keep a backup on this relay, and makes the words that bring it back. Show them
+    /// once, for the person to write down; they are kept nowhere. The relay need not be reachable:
+    /// wait for [`Client::backed_up`] before saying that the words are good.
+    ///
+    /// From then on the backup follows every change by itself.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Conflict`] if this client keeps a backup already; the vault's kinds.
+    ///
+    /// # Cancel safety
+    /// Cancelled, a backup may be kept whose words nobody knows: [`Client::end_backup`].
+    pub async fn back_up(&self, relay: &RelayAddress) -> Result<ReturnWords> {
+        self.without_backup()?;
+        let words = ReturnWords::random().map_err(no_randomness)?;
+        let master = stretch(&words, relay).await?;
+        let kept = Kept::new(relay.clone(), master, self.0.clock.now())?;
+        self.keep_backup(kept, Batch::default()).await?;
+        Ok(words)
+    }
+
+    /// Comes back with return words: into every conversation of their backup, in place of one's own
+    /// leaf there. Whichever device was in them is told and shut out, and this client keeps the
+    /// backup from now on. What had been said is not in it.
+    ///
+    /// The conversations are kept when this returns, and go on by themselves from there: watch their
+    /// events. One whose keys were renewed since the backup was written asks at its door, where a
+    /// facilitator must say yes; where no door is known it is [`Event::Refused`](crate::Event::Refused), and needs
+    /// a new link.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Refused`] if nothing is kept under these words on this relay;
+    /// [`ErrorKind::Conflict`] if this client keeps a backup already;
+    /// [`ErrorKind::Unreachable`] and what else a connection may fail with; the vault's kinds.
+    ///
+    /// # Cancel safety
+    /// Cancelled, one has come back or nothing was changed.
+    pub async fn come_back(
+        &self,
+        words: &ReturnWords,
+        relay: &RelayAddress,
+    ) -> Result<Vec<Conversation>> {
+        self.without_backup()?;
+        let master = stretch(words, relay).await?;
+        let keys = master.keys();
+        let (opened, backup) = timeout(VISIT_MAX, self.fetch(&keys, relay))
+            .await
+            .unwrap_or_else(|_| Err(too_slow()))?;
+        let here = self.lines().await?;
+        let now = self.0.clock.now();
+        let kept = Kept {
+            fence: opened.fence,
+            is_made: true,
+            ..Kept::new(relay.clone(), master, now)?
+        };
+        let (mut engines, mut batch) = (Vec::new(), Batch::default());
+        for line in backup.lines {
+            if here.iter().any(|one| one.log == line.log) {
+                continue;
+            }
+            let (engine, mut effects) = Engine::come_back(line, now)?;
+            batch.then(core::mem::take(&mut effects.store));
+            engines.push((engine, effects));
+        }
+        self.keep_backup(kept, batch).await?;
+        let run = |(engine, effects)| self.run(engine, effects);
+        Ok(engines.into_iter().map(run).collect())
+    }
+
+    /// How the backup stands.
+    #[must_use]
+    pub fn backup_standing(&self) -> BackupStanding {
+        *self.0.backup.standing.borrow()
+    }
+
+    /// Waits until the relay has everything that the backup should hold. Give it a timeout where a
+    /// person waits: without a relay it waits on.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] if there is no backup, [`ErrorKind::Conflict`] if another device keeps it
+    /// now.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: it changes nothing.
+    pub async fn backed_up(&self) -> Result<()> {
+        let mut standing = self.0.backup.standing.subscribe();
+        let settled = standing
+            .wait_for(|standing| *standing != BackupStanding::Due)
+            .await
+            .map_err(|_| Error::new(ErrorKind::Closed, "the client was closed"))?;
+        match *settled {
+            BackupStanding::Absent => Err(Error::new(
+                ErrorKind::Invalid,
+                "this client keeps no backup",
+            )),
+            BackupStanding::Elsewhere => Err(Error::new(
+                ErrorKind::Conflict,
+                "the backup is kept by another device",
+            )),
+            BackupStanding::Due | BackupStanding::Kept => Ok(()),
+        }
+    }
+
+    /// Erases the backup at the relay and its keys here: the words open nothing any more.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] if there is no backup; [`ErrorKind::Unreachable`] and what else a
+    /// connection may fail with, then it is as it was; the vault's kinds.
+    ///
+    /// # Cancel safety
+    /// Cancelled, it may be erased at the relay and not here; call it again.
+    pub async fn end_backup(&self) -> Result<()> {
+        let running = self
+            .0
+            .backup
+            .running()
+            .as_ref()
+            .map(|running| running.space);
+        let Some(space) = running else {
+            if self.backup_standing() == BackupStanding::Elsewhere {
+                self.0.backup.standing.send_replace(BackupStanding::Absent);
+                return Ok(());
+            }
+            return Err(Error::new(
+                ErrorKind::Invalid,
+                "this client keeps no backup",
+            ));
+        };
+        let vault = self.0.vault.clone();
+        let rows = on_disk(move || vault.with(|vault| vault.load(space))).await?;
+        if let Some(kept) = Kept::load(&rows)? {
+            timeout(VISIT_MAX, self.erase(&kept))
+                .await
+                .unwrap_or_else(|_| Err(too_slow()))?;
+        }
+        self.forget_backup(space, BackupStanding::Absent).await
+    }
+
+    async fn erase(&self, kept: &Kept) -> Result<()> {
+        let keys = kept.master.keys();
+        let log = keys.log();
+        let mut errand = self.visit(&kept.relay).await?;
+        // What is refused is not there, and that is what was wanted.
+        if errand.open(log, keys.keeper).await?.is_some() {
+            let ask = Ask::Delete(Delete {
+                day: self.0.clock.now().day(),
+                log,
+                retry: retry_id()?,
+            });
+            if let Err(denied) = errand.ask(ask).await?
+                && denied.refusal.code != ErrorCode::Refused
+            {
+                return Err(refused("the relay did not erase the backup"));
+            }
+        }
+        Ok(())
+    }
+
+    fn without_backup(&self) -> Result<()> {
+        if self.0.backup.running().is_some() {
+            return Err(Error::new(
+                ErrorKind::Conflict,
+                "this client keeps a backup already",
+            ));
+        }
+        Ok(())
+    }
+
+    async fn fetch(&self, keys: &BackupKeys, relay: &RelayAddress) -> Result<(Opened, Backup)> {
+        let mut errand = self.visit(relay).await?;
+        let nothing = || refused("nothing is kept under these words on this relay");
+        let opened = errand.open(keys.log(), keys.keeper.clone()).await?;
+        let opened = opened.ok_or_else(nothing)?;
+        let entries = errand.read(keys.log()).await?;
+        let sealed = entries.iter().map(|entry| entry.sealed.as_slice());
+        let backup = keys.newest(sealed).ok_or_else(nothing)?;
+        Ok((opened, backup))
+    }
+
+    async fn visit(&self, relay: &RelayAddress) -> Result<Errand> {
+        Errand::begin(&*self.0.dialer, &self.0.clock, relay).await
+    }
+
+    /// The lines of all conversations of the vault.
+    async fn lines(&self) -> Result<Vec<BackupLine>> {
+        let vault = self.0.vault.clone();
+        let lines = on_disk(move || vault.with(|vault| lines_of(vault))).await?;
+        lines
+            .iter()
+            .take(LINES_MAX)
+            .map(|line| {
+                sotto_protocol::cbor::decode(line).map_err(|_| {
+                    Error::new(
+                        ErrorKind::VaultDamaged,
+                        "a value of the vault cannot be read",
+                    )
+                })
+            })
+            .collect()
+    }
+
+    /// Keeps a new backup, in one batch with what comes with it.
+    async fn keep_backup(&self, kept: Kept, mut batch: Batch) -> Result<()> {
+        let space = Space(random::array().map_err(no_randomness)?);
+        kept.put(space, &mut batch)?;
+        let vault = self.0.vault.clone();
+        on_disk(move || vault.with(|vault| vault.apply(&batch))).await?;
+        self.run_backup(space, kept);
+        Ok(())
+    }
+
+    pub(super) fn run_backup(&self, space: Space, kept: Kept) {
+        let stop = self.0.stop.child_token();
+        *self.0.backup.running() = Some(Running {
+            space,
+            _stop: stop.clone().drop_guard(),
+        });
+        self.0.backup.standing.send_replace(BackupStanding::Due);
+        let client = Arc::downgrade(&self.0);
+        self.0.tasks.spawn(async move {
+            let keeping = keep_up(client, space, kept);
+            stop.run_until_cancelled(keeping).await
+        });
+    }
+
+    async fn forget_backup(&self, space: Space, standing: BackupStanding) -> Result<()> {
+        let mut batch = Batch::default();
+        batch.erase(space);
+        let vault = self.0.vault.clone();
+        on_disk(move || vault.with(|vault| vault.apply(&batch))).await?;
+        *self.0.backup.running() = None;
+        self.0.backup.standing.send_replace(standing);
+        Ok(())
+    }
+
+    fn tell_backup(&self, is_due: bool) {
+        let standing = if is_due {
+            BackupStanding::Due
+        } else {
+            BackupStanding::Kept
+        };
+        self.0.backup.standing.send_if_modified(|known| {
+            let is_new = *known != standing;
+            *known = standing;
+            is_new
+        });
+    }
+
+    fn due_at(&self, kept: &Kept, is_due: bool, jitter: &mut Jitter) -> Instant {
+        let now = self.0.clock.now();
+        let wait = match kept.written {
+            // The words were just given out, or just used: they shall be good at once.
+            None => 0,
+            Some(_) if is_due => AFTER_CHANGE_MS + jitter.up_to(2 * AFTER_CHANGE_MS),
+            Some(_) => {
+                let anew = kept
+                    .written_ms
+                    .saturating_add(ANEW_MS + jitter.up_to(ANEW_MS));
+                anew.saturating_sub(now.wall_ms)
+            }
+        };
+        self.0.clock.instant(now.steady_ms.saturating_add(wait))
+    }
+
+    async fn store_backup(&self, space: Space, kept: &Kept) -> Result<()> {
+        let mut batch = Batch::default();
+        kept.put(space, &mut batch)?;
+        let vault = self.0.vault.clone();
+        on_disk(move || vault.with(|vault| vault.apply(&batch))).await
+    }
+
+    async fn try_to_write(
+        &self,
+        space: Space,
+        kept: &mut Kept,
+        lines: Vec<BackupLine>,
+        digest: [u8; 32],
+    ) -> Result<Visit> {
+        let now = self.0.clock.now();
+        let visit = timeout(VISIT_MAX, self.write_backup(kept, lines, now)).await;
+        let visit = visit.unwrap_or_else(|_| Err(too_slow()))?;
+        match visit {
+            Visit::Written => {
+                kept.written = Some(digest.into());
+                kept.written_ms = now.wall_ms;
+                kept.count += 1;
+                self.store_backup(space, kept).await?;
+            }
+            Visit::Elsewhere => self.forget_backup(space, BackupStanding::Elsewhere).await?,
+        }
+        Ok(visit)
+    }
+
+    /// One visit: makes the log if need be, appends under the fence, drops what stood before.
+    async fn write_backup(
+        &self,
+        kept: &mut Kept,
+        lines: Vec<BackupLine>,
+        now: Now,
+    ) -> Result<Visit> {
+        let keys = kept.master.keys();
+        let log = keys.log();
+        let mut errand = self.visit(&kept.relay).await?;
+        if !kept.is_made {
+            make_log(&mut errand, &keys, kept, now).await?;
+        }
+        let Some(opened) = errand.open(log, keys.keeper.clone()).await? else {
+            return if kept.is_made {
+                Ok(Visit::Elsewhere)
+            } else {
+                Err(refused("the relay makes no log for a backup"))
+            };
+        };
+        kept.is_made = true;
+        if opened.fence != kept.fence {
+            let entries = errand.read(log).await?;
+            let newest = keys.newest(entries.iter().map(|entry| entry.sealed.as_slice()));
+            if newest.is_some_and(|newest| !kept.is_ours(&newest)) {
+                return Ok(Visit::Elsewhere);
+            }
+            kept.fence = opened.fence;
+        }
+        let backup = Backup {
+            count: kept.count,
+            lines,
+            minute: now.wall_ms / 60_000,
+            writer: kept.writer,
+        };
+        let sealed = keys
+            .seal(&backup)
+            .map_err(|_| Error::new(ErrorKind::TooLarge, "a backup is longer than a run"))?;
+        let (day, retry) = (now.day(), retry_id()?);
+        let count = u64::try_from(sealed.len()).unwrap_or(u64::MAX);
+        let items = vec![item_of(log, kept.fence, sealed)?];
+        match errand.ask(Ask::Append { items, retry, day }).await? {
+            Ok(Answer::Appended(done)) => {
+                let done = done
+                    .first()
+                    .ok_or_else(|| refused("no item was appended"))?;
+                kept.fence = done.fence;
+                let to = done.seq.saturating_sub(count);
+                let retry = retry_id()?;
+                // The next one trims further if this is lost.
+                let trim = Trim {
+                    to,
+                    day,
+                    log,
+                    retry,
+                };
+                let _ = errand.ask(Ask::Trim(trim)).await;
+                Ok(Visit::Written)
+            }
+            // Somebody was faster; the next visit looks who it was.
+            _ => Err(refused("the relay did not take the backup")),
+        }
+    }
+}
+
+/// Writes the backup whenever it is due, until its words are used elsewhere. Between two visits the
+/// client may be dropped.
+async fn keep_up(client: Weak<Shared>, space: Space, mut kept: Kept) {
+    let (mut jitter, mut failures) = (Jitter::random(), 0);
+    let mut due: Option<Instant> = None;
+    loop {
+        let Some(shared) = client.upgrade().map(Client) else {
+            return;
+        };
+        let (lines, digest) = match shared.lines().await.and_then(with_digest) {
+            Ok(lines) => lines,
+            Err(error) => {
+                tracing::error!(kind = error.kind().name(), "no backup can be made");
+                return;
+            }
+        };
+        let is_due = kept.written.is_none_or(|written| *written != digest);
+        shared.tell_backup(is_due);
+        let at = shared.due_at(&kept, is_due, &mut jitter);
+        // What is due already does not wait longer for a further change.
+        let at = due.filter(|due| is_due && *due < at).unwrap_or(at);
+        due = is_due.then_some(at);
+        let changed = shared.0.backup.changed();
+        drop(shared);
+        tokio::select! {
+            () = changed.notified() => continue,
+            () = sleep_until(at) => {}
+        }
+        let Some(shared) = client.upgrade().map(Client) else {
+            return;
+        };
+        due = None;
+        match shared.try_to_write(space, &mut kept, lines, digest).await {
+            Ok(Visit::Written) => failures = 0,
+            Ok(Visit::Elsewhere) => return,
+            Err(error) => {
+                tracing::debug!(kind = error.kind().name(), "a backup was not written");
+                drop(shared);
+                let wait = jitter.spread(AFTER_FAILURE_MS << failures.min(DOUBLINGS_MAX));
+                failures += 1;
+                sleep(Duration::from_millis(wait)).await;
+            }
+        }
+    }
+}
+
+async fn make_log(errand: &mut Errand, keys: &BackupKeys, kept: &mut Kept, now: Now) -> Result<()> {
+    let new = NewLog {
+        root: keys.root.clone(),
+        grants: keys.grants(),
+        policy: BackupKeys::policy(),
+        ticket: None,
+        retry: kept.retry,
+        day: kept.day,
+    };
+    if let Err(denied) = errand.ask(Ask::Create(new)).await?
+        && denied.refusal.code == ErrorCode::RetryTooOld
+    {
+        // First asked days ago: it stands, and opens, or the next visit makes it.
+        kept.retry = retry_id()?;
+        kept.day = now.day();
+    }
+    // A log that stands is refused, and opens.
+    Ok(())
+}
+
+fn item_of(
+    log: sotto_protocol::id::LogId,
+    fence: u64,
+    sealed: Vec<Vec<u8>>,
+) -> Result<Item<'static>> {
+    let entries: Result<Vec<_>> = sealed
+        .into_iter()
+        .map(|sealed| {
+            Ok(NewEntry {
+                held: None,
+                owner: None,
+                sealed: sealed.into(),
+                commitment: Commitment::new(random::array().map_err(no_randomness)?),
+                last_resort: false,
+            })
+        })
+        .collect();
+    Ok(Item {
+        log,
+        pin: false,
+        admit: None,
+        fence: Some(fence),
+        lease: None,
+        grants: None,
+        entries: entries?,
+    })
+}
+
+async fn stretch(words: &ReturnWords, relay: &RelayAddress) -> Result<Master> {
+    let (words, identity) = (words.clone(), *relay.identity());
+    on_disk(move || Master::stretch(&words, &identity)).await
+}
+
+fn lines_of(vault: &mut dyn Vault) -> Result<Vec<Vec<u8>>> {
+    let spaces = vault.spaces()?.into_iter();
+    spaces
+        .filter_map(|space| vault.get(&Key::new(space, Engine::LINE)).transpose())
+        .collect()
+}
+
+fn with_digest(lines: Vec<BackupLine>) -> Result<(Vec<BackupLine>, [u8; 32])> {
+    let digest = digest_of(&lines)?;
+    Ok((lines, digest))
+}
+
+fn refused(what: &'static str) -> Error {
+    Error::new(ErrorKind::Refused, what)
+}
+
+fn too_slow() -> Error {
+    Error::new(ErrorKind::Unreachable, "the relay took too long")
+}

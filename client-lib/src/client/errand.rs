@@ -1,0 +1,139 @@
+//! One visit to a relay for a log of one's own, on a connection of its own that ends with it: what a
+//! backup needs. Conversations have drivers instead.
+
+use sotto_protocol::frame::{Answer, Entry, Lane, Opened, Read};
+use sotto_protocol::id::LogId;
+use tokio::time::sleep_until;
+use x25519_dalek::StaticSecret;
+
+use super::clock::Clock;
+use super::on_disk;
+use crate::error::{Error, ErrorKind, Result};
+use crate::link::RelayAddress;
+use crate::log::{Ask, Denied, Session, SessionEvent};
+use crate::transport::{Dial, Line};
+
+/// Tries of a proof of work between two looks at whether the visit goes on.
+const WORK_TRIES: u32 = 1 << 20;
+/// Entries of one page; as many as a relay gives.
+const PAGE: u32 = 1_024;
+/// Entries read at most: more than a log of its size holds.
+const ENTRIES_MAX: usize = 4_096;
+
+pub(super) struct Errand {
+    line: Box<dyn Line>,
+    session: Session,
+    clock: Clock,
+}
+
+/// What the relay refused, and may have done before all the same.
+pub(super) type Outcome = core::result::Result<Answer<'static>, Denied>;
+
+impl Errand {
+    /// Connects. Dropping it hangs up.
+    pub(super) async fn begin(dialer: &dyn Dial, clock: &Clock, to: &RelayAddress) -> Result<Self> {
+        let line = dialer.dial(to).await?;
+        let mut session = Session::new(*to.identity());
+        session.connected(clock.now());
+        Ok(Self {
+            line,
+            session,
+            clock: clock.clone(),
+        })
+    }
+
+    async fn event(&mut self) -> Result<SessionEvent> {
+        loop {
+            while let Some(message) = self.session.poll_output() {
+                self.line.send(message).await?;
+            }
+            match self.session.poll_event() {
+                Some(SessionEvent::WorkNeeded(mut order)) => loop {
+                    let tried = on_disk(move || Ok(order.run_some(WORK_TRIES))).await?;
+                    match tried {
+                        Ok(done) => {
+                            self.session.worked(&done);
+                            break;
+                        }
+                        Err(rest) => order = rest,
+                    }
+                },
+                Some(event) => return Ok(event),
+                None => self.wait().await?,
+            }
+        }
+    }
+
+    async fn wait(&mut self) -> Result<()> {
+        // Outputs that follow from what was just done come first.
+        if let Some(message) = self.session.poll_output() {
+            return self.line.send(message).await;
+        }
+        let due = self
+            .session
+            .next_deadline()
+            .map(|at| self.clock.instant(at));
+        let due = async {
+            match due {
+                Some(at) => sleep_until(at).await,
+                None => core::future::pending().await,
+            }
+        };
+        tokio::select! {
+            received = self.line.receive() => {
+                let gone = || Error::new(ErrorKind::Unreachable, "the relay hung up");
+                let message = received?.ok_or_else(gone)?;
+                self.session.received(&message, self.clock.now())?;
+            }
+            () = due => self.session.tick(self.clock.now())?,
+        }
+        Ok(())
+    }
+
+    /// Opens a log, or hears that this key opens nothing.
+    pub(super) async fn open(&mut self, log: LogId, key: StaticSecret) -> Result<Option<Opened>> {
+        self.session.open(log, vec![key]);
+        loop {
+            match self.event().await? {
+                SessionEvent::Opened { opened, .. } => return Ok(Some(opened)),
+                SessionEvent::OpenRefused { .. } => return Ok(None),
+                _ => {}
+            }
+        }
+    }
+
+    /// Asks, and waits for the answer.
+    pub(super) async fn ask(&mut self, ask: Ask) -> Result<Outcome> {
+        let asked = self.session.ask(ask);
+        loop {
+            if let SessionEvent::Answered { token, result } = self.event().await?
+                && token == asked
+            {
+                return Ok(result);
+            }
+        }
+    }
+
+    /// Every entry of an open log.
+    pub(super) async fn read(&mut self, log: LogId) -> Result<Vec<Entry<'static>>> {
+        let (mut entries, mut after) = (Vec::new(), 0);
+        loop {
+            let ask = Ask::Read(Read {
+                log,
+                lane: Lane::All,
+                after,
+                entries_max: PAGE,
+            });
+            let Ok(Answer::Page(page)) = self.ask(ask).await? else {
+                return Err(Error::new(ErrorKind::Refused, "a log could not be read"));
+            };
+            let last = page.entries.last().map_or(after, |entry| entry.seq);
+            let goes_on = page.more && last > after && entries.len() < ENTRIES_MAX;
+            after = last;
+            entries.extend(page.entries);
+            if !goes_on {
+                return Ok(entries);
+            }
+        }
+    }
+}

@@ -1,0 +1,373 @@
+//! A sealed backup: where its words find it, what is in it, and how it is sealed. SPEC.md, "Backup".
+//!
+//! ```text
+//! master = Argon2id(password = entropy of the words (10), salt = "sotto/v1/words" || identity (32),
+//!                   64 MiB, 3 passes, 1 lane, version 0x13, 32 bytes)
+//! PRK    = HKDF-Extract-SHA-256(salt = "sotto/v1/backup", ikm = master)
+//! root, keeper, seal key = HKDF-Expand-SHA-256(PRK, "root" / "keeper" / "seal", 32)
+//! sealed = nonce (24, random) || XChaCha20-Poly1305(seal key, nonce, ad, plaintext)
+//! ad     = "sotto/v1/backup" || log id (32)
+//! plaintext = length (4, big-endian) || slip (CBOR) || zeros, to exactly a size class
+//! ```
+//!
+//! It holds what is needed to come in again in place of one's own leaf, never the state of a
+//! ratchet: nothing in it can be used to encrypt a second time under one key.
+
+use argon2::{Algorithm, Argon2, Params, Version};
+use hkdf::Hkdf;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use sotto_protocol::frame::{Grant, Policy};
+use sotto_protocol::id::{LogId, RelayIdentity};
+use sotto_protocol::limits::TTL_DAYS_MAX;
+use sotto_protocol::proof::public_key;
+use sotto_protocol::right::Rights;
+use sotto_protocol::size_class::SizeClass;
+use x25519_dalek::StaticSecret;
+use zeroize::Zeroizing;
+
+use super::ReturnWords;
+use crate::error::{Error, ErrorKind, Result};
+use crate::link::{DoorKeys, DoorLink, RelayAddress};
+use crate::mls::LeafId;
+use crate::seal::letter::{self, Letters, Read};
+use crate::seal::{ConversationSecret, Draw, SealError, open_box, seal_box};
+
+/// Argon2id's memory, as of a vault with a passphrase.
+const MEMORY_KIB: u32 = 64 * 1024;
+const PASSES: u32 = 3;
+/// No entry of a backup is smaller: some 25 conversations fit, so that few tell from many.
+const FLOOR: SizeClass = SizeClass::K16;
+/// Conversations in one backup: what two thirds of a full run of entries hold.
+pub(crate) const LINES_MAX: usize = 1_000;
+/// Bytes of a backup's log: the last backup, the next one while both are there, and room.
+const LOG_BYTES_MAX: u64 = 4 << 20;
+
+/// Everything that return words give on one relay, from one pass of Argon2id.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Master(#[serde(with = "serde_bytes")] [u8; 32]);
+
+impl core::fmt::Debug for Master {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("Master(…)")
+    }
+}
+
+/// What is derived from it.
+pub(crate) struct BackupKeys {
+    pub(crate) root: StaticSecret,
+    /// Grant key with every right that a backup needs.
+    pub(crate) keeper: StaticSecret,
+    seal: Zeroizing<[u8; 32]>,
+}
+
+impl core::fmt::Debug for BackupKeys {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("BackupKeys(…)")
+    }
+}
+
+impl Master {
+    /// Takes 64 MiB and a good part of a second.
+    pub(crate) fn stretch(words: &ReturnWords, relay: &RelayIdentity) -> Result<Self> {
+        let fault = || Error::new(ErrorKind::Internal, "return words could not be stretched");
+        let salt = [b"sotto/v1/words".as_slice(), relay.as_bytes()].concat();
+        let params = Params::new(MEMORY_KIB, PASSES, 1, Some(32)).map_err(|_| fault())?;
+        let mut master = [0; 32];
+        Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
+            .hash_password_into(words.entropy().as_slice(), &salt, &mut master)
+            .map_err(|_| fault())?;
+        Ok(Self(master))
+    }
+
+    #[cfg(test)]
+    pub(crate) const fn new(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    #[cfg(test)]
+    pub(crate) const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    pub(crate) fn keys(&self) -> BackupKeys {
+        let hkdf = Hkdf::<Sha256>::new(Some(b"sotto/v1/backup"), &self.0);
+        let expand = |label: &[u8]| {
+            let mut out = Zeroizing::new([0; 32]);
+            #[expect(
+                clippy::expect_used,
+                reason = "32 bytes are far below the 8,160 that HKDF-SHA-256 can give"
+            )]
+            hkdf.expand(label, out.as_mut()).expect("32 bytes");
+            out
+        };
+        BackupKeys {
+            root: StaticSecret::from(*expand(b"root")),
+            keeper: StaticSecret::from(*expand(b"keeper")),
+            seal: expand(b"seal"),
+        }
+    }
+}
+
+impl BackupKeys {
+    pub(crate) fn log(&self) -> LogId {
+        LogId::of_root(&public_key(&self.root))
+    }
+
+    #[cfg(test)]
+    pub(crate) fn seal_key(&self) -> &[u8; 32] {
+        &self.seal
+    }
+
+    /// The first grants of the log: one key that reads, writes under the fence, trims and deletes.
+    pub(crate) fn grants(&self) -> Vec<Grant> {
+        vec![Grant {
+            key: public_key(&self.keeper),
+            rate: None,
+            work: None,
+            rights: RIGHTS,
+            until_seq: None,
+        }]
+    }
+
+    /// The log's policy: the last backup stays as long as a relay keeps anything.
+    pub(crate) const fn policy() -> Policy {
+        Policy {
+            ttl_days: TTL_DAYS_MAX,
+            bytes_max: LOG_BYTES_MAX,
+            admit_rights: Rights::NONE,
+            ttl_fenced_days: TTL_DAYS_MAX,
+        }
+    }
+
+    /// A backup as the entries of one append.
+    pub(crate) fn seal(&self, backup: &Backup) -> Result<Vec<Vec<u8>>, SealError> {
+        self.seal_drawing(backup, &mut crate::random::fill)
+    }
+
+    /// [`BackupKeys::seal`], with randomness that is given.
+    pub(crate) fn seal_drawing(
+        &self,
+        backup: &Backup,
+        draw: Draw<'_>,
+    ) -> Result<Vec<Vec<u8>>, SealError> {
+        let bytes = sotto_protocol::cbor::encode(backup).map_err(|_| SealError::Internal)?;
+        let slips = letter::cut(&Zeroizing::new(bytes), draw)?;
+        slips
+            .iter()
+            .map(|slip| seal_box(&self.seal, &self.ad(), slip, FLOOR, draw))
+            .collect()
+    }
+
+    /// The newest backup among entries in log order; one that is not whole is none.
+    pub(crate) fn newest<'a>(&self, entries: impl IntoIterator<Item = &'a [u8]>) -> Option<Backup> {
+        let (ad, mut letters, mut newest) = (self.ad(), Letters::default(), None);
+        for sealed in entries {
+            let slip = open_box(&self.seal, &ad, sealed).map(Zeroizing::new).ok();
+            if let Read::Whole(bytes) = letters.take(slip.as_deref().map(Vec::as_slice))
+                && let Ok(backup) = sotto_protocol::cbor::decode::<Backup>(&bytes)
+            {
+                newest = Some(backup).filter(Backup::is_sound).or(newest);
+            }
+        }
+        newest
+    }
+
+    fn ad(&self) -> Vec<u8> {
+        [b"sotto/v1/backup".as_slice(), self.log().as_bytes()].concat()
+    }
+}
+
+/// What a keeper of a backup may do with its log.
+const RIGHTS: Rights = Rights::READ
+    .union(Rights::APPEND)
+    .union(Rights::FENCE)
+    .union(Rights::TRIM)
+    .union(Rights::MANAGE);
+
+/// What a backup holds.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Backup {
+    /// How many backups this writer wrote before.
+    pub(crate) count: u64,
+    pub(crate) lines: Vec<BackupLine>,
+    /// When it was written, in minutes since 1970-01-01, UTC.
+    pub(crate) minute: u64,
+    /// Drawn by a device when it begins to keep the backup, so that it knows its own.
+    #[serde(with = "serde_bytes")]
+    pub(crate) writer: [u8; 16],
+}
+
+/// One conversation: what one needs to come in again in place of one's own leaf.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct BackupLine {
+    pub(crate) log: LogId,
+    /// The log was read so far when this line was made; a shorter one is not all of it.
+    pub(crate) seq: u64,
+    /// Where one knocks, if one knows, when the keys below open nothing any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) door: Option<DoorLink>,
+    /// What one is called there.
+    pub(crate) name: String,
+    /// Seed of the leaf's signature key.
+    #[serde(with = "serde_bytes")]
+    pub(crate) seed: [u8; 32],
+    /// With `door`, while one keeps it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) keeps: Option<DoorKeys>,
+    pub(crate) relay: RelayAddress,
+    /// Secret grant key that one holds `manage` with as a facilitator.
+    #[serde(with = "serde_bytes")]
+    pub(crate) manage: [u8; 32],
+    /// The member key of the epoch in which this line was made: good until the next rotation.
+    #[serde(with = "serde_bytes")]
+    pub(crate) member: [u8; 32],
+    pub(crate) founder: LeafId,
+    /// The newest last.
+    pub(crate) secrets: Vec<ConversationSecret>,
+}
+
+impl core::fmt::Debug for Backup {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("Backup(…)")
+    }
+}
+
+impl core::fmt::Debug for BackupLine {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("BackupLine(…)")
+    }
+}
+
+impl Backup {
+    /// Whether it keeps to the limits of the specification.
+    pub(crate) fn is_sound(&self) -> bool {
+        self.lines.len() <= LINES_MAX && self.lines.iter().all(BackupLine::is_sound)
+    }
+}
+
+impl BackupLine {
+    fn is_sound(&self) -> bool {
+        (1..=3).contains(&self.secrets.len()) && crate::content::name_is_fit(&self.name)
+    }
+}
+
+/// What tells whether a backup still says what it should; means nothing beyond this device.
+pub(crate) fn digest_of(lines: &[BackupLine]) -> Result<[u8; 32]> {
+    let bytes = sotto_protocol::cbor::encode(&lines)
+        .map_err(|_| Error::new(ErrorKind::Internal, "a backup cannot be encoded"))?;
+    Ok(Sha256::digest(Zeroizing::new(bytes).as_slice()).into())
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use sotto_protocol::id::PublicKey;
+
+    use super::*;
+    use crate::mls::Suite;
+
+    pub(crate) fn line(byte: u8, with_door: bool) -> BackupLine {
+        let relay = RelayAddress {
+            url: "wss://relay.example/".into(),
+            identity: RelayIdentity::new([0x31; 32]),
+        };
+        let founder = LeafId::new([0x32; 32]);
+        let door = DoorLink {
+            door: LogId::new([0x33; 32]),
+            knock: [0x34; 32],
+            relay: relay.clone(),
+            suite: Suite::Hybrid,
+            founder,
+            sealing: PublicKey::new([0x35; 32]),
+        };
+        let keys = DoorKeys {
+            chat: byte == 0,
+            keeper: [0x3c; 32],
+            opening: [0x3d; 32],
+        };
+        BackupLine {
+            log: LogId::new([byte; 32]),
+            seq: 41,
+            door: with_door.then_some(door),
+            name: "Ana".into(),
+            seed: [0x36; 32],
+            keeps: with_door.then_some(keys),
+            relay,
+            manage: [0x37; 32],
+            member: [0x38; 32],
+            founder,
+            secrets: vec![ConversationSecret::new([0x39; 32])],
+        }
+    }
+
+    pub(crate) fn backup(lines: usize) -> Backup {
+        Backup {
+            count: 3,
+            lines: (0..lines)
+                .map(|at| line(u8::try_from(at % 200).unwrap(), at % 3 != 1))
+                .collect(),
+            minute: 28_000_000,
+            writer: [0x3a; 16],
+        }
+    }
+
+    fn keys() -> BackupKeys {
+        Master::new([7; 32]).keys()
+    }
+
+    fn newest(keys: &BackupKeys, entries: &[Vec<u8>]) -> Option<Backup> {
+        keys.newest(entries.iter().map(Vec::as_slice))
+    }
+
+    #[test]
+    fn few_conversations_look_like_none() {
+        for lines in [0, 1, 20] {
+            let sealed = keys().seal(&backup(lines)).unwrap();
+            let sizes: Vec<_> = sealed.iter().map(Vec::len).collect();
+            assert_eq!(sizes, [FLOOR.bytes()], "{lines}");
+            assert_eq!(newest(&keys(), &sealed), Some(backup(lines)));
+        }
+    }
+
+    #[test]
+    fn the_most_conversations_fit_into_one_append() {
+        let sealed = keys().seal(&backup(LINES_MAX)).unwrap();
+        assert!(
+            sealed.iter().map(Vec::len).sum::<usize>() <= sotto_protocol::limits::RUN_BYTES_MAX
+        );
+        assert_eq!(newest(&keys(), &sealed), Some(backup(LINES_MAX)));
+        let one_more = keys().seal(&backup(LINES_MAX + 1)).unwrap();
+        assert_eq!(newest(&keys(), &one_more), None, "more than may be in it");
+    }
+
+    #[test]
+    fn the_newest_whole_one_counts() {
+        let mut entries = keys().seal(&backup(1)).unwrap();
+        entries.extend(keys().seal(&backup(2)).unwrap());
+        let long = keys().seal(&backup(900)).unwrap();
+        assert!(long.len() > 2);
+        entries.extend(long[..long.len() - 1].to_vec());
+        entries.push(vec![0; FLOOR.bytes()]);
+        assert_eq!(newest(&keys(), &entries), Some(backup(2)));
+        let others = Master::new([8; 32]).keys();
+        assert_eq!(newest(&others, &entries), None);
+    }
+
+    #[test]
+    fn words_open_one_place_on_each_relay_and_slowly() {
+        let words = ReturnWords::of([1; 10]);
+        let relay = |byte| RelayIdentity::new([byte; 32]);
+        let master = Master::stretch(&words, &relay(1)).unwrap();
+        let elsewhere = Master::stretch(&words, &relay(2)).unwrap();
+        assert_ne!(master.keys().log(), elsewhere.keys().log());
+        let again = Master::stretch(&words.text().parse().unwrap(), &relay(1)).unwrap();
+        assert_eq!(master, again);
+        assert_eq!(
+            format!("{master:?} {:?} {:?}", master.keys(), backup(1)),
+            "Master(…) BackupKeys(…) Backup(…)"
+        );
+    }
+}
