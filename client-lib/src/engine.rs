@@ -84,6 +84,7 @@ use disputing::Aside;
 use joining::Joining;
 use reading::{Run, SeenRing};
 use saved::{Flight, Saved, Stage, Waiting};
+use upkeep::Turn;
 
 /// What an input led to. The batch must stand on the disk before the rest is let out.
 #[derive(Debug, Default)]
@@ -123,6 +124,8 @@ pub struct Engine {
     token: Option<Token>,
     create_token: Option<Token>,
     describe_token: Option<Token>,
+    /// What one member is to do for all, and since when (steady clock) in which epoch.
+    turn: Option<Turn>,
     run: Option<Run>,
     disputes: Disputes<Aside>,
     seen: SeenRing,
@@ -223,7 +226,7 @@ impl Engine {
             log: self.saved.log,
             relay: self.saved.relay.clone(),
             secret: self.saved.secrets.last()?.clone(),
-            founder: self.saved.founder,
+            founder: self.root(),
         })))
     }
 
@@ -301,6 +304,7 @@ impl Engine {
         let expire_at = self.expire_unsent(now);
         let receipts_at = self.send_receipts(now).unwrap_or_default();
         let leave_pin_at = self.leave_quiet_pin(now);
+        let turn_at = self.take_turn(now);
         if let Err(error) = self.go_on(now) {
             self.fault(&error);
         }
@@ -317,6 +321,7 @@ impl Engine {
             expire_at.map(on_wall),
             receipts_at,
             leave_pin_at,
+            turn_at,
             self.wake_beside(now),
         ]
         .into_iter()
@@ -449,6 +454,14 @@ impl Engine {
         self.policy
             .as_ref()
             .is_some_and(|policy| policy.is_facilitator(&self.key.id()))
+    }
+
+    /// The leaf that a link of ours names, for newcomers to begin chains of vouching at.
+    fn root(&self) -> LeafId {
+        let leaves = self.group.as_ref().map(Group::leaves).unwrap_or_default();
+        let root =
+            |policy: &Policy| policy.root(&group_id(&self.saved.log), self.saved.founder, &leaves);
+        self.policy.as_ref().map_or(self.saved.founder, root)
     }
 
     fn name_of(&self, leaf: &LeafId) -> Option<String> {

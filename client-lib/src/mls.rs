@@ -21,9 +21,7 @@ pub(crate) use provider::State;
 pub(crate) use provider::Values;
 
 use ed25519_dalek::{Signer as _, SigningKey};
-use openmls::prelude::{
-    Capabilities, Ciphersuite, CredentialType, ExtensionType, ProposalType, SignatureScheme,
-};
+use openmls::prelude::{Capabilities, Ciphersuite, CredentialType, ExtensionType, SignatureScheme};
 use openmls_traits::signatures::{Signer, SignerError};
 use serde::{Deserialize, Serialize};
 
@@ -182,11 +180,11 @@ impl Author {
 pub(crate) struct Facts {
     pub(crate) author: Author,
     pub(crate) added: Vec<LeafId>,
-    /// Leaves removed by Remove proposals, with who proposed each.
-    pub(crate) removed: Vec<(LeafId, LeafId)>,
-    /// Leaves that asked to leave themselves (SelfRemove).
+    /// Leaves it removes.
+    pub(crate) removed: Vec<LeafId>,
+    /// Those of them that asked for it; known once the policy has judged.
     pub(crate) left: Vec<LeafId>,
-    /// Bytes of the policy extension if the GroupContext extensions change, empty if it went missing.
+    /// New bytes of the policy extension.
     pub(crate) policy: Option<Vec<u8>>,
     /// Ids of the external PSKs it mixes in.
     pub(crate) psks: Vec<Vec<u8>>,
@@ -195,7 +193,7 @@ pub(crate) struct Facts {
     pub(crate) aad: Vec<u8>,
 }
 
-/// What every leaf must be able to do: the policy extension and SelfRemove.
+/// What every leaf is able to do.
 fn capabilities() -> Capabilities {
     Capabilities::builder()
         .ciphersuites(vec![
@@ -203,7 +201,6 @@ fn capabilities() -> Capabilities {
             Suite::Classic.ciphersuite(),
         ])
         .extensions(vec![ExtensionType::Unknown(POLICY_EXTENSION)])
-        .proposals(vec![ProposalType::SelfRemove])
         .credentials(vec![CredentialType::Basic])
         .build()
 }

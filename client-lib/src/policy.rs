@@ -3,11 +3,14 @@
 //!
 //! Pure: every rule depends on the log's content alone, so that all who read the same log judge alike.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
-use sotto_protocol::id::PublicKey;
+use sotto_protocol::id::{LogId, PublicKey};
 use sotto_protocol::size_class::SizeClass;
 
 use crate::mls::{Author, Facts, LeafId, LeafKey};
+use crate::seal::Farewell;
 
 /// The newest policy this client understands; with a higher one it pauses.
 pub(crate) const CLIENT_VERSION: u16 = 1;
@@ -59,8 +62,28 @@ pub(crate) enum Forbidden {
     NewcomerRemoves,
     #[error("only a facilitator may do this")]
     NotFacilitator,
+    #[error("a farewell that does not hold, or whose leaf stays")]
+    Farewell,
     #[error("the new policy does not hold together")]
     BadPolicy,
+    /// Not to be judged, and not to be skipped: whoever reads it pauses.
+    #[error("this takes a newer client")]
+    TooNew,
+}
+
+/// What a Commit is judged by beside the policy and itself; all of it stands in the log.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Case<'a> {
+    pub(crate) log: &'a LogId,
+    pub(crate) group_id: &'a [u8],
+    /// The leaves of the epoch that the Commit ends.
+    pub(crate) leaves: &'a [LeafId],
+    /// Of the present secret's PSK.
+    pub(crate) psk_id: &'a [u8],
+    /// Those that came with the Commit.
+    pub(crate) farewells: &'a [Farewell],
+    /// Whether its author signed a next secret.
+    pub(crate) rotates: bool,
 }
 
 fn vouched(group_id: &[u8], leaf: &LeafId, manage: &PublicKey) -> Vec<u8> {
@@ -89,6 +112,22 @@ impl Facilitator {
             &self.signature,
         )
     }
+}
+
+/// The version that a policy of any form asks for; the one thing that never changes its place.
+pub(crate) fn min_version(bytes: &[u8]) -> Option<u16> {
+    #[derive(Deserialize)]
+    struct AnyForm {
+        min_version: u16,
+    }
+    sotto_protocol::cbor::check(bytes).ok()?;
+    let form: AnyForm = cbor4ii::serde::from_slice(bytes).ok()?;
+    Some(form.min_version)
+}
+
+/// Whether a policy asks for a newer client than this one.
+pub(crate) fn is_too_new(bytes: &[u8]) -> bool {
+    min_version(bytes).is_some_and(|version| version > CLIENT_VERSION)
 }
 
 impl Policy {
@@ -125,94 +164,178 @@ impl Policy {
 
     /// Whether a chain of vouching leads from `root` to `leaf`; what a newcomer believes.
     pub(crate) fn leads_from(&self, group_id: &[u8], root: &LeafId, leaf: &LeafId) -> bool {
-        let mut reached = vec![*root];
-        // Each round reaches at least one more or ends; the list is bounded.
-        loop {
-            if reached.contains(leaf) {
-                return true;
+        reached(*root, &self.edges(group_id)).contains(leaf)
+    }
+
+    /// Who vouches for whom, where the signature holds.
+    fn edges(&self, group_id: &[u8]) -> Vec<(LeafId, LeafId)> {
+        let hold = self.facilitators.iter().filter(|one| one.holds(group_id));
+        hold.map(|one| (one.by, one.leaf)).collect()
+    }
+
+    /// The leaf that a link should name, so that whoever comes by it believes those of `leaves`
+    /// that facilitate. `wanted` if it is there and chains lead from it to all of them, else one of
+    /// them from which they do, else one who is gone.
+    pub(crate) fn root(&self, group_id: &[u8], wanted: LeafId, leaves: &[LeafId]) -> LeafId {
+        let edges = self.edges(group_id);
+        let all = self.present(leaves);
+        let gone = core::iter::once(wanted).chain(edges.iter().map(|(by, _)| *by));
+        core::iter::once(wanted)
+            .filter(|leaf| leaves.contains(leaf))
+            .chain(all.iter().copied())
+            .chain(gone)
+            .find(|root| reached(*root, &edges).is_superset(&all))
+            .unwrap_or(wanted)
+    }
+
+    /// Those of `leaves` that facilitate: without its leaf nobody does.
+    pub(crate) fn present(&self, leaves: &[LeafId]) -> BTreeSet<LeafId> {
+        let present = leaves.iter().filter(|leaf| self.is_facilitator(leaf));
+        present.copied().collect()
+    }
+
+    /// Where chains lead to all who facilitate from nobody who is there, because somebody in
+    /// between is gone, `key` vouches for all that it does not lead to.
+    pub(crate) fn vouch_anew(&mut self, key: &LeafKey, group_id: &[u8], leaves: &[LeafId]) {
+        let edges = self.edges(group_id);
+        let all = self.present(leaves);
+        let hangs_on = |root: &LeafId| reached(*root, &edges).is_superset(&all);
+        if leaves.iter().any(hangs_on) {
+            return;
+        }
+        let from_us = reached(key.id(), &edges);
+        for one in &mut self.facilitators {
+            if !from_us.contains(&one.leaf) {
+                *one = Facilitator::vouch(key, group_id, one.leaf, one.manage);
             }
-            let next: Vec<_> = self
-                .facilitators
-                .iter()
-                .filter(|one| {
-                    reached.contains(&one.by) && !reached.contains(&one.leaf) && one.holds(group_id)
-                })
-                .map(|one| one.leaf)
-                .collect();
-            if next.is_empty() {
-                return false;
-            }
-            reached.extend(next);
         }
     }
 
-    /// Whether a Commit may do what it does. `psk_id` is that of the current secret.
-    pub(crate) fn judge(
-        &self,
-        group_id: &[u8],
-        facts: &Facts,
-        psk_id: &[u8],
-    ) -> Result<(), Forbidden> {
+    /// Whether a Commit may do what it does.
+    pub(crate) fn judge(&self, case: &Case<'_>, facts: &Facts) -> Result<(), Forbidden> {
         if facts.strange {
             return Err(Forbidden::Strange);
         }
         match facts.author {
-            Author::Newcomer(leaf) => self.judge_newcomer(facts, leaf, psk_id),
-            Author::Member(leaf) => self.judge_member(group_id, facts, leaf),
+            Author::Newcomer(leaf) => self.judge_newcomer(case, facts, leaf),
+            Author::Member(leaf) => self.judge_member(case, facts, leaf),
         }
     }
 
-    fn judge_newcomer(&self, facts: &Facts, leaf: LeafId, psk_id: &[u8]) -> Result<(), Forbidden> {
+    fn judge_newcomer(
+        &self,
+        case: &Case<'_>,
+        facts: &Facts,
+        leaf: LeafId,
+    ) -> Result<(), Forbidden> {
+        // At most one Remove, and only of the old leaf with the same signature key.
+        let returns = facts.removed == [leaf];
+        let is_new = facts.removed.is_empty() && !case.leaves.contains(&leaf);
+        if !(returns || is_new) {
+            return Err(Forbidden::NewcomerRemoves);
+        }
         // Who is in already may always replace its own leaf: its device lost the group's state.
-        let returns = facts.removed.iter().any(|(removed, _)| *removed == leaf);
         if !self.link_joins && !returns {
             return Err(Forbidden::LinkOff);
         }
-        if facts.psks.as_slice() != [psk_id] {
+        if facts.psks.as_slice() != [case.psk_id] {
             return Err(Forbidden::Secret);
         }
-        if facts.policy.is_some() || !facts.added.is_empty() {
+        // Nor does a role come back with somebody who had gone.
+        let takes_role = self.is_facilitator(&leaf) && !returns;
+        if facts.policy.is_some() || !facts.added.is_empty() || takes_role {
             return Err(Forbidden::NotFacilitator);
         }
-        // At most one Remove, and only of the old leaf with the same signature key.
-        if facts.removed.len() > 1 || facts.removed.iter().any(|(removed, _)| *removed != leaf) {
-            return Err(Forbidden::NewcomerRemoves);
+        if case.farewells.is_empty() {
+            Ok(())
+        } else {
+            Err(Forbidden::Farewell)
+        }
+    }
+
+    fn judge_member(&self, case: &Case<'_>, facts: &Facts, leaf: LeafId) -> Result<(), Forbidden> {
+        if !facts.psks.is_empty() {
+            return Err(Forbidden::Strange);
+        }
+        let asked = farewells(case, facts)?;
+        if self.is_facilitator(&leaf) {
+            return self.judge_facilitator(case, facts);
+        }
+        let removes = facts.removed.iter().any(|leaf| !asked.contains(leaf));
+        let adds = !facts.added.is_empty()
+            && (!self.members_add || facts.added.iter().any(|leaf| self.is_facilitator(leaf)));
+        if removes || adds || facts.policy.is_some() {
+            return Err(Forbidden::NotFacilitator);
         }
         Ok(())
     }
 
-    fn judge_member(&self, group_id: &[u8], facts: &Facts, leaf: LeafId) -> Result<(), Forbidden> {
-        let facilitates = self.is_facilitator(&leaf);
-        if !facts.psks.is_empty() {
-            return Err(Forbidden::Strange);
-        }
-        // Who is removed must have been proposed by a facilitator, whoever commits it.
-        let removed_by_others = facts
-            .removed
-            .iter()
-            .any(|(_, proposer)| !self.is_facilitator(proposer));
-        if removed_by_others || (!facts.added.is_empty() && !facilitates && !self.members_add) {
-            return Err(Forbidden::NotFacilitator);
-        }
-        let gone = |leaf: &LeafId| facts.removed.iter().any(|(removed, _)| removed == leaf);
-        match &facts.policy {
-            None if self.facilitators.iter().any(|one| gone(&one.leaf)) => {
+    fn judge_facilitator(&self, case: &Case<'_>, facts: &Facts) -> Result<(), Forbidden> {
+        let is_left = |leaf: &LeafId| {
+            let was_in = case.leaves.contains(leaf) && !facts.removed.contains(leaf);
+            was_in || facts.added.contains(leaf)
+        };
+        let Some(bytes) = &facts.policy else {
+            let takes_one = facts.removed.iter().any(|leaf| self.is_facilitator(leaf));
+            let all_left = self.facilitators.iter().all(|one| is_left(&one.leaf));
+            // A role must not outlast its leaf, nor must the right to manage the log.
+            return if (takes_one || case.rotates) && !all_left {
                 Err(Forbidden::BadPolicy)
-            }
-            None => Ok(()),
-            Some(_) if !facilitates => Err(Forbidden::NotFacilitator),
-            Some(bytes) => {
-                let new = Self::parse(bytes)?;
-                let sound = new
-                    .facilitators
-                    .iter()
-                    .all(|one| one.holds(group_id) && !gone(&one.leaf));
-                if sound && !new.facilitators.is_empty() {
-                    Ok(())
-                } else {
-                    Err(Forbidden::BadPolicy)
-                }
-            }
+            } else {
+                Ok(())
+            };
+        };
+        if is_too_new(bytes) {
+            return Err(Forbidden::TooNew);
         }
+        let new = Self::parse(bytes)?;
+        let leaves: BTreeSet<_> = new.facilitators.iter().map(|one| one.leaf).collect();
+        let sound = !leaves.is_empty()
+            && leaves.len() == new.facilitators.len()
+            && leaves.iter().all(is_left)
+            && new.hangs_together(case.group_id, &leaves);
+        if sound {
+            Ok(())
+        } else {
+            Err(Forbidden::BadPolicy)
+        }
+    }
+
+    /// Whether all signatures hold, and from some leaf chains lead to everybody in the list.
+    fn hangs_together(&self, group_id: &[u8], leaves: &BTreeSet<LeafId>) -> bool {
+        let edges = self.edges(group_id);
+        edges.len() == self.facilitators.len()
+            && edges
+                .iter()
+                .any(|(by, _)| reached(*by, &edges).is_superset(leaves))
+    }
+}
+
+/// The leaves whose farewells came with a Commit; each must hold, and be of another leaf that goes.
+fn farewells(case: &Case<'_>, facts: &Facts) -> Result<BTreeSet<LeafId>, Forbidden> {
+    let mut asked = BTreeSet::new();
+    for farewell in case.farewells {
+        let goes = facts.removed.contains(&farewell.leaf) && asked.insert(farewell.leaf);
+        if !goes || !farewell.holds(case.log) {
+            return Err(Forbidden::Farewell);
+        }
+    }
+    Ok(asked)
+}
+
+/// Where chains lead to from `root`, itself included.
+fn reached(root: LeafId, edges: &[(LeafId, LeafId)]) -> BTreeSet<LeafId> {
+    let mut reached = BTreeSet::from([root]);
+    // Each round reaches at least one more or ends; the list is bounded.
+    loop {
+        let next: Vec<_> = edges
+            .iter()
+            .filter(|(by, leaf)| reached.contains(by) && !reached.contains(leaf))
+            .map(|(_, leaf)| *leaf)
+            .collect();
+        if next.is_empty() {
+            return reached;
+        }
+        reached.extend(next);
     }
 }

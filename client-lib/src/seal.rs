@@ -13,7 +13,8 @@ mod packet;
 mod secret;
 
 pub(crate) use packet::{
-    CommitBody, Envelope, EnvelopeBody, Packet, Part, RunId, Seen, SnapshotBody, VerdictBody,
+    CommitBody, Envelope, EnvelopeBody, Farewell, Packet, Part, RunId, Seen, SnapshotBody,
+    VerdictBody,
 };
 pub(crate) use secret::{ConversationSecret, Generation};
 

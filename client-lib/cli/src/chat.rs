@@ -241,6 +241,9 @@ impl Chat<'_> {
             Event::NotYetRotated => {
                 self.note("Not yet rotated: who left still has the old secret.");
             }
+            Event::NoFacilitator => {
+                self.note("The last facilitator left: nobody can remove anybody any more.");
+            }
             Event::Returned { leaf } => {
                 self.changed(leaf, "came back from a device that had lost its state")
                     .await?;

@@ -92,7 +92,7 @@ impl Engine {
             relay: self.saved.relay.clone(),
             manage: self.saved.manage,
             member,
-            founder: self.saved.founder,
+            founder: self.root(),
             secrets: self.saved.secrets.clone(),
         };
         self.put_line(&line)

@@ -1,6 +1,6 @@
 //! Commits, snapshots and farewells of ours: from what is wanted to an append on its way.
 
-use sotto_protocol::frame::{Bytes, Item, NewEntry, NewGrants};
+use sotto_protocol::frame::{Item, NewEntry, NewGrants};
 use sotto_protocol::id::{Commitment, PublicKey};
 use sotto_protocol::limits::PIN_FENCED_SPACING;
 use sotto_protocol::proof::public_key;
@@ -8,19 +8,22 @@ use x25519_dalek::StaticSecret;
 
 use super::begin::{MANAGE_RIGHTS, MEMBER_RIGHTS, grant};
 use super::commits::{CommitAad, box_next};
-use super::saved::{Digest, FlightKind, Intent, Stage};
+use super::saved::{FlightKind, Intent, Stage};
 use super::{Engine, group_id, internal, no_randomness};
 use crate::error::Result;
-use crate::mls::{Group, Plan, StagedOut};
+use crate::mls::{Group, LeafId, Plan, StagedOut};
 use crate::policy::{Facilitator, Policy};
 use crate::random;
 use crate::seal::{
-    self, CommitBody, ConversationSecret, Envelope, EnvelopeBody, Generation, SnapshotBody,
+    self, CommitBody, ConversationSecret, Envelope, EnvelopeBody, Farewell, Generation,
+    SnapshotBody,
 };
 use crate::time::Now;
 
 /// Changes that may wait at once; more than anybody does by hand.
 const INTENTS_MAX: usize = 256;
+/// Farewells in one Commit, so that it stays small; the rest go with the next.
+const LET_GO_MAX: usize = 64;
 
 impl Engine {
     pub(super) fn want(&mut self, intent: Intent) {
@@ -29,25 +32,23 @@ impl Engine {
         }
     }
 
-    /// Somebody asked to leave: a facilitator renews the secret with it, a member only lets go.
-    pub(super) fn want_to_let_go(&mut self) {
-        let intent = if self.facilitates() {
-            Intent::Rotate
-        } else {
-            Intent::LetGo
-        };
-        self.want(intent);
+    /// Farewells of leaves that are still there.
+    pub(super) fn farewells(&self) -> Vec<Farewell> {
+        let leaves = self.group.as_ref().map(Group::leaves).unwrap_or_default();
+        let waiting = self.saved.farewells.iter();
+        waiting
+            .filter(|one| leaves.contains(&one.leaf))
+            .take(LET_GO_MAX)
+            .cloned()
+            .collect()
     }
 
     /// Builds the Commit for all that is wanted and sends it under the fence we read.
     pub(super) fn fly_commit(&mut self, now: Now) -> Result<bool> {
         let facilitates = self.facilitates();
-        let waits = self
-            .group
-            .as_ref()
-            .is_some_and(Group::has_pending_proposals);
+        let farewells = self.farewells();
         self.saved.intents.retain(|intent| match intent {
-            Intent::LetGo => waits,
+            Intent::LetGo => !farewells.is_empty(),
             Intent::Update => true,
             _ => facilitates,
         });
@@ -57,13 +58,14 @@ impl Engine {
             return Ok(false);
         }
         // Whatever takes a facilitator renews the secret; renewing one's own keys does not.
-        let rotates = facilitates && (waits || done.iter().any(|intent| *intent != Intent::Update));
+        let changes = !farewells.is_empty() || done.iter().any(|intent| *intent != Intent::Update);
+        let rotates = facilitates && changes;
         let next = if rotates {
             Some(ConversationSecret::random().map_err(no_randomness)?)
         } else {
             None
         };
-        let (plan, policy) = self.plan(&done, next.as_ref())?;
+        let (plan, policy) = self.plan(&done, &farewells, next.as_ref())?;
         let log = self.log_bytes();
         let group = self
             .group
@@ -74,22 +76,23 @@ impl Engine {
             self.saved.intents.retain(Intent::answers);
             return Ok(false);
         };
-        let items = self.commit_items(&staged, next.as_ref(), policy.as_ref())?;
-        self.fly(FlightKind::Commit { next, done }, items, now)?;
+        let items = self.commit_items(&staged, next.as_ref(), policy.as_ref(), &farewells)?;
+        self.fly(FlightKind::Commit { rotates, done }, items, now)?;
         Ok(true)
     }
 
     pub(super) fn plan(
         &self,
         intents: &[Intent],
+        farewells: &[Farewell],
         next: Option<&ConversationSecret>,
     ) -> Result<(Plan, Option<Policy>)> {
         let before = self
             .policy
             .as_ref()
             .ok_or_else(|| internal("a Commit without rules"))?;
-        let mut policy = before.clone();
-        let (mut add, mut remove, mut promote) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut add, mut added, mut promote) = (Vec::new(), Vec::new(), Vec::new());
+        let mut remove: Vec<_> = farewells.iter().map(|one| one.leaf).collect();
         for intent in intents {
             match intent {
                 Intent::Remove(leaf) => remove.push(*leaf),
@@ -97,6 +100,7 @@ impl Engine {
                 Intent::Add(leaf) => {
                     let knock = self.beside.knocks.get(leaf);
                     add.extend(knock.map(|knock| knock.package.0.clone()));
+                    added.push(*leaf);
                     // In a chat both may do everything.
                     let other = knock.filter(|_| self.is_chat());
                     promote.extend(other.map(|knock| (*leaf, knock.manage)));
@@ -104,16 +108,14 @@ impl Engine {
                 Intent::Rotate | Intent::LetGo | Intent::Update | Intent::TurnAway(_) => {}
             }
         }
-        policy
-            .facilitators
-            .retain(|one| !remove.contains(&one.leaf));
-        for (leaf, manage) in promote {
-            if !policy.is_facilitator(&leaf) {
-                let gid = group_id(&self.saved.log);
-                let facilitator = Facilitator::vouch(&self.key, &gid, leaf, manage);
-                policy.facilitators.push(facilitator);
-            }
-        }
+        let mut leaves = self.group.as_ref().map(Group::leaves).unwrap_or_default();
+        leaves.retain(|leaf| !remove.contains(leaf));
+        leaves.extend(added);
+        let policy = if self.facilitates() {
+            self.next_policy(before, &promote, &leaves, next.is_some())
+        } else {
+            before.clone()
+        };
         let aad = CommitAad {
             next: next.map(|secret| secret.digest().into()),
             seen: self.seen_now(),
@@ -140,6 +142,29 @@ impl Engine {
         ))
     }
 
+    /// The rules for these leaves. Whoever is gone facilitates no longer, and is nobody's voucher.
+    fn next_policy(
+        &self,
+        before: &Policy,
+        promote: &[(LeafId, PublicKey)],
+        leaves: &[LeafId],
+        rotates: bool,
+    ) -> Policy {
+        let gid = group_id(&self.saved.log);
+        let mut policy = before.clone();
+        for (leaf, manage) in promote {
+            if !policy.is_facilitator(leaf) {
+                let facilitator = Facilitator::vouch(&self.key, &gid, *leaf, *manage);
+                policy.facilitators.push(facilitator);
+            }
+        }
+        if rotates || policy != *before {
+            policy.facilitators.retain(|one| leaves.contains(&one.leaf));
+            policy.vouch_anew(&self.key, &gid, leaves);
+        }
+        policy
+    }
+
     /// Without a rotation one item; with one also the snapshot under the new seal. `until_seq` of
     /// everybody's old key is the Commit's entry, where those who were away find the next secret.
     pub(super) fn commit_items(
@@ -147,6 +172,7 @@ impl Engine {
         staged: &StagedOut,
         next: Option<&ConversationSecret>,
         policy: Option<&Policy>,
+        farewells: &[Farewell],
     ) -> Result<Vec<Item<'static>>> {
         let generation = self.newest_generation()?;
         let member = StaticSecret::from(*staged.member_key);
@@ -155,7 +181,7 @@ impl Engine {
                 info: Some(staged.info.clone().into()),
                 next: None,
                 commit: staged.commit.clone().into(),
-                proposals: self.proposals_waiting(),
+                farewells: farewells.to_vec(),
             };
             let mut item = self.item(self.entries(&generation, EnvelopeBody::Commit(body))?);
             item.fence = Some(self.saved.fence);
@@ -167,7 +193,7 @@ impl Engine {
             info: None,
             next: Some(boxed.into()),
             commit: staged.commit.clone().into(),
-            proposals: self.proposals_waiting(),
+            farewells: farewells.to_vec(),
         };
         let mut item = self.item(self.entries(&generation, EnvelopeBody::Commit(body))?);
         item.fence = Some(self.saved.fence);
@@ -178,11 +204,6 @@ impl Engine {
             self.item(self.entries(&new_generation, EnvelopeBody::Snapshot(snapshot))?);
         pinned.pin = true;
         Ok(vec![item, pinned])
-    }
-
-    fn proposals_waiting(&self) -> Vec<Bytes<'static>> {
-        let waiting = self.saved.proposals.iter();
-        waiting.map(|proposal| proposal.0.clone().into()).collect()
     }
 
     /// The grants of a new epoch whose Commit changes who may do what.
@@ -241,8 +262,7 @@ impl Engine {
             .group
             .as_ref()
             .ok_or_else(|| internal("a snapshot without a group"))?;
-        // With proposals waiting, a follower would lack them; the next Commit takes them in.
-        if !due || !self.facilitates() || group.has_pending_proposals() {
+        if !due || !self.facilitates() {
             return Ok(false);
         }
         let snapshot = self.snapshot(
@@ -261,34 +281,20 @@ impl Engine {
     pub(super) fn fly_farewell(&mut self, now: Now) -> Result<()> {
         let group = self
             .group
-            .as_mut()
+            .as_ref()
             .ok_or_else(|| internal("a farewell without a group"))?;
         if group.leaves().len() == 1 {
             self.end(Stage::Left);
             return Ok(());
         }
-        let proposal = group.propose_leaving(&self.key)?;
-        let item = self.item(self.entries(
-            &self.newest_generation()?,
-            EnvelopeBody::Proposal(proposal.into()),
-        )?);
+        let farewell = EnvelopeBody::Farewell(Farewell::of(&self.key, &self.saved.log));
+        let item = self.item(self.entries(&self.newest_generation()?, farewell)?);
         self.fly(FlightKind::Farewell, vec![item], now)
     }
 
     /// A pinned snapshot stands: the next is due a number of fenced entries later.
     pub(super) const fn snapshot_met(&mut self) {
         self.saved.fenced_since_pin = 0;
-    }
-
-    pub(super) fn is_own_farewell(&self, digest: &Digest) -> bool {
-        let flight = self
-            .flight
-            .as_ref()
-            .filter(|flight| matches!(flight.kind, FlightKind::Farewell));
-        let entry = flight
-            .and_then(|flight| flight.items.first())
-            .and_then(|item| item.entries.first());
-        entry.is_some_and(|entry| Digest::of(entry.sealed.as_slice()) == *digest)
     }
 
     /// Seals a body with what we saw, as one entry or a run; commitments are random, as there is

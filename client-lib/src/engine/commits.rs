@@ -11,9 +11,9 @@ use super::saved::{FlightKind, Intent, SECRETS_KEPT, Stage};
 use super::{Engine, Event, group_id, internal, no_randomness};
 use crate::error::Result;
 use crate::mls::{Author, Facts, Incoming, LeafId};
-use crate::policy::{CLIENT_VERSION, Policy};
+use crate::policy::{Case, Forbidden, Policy};
 use crate::random;
-use crate::seal::{CommitBody, ConversationSecret, Seen};
+use crate::seal::{CommitBody, ConversationSecret, Generation, Seen};
 use crate::time::Now;
 
 /// What a Commit's author signs with it (the MLS authenticated data).
@@ -38,9 +38,16 @@ impl Engine {
     /// the one; everything else is skipped and counted.
     pub(super) fn commit_met(&mut self, body: &CommitBody<'_>, at: At, now: Now) -> Result<()> {
         let commit = body.commit.as_slice();
-        let Some(facts) = self.facts_if_admitted(commit)? else {
-            self.junk();
-            return Ok(());
+        let facts = match self.facts_if_admitted(body)? {
+            Ok(facts) => facts,
+            Err(Forbidden::TooNew) => {
+                self.set_stage(Stage::Paused);
+                return Ok(());
+            }
+            Err(_) => {
+                self.junk();
+                return Ok(());
+            }
         };
         let before = self.aside()?;
         let dispute = self.dispute(at.first, &facts, commit);
@@ -50,7 +57,8 @@ impl Engine {
         match group.open(commit) {
             Ok(Incoming::OwnCommit) => {
                 group.merge_pending()?;
-                let next = self.own_commit_landed();
+                let next = self.next_secret(&facts, body);
+                self.own_commit_landed(next.is_some());
                 self.updated_at(now);
                 self.disputes.push(dispute, before);
                 self.epoch_begun(&facts, body, next)
@@ -81,18 +89,22 @@ impl Engine {
     }
 
     /// What anyone can check of a Commit: signature, tree, policy.
-    fn facts_if_admitted(&mut self, commit: &[u8]) -> Result<Option<Facts>> {
+    fn facts_if_admitted(
+        &mut self,
+        body: &CommitBody<'_>,
+    ) -> Result<core::result::Result<Facts, Forbidden>> {
         let (Some(group), Some(policy)) = (&self.group, &self.policy) else {
-            return Ok(None);
+            return Ok(Err(Forbidden::Strange));
         };
-        let Ok(facts) = group.look(commit) else {
-            return Ok(None);
+        let Ok(facts) = group.look(body.commit.as_slice()) else {
+            return Ok(Err(Forbidden::Strange));
         };
-        let gid = group_id(&self.saved.log);
         let generation = self.newest_generation()?;
-        if policy.judge(&gid, &facts, generation.psk().0).is_err() {
-            return Ok(None);
-        }
+        let leaves = group.leaves();
+        let facts = match judged(policy, facts, body, &self.saved.log, &generation, &leaves) {
+            Ok(facts) => facts,
+            Err(forbidden) => return Ok(Err(forbidden)),
+        };
         if let Ok(aad) = sotto_protocol::cbor::decode::<CommitAad>(&facts.aad)
             && self.seen.differs(&aad.seen)
         {
@@ -101,21 +113,27 @@ impl Engine {
                 signed_by: Some(facts.author.leaf()),
             });
         }
-        Ok(Some(facts))
+        Ok(Ok(facts))
     }
 
     /// Our Commit stands: what it was for is done.
-    fn own_commit_landed(&mut self) -> Option<ConversationSecret> {
-        let flight = self.take_flight()?;
-        let FlightKind::Commit { next, done } = flight.kind else {
-            return None;
+    fn own_commit_landed(&mut self, is_rotated: bool) {
+        let Some(flight) = self.take_flight() else {
+            return;
+        };
+        let FlightKind::Commit { rotates, done } = flight.kind else {
+            return;
         };
         self.saved.intents.retain(|intent| !done.contains(intent));
         self.answered_knocks(&done);
-        next
+        if rotates && !is_rotated {
+            // It stands in an entry that is not ours, without the secret that we handed on.
+            self.want(Intent::Rotate);
+        }
     }
 
-    /// The secret that a rotation of somebody else hands on, if it is the one its author signed.
+    /// The secret that a rotation hands on in the entry that stands in the log, if it is the one
+    /// its author signed.
     fn next_secret(&self, facts: &Facts, body: &CommitBody<'_>) -> Option<ConversationSecret> {
         let aad: CommitAad = sotto_protocol::cbor::decode(&facts.aad).ok()?;
         let key = self.group.as_ref()?.rotate_key(&self.log_bytes()).ok()?;
@@ -131,7 +149,6 @@ impl Engine {
         next: Option<ConversationSecret>,
     ) -> Result<()> {
         self.drop_lost_commit()?;
-        self.saved.proposals.clear();
         let group = self
             .group
             .as_ref()
@@ -145,20 +162,15 @@ impl Engine {
         let rules = Policy::parse(&group.policy());
         let leaves = group.leaves();
         self.saved.names.retain(|line| leaves.contains(&line.leaf));
-        let Ok(rules) = rules else {
-            self.set_stage(Stage::Paused);
-            return Ok(());
-        };
-        if rules.min_version > CLIENT_VERSION {
-            self.set_stage(Stage::Paused);
-        }
-        self.policy = Some(rules);
+        let had_facilitator = self.has_facilitator(&leaves_before(&leaves, facts));
+        self.policy = Some(rules.map_err(|_| internal("rules that were admitted"))?);
         self.tell_changes(facts);
-        let has_removal = facts
-            .removed
-            .iter()
-            .any(|(leaf, _)| *leaf != facts.author.leaf())
-            || !facts.left.is_empty();
+        if had_facilitator && !self.has_facilitator(&leaves) {
+            self.tell(Event::NoFacilitator);
+        }
+        let author = facts.author.leaf();
+        let mut gone = facts.removed.iter().chain(&facts.left);
+        let has_removal = gone.any(|leaf| *leaf != author);
         if has_removal {
             self.saved.closed_below = epoch;
         }
@@ -174,9 +186,6 @@ impl Engine {
             self.saved.roster_due |=
                 matches!(facts.author, Author::Newcomer(_)) || !facts.added.is_empty();
             self.saved.snapshot_due |= !info_is_good;
-            if !self.saved.is_rotated {
-                self.want(Intent::Rotate);
-            }
         }
         self.saved
             .intents
@@ -220,15 +229,9 @@ impl Engine {
                 }
             }
         }
-        for (leaf, by) in facts
-            .removed
-            .iter()
-            .filter(|(leaf, _)| *leaf != facts.author.leaf())
-        {
-            self.tell(Event::Removed {
-                leaf: *leaf,
-                by: *by,
-            });
+        let by = facts.author.leaf();
+        for leaf in facts.removed.iter().filter(|leaf| **leaf != by) {
+            self.tell(Event::Removed { leaf: *leaf, by });
         }
         for leaf in &facts.left {
             self.tell(Event::Left { leaf: *leaf });
@@ -238,11 +241,51 @@ impl Engine {
     /// We are out: texts stay readable here, every key goes.
     fn removed_by(&mut self, facts: &Facts) {
         let me = self.key.id();
-        if let Some((_, by)) = facts.removed.iter().find(|(leaf, _)| *leaf == me) {
-            self.tell(Event::Removed { leaf: me, by: *by });
+        if facts.removed.contains(&me) {
+            let by = facts.author.leaf();
+            self.tell(Event::Removed { leaf: me, by });
         }
         self.end(Stage::Removed);
     }
+
+    pub(super) fn has_facilitator(&self, leaves: &[LeafId]) -> bool {
+        let policy = self.policy.as_ref();
+        policy.is_some_and(|policy| !policy.present(leaves).is_empty())
+    }
+}
+
+/// The leaves of the epoch that a Commit ended.
+fn leaves_before(leaves: &[LeafId], facts: &Facts) -> Vec<LeafId> {
+    let mut before = leaves.to_vec();
+    before.extend(facts.removed.iter().chain(&facts.left));
+    before
+}
+
+/// What a Commit does, if the policy of the epoch that it ends admits it: one rule for members and
+/// for those who follow from outside.
+pub(super) fn judged(
+    policy: &Policy,
+    mut facts: Facts,
+    body: &CommitBody<'_>,
+    log: &LogId,
+    generation: &Generation,
+    leaves: &[LeafId],
+) -> core::result::Result<Facts, Forbidden> {
+    let aad = sotto_protocol::cbor::decode::<CommitAad>(&facts.aad);
+    let case = Case {
+        log,
+        group_id: &group_id(log),
+        leaves,
+        psk_id: generation.psk().0,
+        farewells: &body.farewells,
+        rotates: aad.is_ok_and(|aad| aad.next.is_some()),
+    };
+    policy.judge(&case, &facts)?;
+    for farewell in &body.farewells {
+        facts.removed.retain(|leaf| *leaf != farewell.leaf);
+        facts.left.push(farewell.leaf);
+    }
+    Ok(facts)
 }
 
 /// Whether a change that was wanted still makes sense among these leaves.

@@ -159,7 +159,7 @@ impl Engine {
             knock: door.knock,
             relay: self.saved.relay.clone(),
             suite: self.saved.suite,
-            founder: self.saved.founder,
+            founder: self.root(),
             sealing: public_key(&StaticSecret::from(door.sealing)),
         })
     }
@@ -470,7 +470,7 @@ impl Engine {
             return Ok(false);
         };
         let done = vec![Intent::Add(leaf)];
-        let (plan, _) = self.plan(&done, None)?;
+        let (plan, _) = self.plan(&done, &[], None)?;
         let log = self.log_bytes();
         let group = self
             .group
@@ -486,7 +486,7 @@ impl Engine {
             self.forget_knock(&leaf);
             return Ok(false);
         };
-        let mut items = self.commit_items(&staged, None, None)?;
+        let mut items = self.commit_items(&staged, None, None, &[])?;
         if let (Some(bytes), Some(item)) = (&plan.policy, items.first_mut()) {
             let policy = Policy::parse(bytes).map_err(|_| internal("rules of our own"))?;
             let member = item
@@ -496,7 +496,11 @@ impl Engine {
             item.grants = Some(self.new_grants(&policy, member, self.newest_secret()?));
         }
         items.push(letter);
-        self.fly(FlightKind::Commit { next: None, done }, items, now)?;
+        let kind = FlightKind::Commit {
+            rotates: false,
+            done,
+        };
+        self.fly(kind, items, now)?;
         Ok(true)
     }
 

@@ -257,6 +257,9 @@ pub enum Event {
     Rotated,
     /// Somebody is gone, but the secret is still the one they had: a facilitator must come.
     NotYetRotated,
+    /// The last facilitator is gone. People can still talk, join and leave; nobody can remove
+    /// anybody or renew the secret any more. Who wants that founds a new conversation.
+    NoFacilitator,
     /// Where we stand changed.
     Standing(Standing),
     /// The relay did what an honest one does not.

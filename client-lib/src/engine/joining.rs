@@ -4,7 +4,7 @@ use sotto_protocol::frame::{Entry, Item, Lane, Opened};
 use sotto_protocol::proof::public_key;
 use x25519_dalek::StaticSecret;
 
-use super::commits::CommitAad;
+use super::commits::{CommitAad, judged};
 use super::dispute::{Dispute, Disputes};
 use super::disputing::digest_of;
 use super::reading::{At, Unsealed};
@@ -293,28 +293,20 @@ impl Engine {
             return;
         };
         let commit = body.commit.as_slice();
-        for proposal in &body.proposals {
-            // One that is none, or not for this epoch, is not taken; the Commit then is not either.
-            let _ = follower.remember(proposal.as_slice());
-        }
-        let (Ok(policy), Ok(Some(facts))) =
-            (Policy::parse(&follower.policy()), follower.look(commit))
+        let (Ok(policy), Ok(facts)) = (Policy::parse(&follower.policy()), follower.look(commit))
         else {
             return;
         };
-        if policy
-            .judge(&group_id(&self.saved.log), &facts, generation.psk().0)
-            .is_err()
-        {
+        let leaves = follower.leaves();
+        let Ok(facts) = judged(&policy, facts, body, &self.saved.log, &generation, &leaves) else {
             return;
-        }
+        };
         let before = joining.info.take().and_then(|info| {
             Some(Before {
                 info,
                 tree: follower.tree().ok()?,
             })
         });
-        let leaves = follower.leaves();
         if follower.apply(commit).is_ok() {
             let dispute = Dispute::new(
                 at.first,
@@ -397,7 +389,7 @@ impl Engine {
             info: Some(join.out.info.clone().into()),
             next: None,
             commit: join.out.commit.clone().into(),
-            proposals: Vec::new(),
+            farewells: Vec::new(),
         };
         let entries = self.entries(&generation, EnvelopeBody::Commit(body))?;
         let digest = entries
@@ -467,6 +459,9 @@ impl Engine {
             self.tell(Event::Joined { leaf: me, by: None });
         }
         self.saved.is_old = false;
+        if !self.has_facilitator(&group.leaves()) {
+            self.tell(Event::NoFacilitator);
+        }
         self.group = Some(group);
         self.joining = None;
         self.disputes = Disputes::default();

@@ -2,24 +2,23 @@
 
 use std::collections::VecDeque;
 
-use sotto_protocol::frame::{Bytes, Entry, Opened};
+use sotto_protocol::frame::{Entry, Opened};
 use sotto_protocol::id::{ChainValue, Commitment};
 use sotto_protocol::limits::{RUN_BYTES_MAX, SEALED_BYTES_MAX};
 use sotto_protocol::right::Rights;
 
-use super::saved::{ByteString, Digest, Stage};
+use super::saved::{Digest, Stage};
 use super::{Engine, Event};
 use crate::error::Result;
 use crate::log::Cursor;
-use crate::mls::Incoming;
-use crate::seal::{self, Envelope, EnvelopeBody, Packet, Part, RunId, Seen};
+use crate::mls::Group;
+use crate::seal::{self, Envelope, EnvelopeBody, Farewell, Packet, Part, RunId, Seen};
 use crate::time::Now;
 
 /// Chain values kept to compare with what others saw: more than any honest author lags behind.
 const RING_MAX: usize = 512;
-/// Proposals that may wait for one Commit: everybody in the largest room could leave at once, and
-/// the rest go with the next.
-const PROPOSALS_MAX: usize = 64;
+/// Farewells that are kept: one of each leaf, in a room larger than any that MLS serves well.
+const FAREWELLS_MAX: usize = 1_024;
 /// Parts of the longest run.
 const PARTS_MAX: u16 = 17;
 const _: () = assert!(PARTS_MAX as usize == RUN_BYTES_MAX / SEALED_BYTES_MAX);
@@ -214,7 +213,10 @@ impl Engine {
             }
             EnvelopeBody::Verdict(body) if at.fence.is_some() => self.verdict_met(body, at),
             EnvelopeBody::Message(bytes) if at.fence.is_none() => self.message_met(bytes, at, now),
-            EnvelopeBody::Proposal(bytes) if at.fence.is_none() => self.proposal_met(bytes, at),
+            EnvelopeBody::Farewell(farewell) if at.fence.is_none() => {
+                self.farewell_met(farewell);
+                Ok(())
+            }
             EnvelopeBody::Snapshot(_) if at.fence.is_none() => {
                 self.snapshot_met();
                 Ok(())
@@ -226,34 +228,29 @@ impl Engine {
         }
     }
 
-    fn proposal_met(&mut self, bytes: &Bytes<'_>, at: At) -> Result<()> {
-        if self.is_own_farewell(&at.digest) {
-            return Ok(());
+    /// A leaf asks to be let go. What it signed holds in any epoch, so it is kept until it is gone.
+    fn farewell_met(&mut self, farewell: &Farewell) {
+        let leaves = self.group.as_ref().map(Group::leaves).unwrap_or_default();
+        let known = |one: &Farewell| one.leaf == farewell.leaf;
+        if farewell.leaf == self.key.id() || self.saved.farewells.iter().any(known) {
+            return;
         }
-        let Some(group) = &mut self.group else {
-            return Ok(());
-        };
-        if self.saved.proposals.len() >= PROPOSALS_MAX {
+        if !leaves.contains(&farewell.leaf) || !farewell.holds(&self.saved.log) {
             self.junk();
-            return Ok(());
+            return;
         }
-        match group.open(bytes.as_slice()) {
-            // Only leaving is proposed; everything else is a Commit of who may do it.
-            Ok(Incoming::Proposal {
-                author,
-                self_remove: true,
-                proposal,
-            }) => {
-                group.remember(*proposal)?;
-                self.saved
-                    .proposals
-                    .push(ByteString(bytes.as_slice().to_vec()));
-                self.tell(Event::Leaving { leaf: author });
-                self.want_to_let_go();
-            }
-            _ => self.junk(),
+        if self.saved.farewells.len() >= FAREWELLS_MAX {
+            // Kept beyond their leaf only for the case that its removal is undone.
+            self.saved
+                .farewells
+                .retain(|one| leaves.contains(&one.leaf));
         }
-        Ok(())
+        if self.saved.farewells.len() < FAREWELLS_MAX {
+            self.saved.farewells.push(farewell.clone());
+            self.tell(Event::Leaving {
+                leaf: farewell.leaf,
+            });
+        }
     }
 
     /// What we saw of the log, for the envelopes we write.
@@ -262,7 +259,7 @@ impl Engine {
         Seen {
             seq: self.saved.seq,
             chain: self.saved.chain.unwrap_or(ChainValue::new([0; 32])),
-            epoch: group.map_or(0, crate::mls::Group::epoch),
+            epoch: group.map_or(0, Group::epoch),
             authenticator: group.map_or(0, |group| u64::from_be_bytes(group.authenticator())),
         }
     }

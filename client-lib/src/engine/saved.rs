@@ -23,7 +23,7 @@ use crate::content::{Content, MessageId, RosterLine};
 use crate::error::{Error, ErrorKind, Result};
 use crate::link::{DoorLink, RelayAddress};
 use crate::mls::{LeafId, Suite};
-use crate::seal::ConversationSecret;
+use crate::seal::{ConversationSecret, Farewell};
 
 pub(super) const STATE: &[u8] = b"state";
 pub(super) const FLIGHT: &[u8] = b"flight";
@@ -87,8 +87,8 @@ pub(super) struct Saved {
     /// The day of our last sign of life.
     pub(super) alive_day: u32,
     pub(super) is_silent: bool,
-    /// Proposals that wait for a Commit, as they came.
-    pub(super) proposals: Vec<ByteString>,
+    /// Of leaves that asked to be let go.
+    pub(super) farewells: Vec<Farewell>,
     /// Messages of the flight that were not met in the log yet.
     pub(super) flying: Vec<Flying>,
     /// This state may be a copy, and encrypts no more.
@@ -197,7 +197,7 @@ pub(super) enum FlightKind {
     /// Those in [`Saved::flying`].
     Messages,
     Commit {
-        next: Option<ConversationSecret>,
+        rotates: bool,
         done: Vec<Intent>,
     },
     Farewell,

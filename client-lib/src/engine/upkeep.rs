@@ -9,6 +9,7 @@ use super::{Engine, Event};
 use crate::content::ContentBody;
 use crate::error::Result;
 use crate::log::Ask;
+use crate::mls::{Group, LeafId};
 use crate::time::Now;
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
@@ -22,6 +23,20 @@ const UPDATE_STAGGER_MS: u64 = 2 * DAY_MS;
 /// Without any word of another member for so long on a standing connection, the relay may be
 /// keeping the log's end to itself. Two hours more than a day, as signs of life come daily.
 const SILENCE_MS: u64 = DAY_MS + 2 * 60 * 60 * 1_000;
+/// What one member does for all falls to the next one after so long: more than a Commit takes to
+/// land and to come back.
+const TURN_MS: u64 = 5_000;
+/// Whoever comes later goes with these: with so many away at once, a lost race does no harm.
+const TURNS_MAX: usize = 12;
+
+/// Something that one member is to do for all.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Turn {
+    epoch: u64,
+    since_ms: u64,
+    /// It was ours, and we did what we could.
+    is_taken: bool,
+}
 
 impl Engine {
     /// Queues what is due; answers when to look again, on the steady clock.
@@ -48,6 +63,67 @@ impl Engine {
         Ok(Some(now.steady_ms.saturating_add(
             self.next_due_ms(now).saturating_sub(now.wall_ms).max(1_000),
         )))
+    }
+
+    /// Who asked to leave is to be let go, and a secret that somebody gone knows to be renewed, once
+    /// and not by everybody at the same moment. Queues it when it is our turn; answers when that
+    /// will be (steady clock).
+    pub(super) fn take_turn(&mut self, now: Now) -> Option<u64> {
+        let is_member = matches!(self.saved.stage, Stage::Waiting | Stage::In);
+        let may_act = is_member
+            && self.is_online
+            && self.is_caught_up()
+            && self.joining.is_none()
+            && !self.saved.is_old;
+        let rotates = self.facilitates();
+        let is_needed = !self.farewells().is_empty() || (rotates && !self.saved.is_rotated);
+        let group = self.group.as_ref().filter(|_| may_act && is_needed);
+        let Some(epoch) = group.map(Group::epoch) else {
+            self.turn = None;
+            return None;
+        };
+        let turn = self.turn.filter(|turn| turn.epoch == epoch);
+        let mut turn = turn.unwrap_or(Turn {
+            epoch,
+            since_ms: now.steady_ms,
+            is_taken: false,
+        });
+        let wait_ms = self.place_in_line(epoch).saturating_mul(TURN_MS);
+        let at = turn.since_ms.saturating_add(wait_ms);
+        let is_due = now.steady_ms >= at && !turn.is_taken;
+        if is_due {
+            turn.is_taken = true;
+            self.want(if rotates {
+                Intent::Rotate
+            } else {
+                Intent::LetGo
+            });
+        }
+        self.turn = Some(turn);
+        Some(at).filter(|at| *at > now.steady_ms)
+    }
+
+    /// How many go before us in this epoch: facilitators first, and each epoch begins with another.
+    fn place_in_line(&self, epoch: u64) -> u64 {
+        let (Some(group), Some(policy)) = (&self.group, &self.policy) else {
+            return 0;
+        };
+        let (first, then): (Vec<_>, Vec<_>) = group
+            .leaves()
+            .into_iter()
+            .filter(|leaf| !self.saved.farewells.iter().any(|one| one.leaf == *leaf))
+            .partition(|leaf| policy.is_facilitator(leaf));
+        let turned = |mut leaves: Vec<LeafId>| {
+            let count = leaves.len().max(1);
+            let begin = usize::try_from(epoch % count as u64).unwrap_or_default();
+            let split = begin.min(leaves.len());
+            leaves.rotate_left(split);
+            leaves
+        };
+        let me = self.key.id();
+        let mut line = turned(first).into_iter().chain(turned(then));
+        let place = line.position(|leaf| leaf == me).unwrap_or(TURNS_MAX);
+        place.min(TURNS_MAX) as u64
     }
 
     fn renew_keys(&mut self, now: Now) {
@@ -127,11 +203,13 @@ impl Engine {
         else {
             return;
         };
+        let leaves = self.group.as_ref().map(Group::leaves).unwrap_or_default();
         let known = |grant: &sotto_protocol::frame::Grant| {
-            policy
+            let mut present = policy
                 .facilitators
                 .iter()
-                .any(|one| one.manage == grant.key)
+                .filter(|one| leaves.contains(&one.leaf));
+            present.any(|one| one.manage == grant.key)
         };
         let manages = |grant: &sotto_protocol::frame::Grant| {
             grant.until_seq.is_none() && grant.rights.contains(Rights::MANAGE)

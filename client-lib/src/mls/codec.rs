@@ -4,7 +4,7 @@ use openmls::messages::group_info::VerifiableGroupInfo;
 use openmls::prelude::{
     BasicCredential, Ciphersuite, CredentialWithKey, Extension, ExtensionType, Extensions,
     GroupContext, KeyPackage, MlsMessageBodyIn, MlsMessageIn, MlsMessageOut, PreSharedKeyProposal,
-    ProposalType, ProtocolMessage, ProtocolVersion, RatchetTreeIn, RequiredCapabilitiesExtension,
+    ProtocolMessage, ProtocolVersion, RatchetTreeIn, RequiredCapabilitiesExtension,
     UnknownExtension,
 };
 use openmls::schedule::{ExternalPsk, PreSharedKeyId, Psk};
@@ -105,14 +105,22 @@ pub(super) fn leaf_id(credential: &[u8], signature_key: &[u8]) -> Option<LeafId>
     }
 }
 
+fn required_capabilities() -> RequiredCapabilitiesExtension {
+    RequiredCapabilitiesExtension::new(&[ExtensionType::Unknown(POLICY_EXTENSION)], &[], &[])
+}
+
+/// The policy extension's bytes, if beside them there is nothing but what every leaf must be able
+/// to do. Another extension could change the meaning of a group behind the policy's back.
+pub(super) fn policy_alone(extensions: &Extensions<GroupContext>) -> Option<Vec<u8>> {
+    let policy = extensions.unknown(POLICY_EXTENSION)?;
+    let required = extensions.required_capabilities()?;
+    let alone = extensions.iter().count() == 2 && *required == required_capabilities();
+    alone.then(|| policy.0.clone())
+}
+
 pub(super) fn context_extensions(policy: &[u8]) -> Result<Extensions<GroupContext>, MlsError> {
-    let required = RequiredCapabilitiesExtension::new(
-        &[ExtensionType::Unknown(POLICY_EXTENSION)],
-        &[ProposalType::SelfRemove],
-        &[],
-    );
     Extensions::from_vec(vec![
-        Extension::RequiredCapabilities(required),
+        Extension::RequiredCapabilities(required_capabilities()),
         Extension::Unknown(POLICY_EXTENSION, UnknownExtension(policy.to_vec())),
     ])
     .map_err(|_| MlsError::Internal)

@@ -3,8 +3,8 @@
 use openmls::group::StagedCommit;
 use openmls::prelude::{LeafNode, LeafNodeIndex, Proposal, Sender};
 
-use super::codec::{external_psk_id, leaf_id};
-use super::{Author, Facts, LeafId, MlsError, POLICY_EXTENSION};
+use super::codec::{external_psk_id, leaf_id, policy_alone};
+use super::{Author, Facts, LeafId, MlsError};
 
 /// Reads the facts; `leaf_at` knows the leaves of the epoch that the Commit ends.
 pub(super) fn facts_of(
@@ -13,16 +13,14 @@ pub(super) fn facts_of(
     aad: &[u8],
     leaf_at: impl Fn(LeafNodeIndex) -> Option<LeafId>,
 ) -> Result<Facts, MlsError> {
-    let path = staged.update_path_leaf_node().and_then(own_leaf_id);
-    let (author, path_fits) = match sender {
-        Sender::Member(index) => {
-            let leaf = leaf_at(*index).ok_or(MlsError::Unacceptable)?;
-            (
-                Author::Member(leaf),
-                staged.update_path_leaf_node().is_none() || path == Some(leaf),
-            )
-        }
-        Sender::NewMemberCommit => (Author::Newcomer(path.ok_or(MlsError::Unacceptable)?), true),
+    // Every Commit has a path, and no path changes its author's signature key.
+    let path = staged
+        .update_path_leaf_node()
+        .and_then(own_leaf_id)
+        .ok_or(MlsError::Unacceptable)?;
+    let author = match sender {
+        Sender::Member(index) => Author::Member(leaf_at(*index).ok_or(MlsError::Unacceptable)?),
+        Sender::NewMemberCommit => Author::Newcomer(path),
         _ => return Err(MlsError::Unacceptable),
     };
     let mut facts = Facts {
@@ -32,18 +30,15 @@ pub(super) fn facts_of(
         left: Vec::new(),
         policy: None,
         psks: Vec::new(),
-        strange: !path_fits,
+        strange: path != author.leaf(),
         aad: aad.to_vec(),
     };
     let mut external_inits = 0;
+    // All are the author's own: no Commit refers to a Proposal, as nobody keeps any.
     for queued in staged.queued_proposals() {
-        let proposer = match queued.sender() {
-            Sender::Member(index) => leaf_at(*index),
-            _ => path,
-        };
         match queued.proposal() {
             Proposal::ExternalInit(_) => external_inits += 1,
-            proposal => read_proposal(&mut facts, proposal, proposer, &leaf_at),
+            proposal => read_proposal(&mut facts, proposal, &leaf_at),
         }
     }
     let expected = usize::from(matches!(author, Author::Newcomer(_)));
@@ -54,7 +49,6 @@ pub(super) fn facts_of(
 fn read_proposal(
     facts: &mut Facts,
     proposal: &Proposal,
-    proposer: Option<LeafId>,
     leaf_at: &impl Fn(LeafNodeIndex) -> Option<LeafId>,
 ) {
     match proposal {
@@ -62,12 +56,8 @@ fn read_proposal(
             Some(leaf) => facts.added.push(leaf),
             None => facts.strange = true,
         },
-        Proposal::Remove(remove) => match (leaf_at(remove.removed()), proposer) {
-            (Some(leaf), Some(proposer)) => facts.removed.push((leaf, proposer)),
-            _ => facts.strange = true,
-        },
-        Proposal::SelfRemove => match proposer {
-            Some(leaf) => facts.left.push(leaf),
+        Proposal::Remove(remove) => match leaf_at(remove.removed()) {
+            Some(leaf) => facts.removed.push(leaf),
             None => facts.strange = true,
         },
         Proposal::PreSharedKey(psk) => match external_psk_id(psk) {
@@ -75,14 +65,11 @@ fn read_proposal(
             None => facts.strange = true,
         },
         Proposal::GroupContextExtensions(extensions) => {
-            let policy = extensions.extensions().unknown(POLICY_EXTENSION);
-            facts.policy = Some(
-                policy
-                    .map(|extension| extension.0.clone())
-                    .unwrap_or_default(),
-            );
+            match policy_alone(extensions.extensions()) {
+                Some(policy) => facts.policy = Some(policy),
+                None => facts.strange = true,
+            }
         }
-        // Update proposals by reference could change another leaf's keys; members update by Commit.
         _ => facts.strange = true,
     }
 }

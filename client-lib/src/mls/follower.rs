@@ -3,7 +3,7 @@
 //! It checks what anyone can check (signatures, tree, parent hashes); it cannot check confirmation tags.
 
 use openmls::group::{ProposalStore, PublicGroup};
-use openmls::prelude::{LeafNodeIndex, ProcessedMessage, ProcessedMessageContent, Proposal};
+use openmls::prelude::{LeafNodeIndex, ProcessedMessage, ProcessedMessageContent};
 use openmls_memory_storage::MemoryStorage;
 use openmls_traits::OpenMlsProvider;
 use tls_codec::Serialize as _;
@@ -35,6 +35,7 @@ impl Follower {
             ProposalStore::new(),
         )
         .map_err(|_| MlsError::Unacceptable)?;
+        codec::policy_alone(group.group_context().extensions()).ok_or(MlsError::Unacceptable)?;
         Ok(Self { provider, group })
     }
 
@@ -80,30 +81,14 @@ impl Follower {
         other.group.group_context() == self.group.group_context()
     }
 
-    /// What a Commit or Proposal would do, without doing it.
-    pub(crate) fn look(&self, message: &[u8]) -> Result<Option<Facts>, MlsError> {
+    /// What a Commit would do, without doing it.
+    pub(crate) fn look(&self, message: &[u8]) -> Result<Facts, MlsError> {
         let processed = self.processed(message)?;
         match processed.content() {
             ProcessedMessageContent::StagedCommitMessage(staged) => {
                 facts_of(staged, processed.sender(), processed.aad(), |index| {
                     self.leaf(index)
                 })
-                .map(Some)
-            }
-            _ => Ok(None),
-        }
-    }
-
-    /// Remembers a Proposal to leave until the Commit that takes it in.
-    pub(crate) fn remember(&mut self, message: &[u8]) -> Result<(), MlsError> {
-        match self.processed(message)?.into_content() {
-            ProcessedMessageContent::ProposalMessage(proposal)
-                if matches!(proposal.proposal(), Proposal::SelfRemove) =>
-            {
-                let storage: &MemoryStorage = self.provider.storage();
-                self.group
-                    .add_proposal(storage, *proposal)
-                    .map_err(|_| MlsError::Internal)
             }
             _ => Err(MlsError::Unacceptable),
         }

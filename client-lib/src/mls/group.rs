@@ -8,7 +8,7 @@ use openmls::group::{
 };
 use openmls::prelude::{
     GroupId, KeyPackage, LeafNodeIndex, LeafNodeParameters, MlsMessageOut, PreSharedKeyProposal,
-    ProcessedMessageContent, Proposal, QueuedProposal, Sender, SenderRatchetConfiguration,
+    ProcessedMessageContent, Sender, SenderRatchetConfiguration,
 };
 use openmls_traits::OpenMlsProvider;
 use tls_codec::Serialize as _;
@@ -85,12 +85,6 @@ pub(crate) enum Incoming {
     },
     /// Our own application message; its content is in the outbox.
     Own,
-    /// A Proposal that may be remembered.
-    Proposal {
-        author: LeafId,
-        self_remove: bool,
-        proposal: Box<QueuedProposal>,
-    },
     /// A Commit of somebody else.
     Commit(Box<Staged>),
     /// The Commit that we have pending.
@@ -245,11 +239,6 @@ impl Group {
         store_psk(&self.provider, self.group.ciphersuite(), id, secret).map(drop)
     }
 
-    /// Whether leaves have asked to go and wait for a Commit.
-    pub(crate) fn has_pending_proposals(&self) -> bool {
-        self.group.has_pending_proposals()
-    }
-
     pub(crate) fn has_pending_commit(&self) -> bool {
         self.group.pending_commit().is_some()
     }
@@ -259,15 +248,6 @@ impl Group {
         let message = self
             .group
             .create_message(&self.provider, key, content)
-            .map_err(|_| MlsError::State)?;
-        bytes_of(&message)
-    }
-
-    /// Asks the others to remove us (SelfRemove).
-    pub(crate) fn propose_leaving(&mut self, key: &LeafKey) -> Result<Vec<u8>, MlsError> {
-        let message = self
-            .group
-            .leave_group_via_self_remove(&self.provider, key)
             .map_err(|_| MlsError::State)?;
         bytes_of(&message)
     }
@@ -289,7 +269,7 @@ impl Group {
             .map_err(|_| MlsError::Internal)
     }
 
-    /// Builds a Commit and keeps it pending. Everything proposed by reference goes in as well.
+    /// Builds a Commit and keeps it pending.
     pub(crate) fn stage(
         &mut self,
         key: &LeafKey,
@@ -390,11 +370,6 @@ impl Group {
                 content: message.into_bytes(),
             }),
             ProcessedMessageContent::OwnPrivateMessage => Ok(Incoming::Own),
-            ProcessedMessageContent::ProposalMessage(proposal) => Ok(Incoming::Proposal {
-                author: author.ok_or(MlsError::Unacceptable)?,
-                self_remove: matches!(proposal.proposal(), Proposal::SelfRemove),
-                proposal,
-            }),
             ProcessedMessageContent::OwnPendingCommit => Ok(Incoming::OwnCommit),
             ProcessedMessageContent::StagedCommitMessage(staged) => {
                 Ok(Incoming::Commit(Box::new(Staged {
@@ -402,7 +377,11 @@ impl Group {
                     staged: *staged,
                 })))
             }
-            ProcessedMessageContent::ExternalJoinProposalMessage(_) => Err(MlsError::Unacceptable),
+            // Whatever changes the group is in the Commit itself: nothing is proposed beside it.
+            ProcessedMessageContent::ProposalMessage(_)
+            | ProcessedMessageContent::ExternalJoinProposalMessage(_) => {
+                Err(MlsError::Unacceptable)
+            }
         }
     }
 
@@ -421,13 +400,6 @@ impl Group {
             }
             _ => Err(MlsError::Unacceptable),
         }
-    }
-
-    /// Remembers a Proposal until the next Commit.
-    pub(crate) fn remember(&mut self, proposal: QueuedProposal) -> Result<(), MlsError> {
-        self.group
-            .store_pending_proposal(self.provider.storage(), proposal)
-            .map_err(|_| MlsError::Internal)
     }
 
     /// Takes somebody else's Commit.
@@ -479,6 +451,7 @@ impl Group {
         let group = staged
             .into_group(&provider)
             .map_err(|_| MlsError::Unacceptable)?;
+        codec::policy_alone(group.extensions()).ok_or(MlsError::Unacceptable)?;
         let group = Self {
             provider,
             saved: Values::new(),

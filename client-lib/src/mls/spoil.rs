@@ -4,7 +4,7 @@
 use std::sync::Mutex;
 
 use openmls::group::MlsGroup;
-use openmls::prelude::GroupId;
+use openmls::prelude::{BasicCredential, Extension, ExternalSender, GroupId};
 use openmls_libcrux_crypto::CryptoProvider;
 use openmls_traits::OpenMlsProvider;
 use openmls_traits::crypto::OpenMlsCrypto;
@@ -16,7 +16,7 @@ use tls_codec::SecretVLBytes;
 
 use super::codec::bytes_of;
 use super::provider::{Provider, Values};
-use super::{LeafKey, Plan};
+use super::{LeafId, LeafKey, Plan};
 
 /// How a Commit is spoiled.
 pub(crate) enum How {
@@ -225,4 +225,48 @@ impl OpenMlsCrypto for SpoilingCrypto {
     ) -> Result<HpkeKeyPair, CryptoError> {
         self.inner.derive_hpke_keypair(config, ikm)
     }
+}
+
+/// A Proposal of `key`'s leaf to remove `leaf`, and a Commit that refers to it, as `MLSMessage`
+/// bytes; `values` stay as they were.
+pub(crate) fn by_reference(
+    values: Values,
+    group_id: &[u8],
+    key: &LeafKey,
+    leaf: LeafId,
+) -> (Vec<u8>, Vec<u8>) {
+    let provider = Provider::new(values).unwrap();
+    let mut group = MlsGroup::load(provider.storage(), &GroupId::from_slice(group_id))
+        .unwrap()
+        .unwrap();
+    let index = group
+        .members()
+        .find(|member| member.signature_key == leaf.as_bytes())
+        .unwrap()
+        .index;
+    let (proposal, _) = group.propose_remove_member(&provider, key, index).unwrap();
+    let (commit, _, _) = group.commit_to_pending_proposals(&provider, key).unwrap();
+    (bytes_of(&proposal).unwrap(), bytes_of(&commit).unwrap())
+}
+
+/// A Commit of `key`'s leaf that lets somebody outside of the group propose changes of it, beside
+/// the policy as it is.
+pub(crate) fn with_outsiders(values: Values, group_id: &[u8], key: &LeafKey) -> Vec<u8> {
+    let provider = Provider::new(values).unwrap();
+    let mut group = MlsGroup::load(provider.storage(), &GroupId::from_slice(group_id))
+        .unwrap()
+        .unwrap();
+    let outsider = LeafKey::from_seed(&[99; 32]).id().as_bytes().to_vec();
+    let sender = ExternalSender::new(
+        outsider.clone().into(),
+        BasicCredential::new(outsider).into(),
+    );
+    let mut extensions = group.extensions().clone();
+    extensions
+        .add(Extension::ExternalSenders(vec![sender]))
+        .unwrap();
+    let (commit, _, _) = group
+        .update_group_context_extensions(&provider, extensions, key)
+        .unwrap();
+    bytes_of(&commit).unwrap()
 }

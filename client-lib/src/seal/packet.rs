@@ -4,6 +4,8 @@ use serde::{Deserialize, Serialize};
 use sotto_protocol::frame::Bytes;
 use sotto_protocol::id::ChainValue;
 
+use crate::mls::{LeafId, LeafKey};
+
 /// The content of one sealed entry.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -84,9 +86,8 @@ pub(crate) enum EnvelopeBody<'a> {
     Message(Bytes<'a>),
     /// Whether a Commit opens, see SPEC.md, "Disputes"; only in a fenced entry.
     Verdict(VerdictBody),
-    /// A Proposal (PublicMessage).
-    #[serde(borrow)]
-    Proposal(Bytes<'a>),
+    /// A leaf asks to be let go.
+    Farewell(Farewell),
     /// Where newcomers start.
     #[serde(borrow)]
     Snapshot(SnapshotBody<'a>),
@@ -106,9 +107,41 @@ pub(crate) struct CommitBody<'a> {
     /// The PublicMessage.
     #[serde(borrow)]
     pub(crate) commit: Bytes<'a>,
-    /// The Proposals that it takes in by reference, for those who only follow Commits.
-    #[serde(borrow, default, skip_serializing_if = "Vec::is_empty")]
-    pub(crate) proposals: Vec<Bytes<'a>>,
+    /// Of the leaves that it lets go.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) farewells: Vec<Farewell>,
+}
+
+/// A leaf's wish to be gone. It names no epoch, so that no Commit which comes first can void it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Farewell {
+    pub(crate) leaf: LeafId,
+    /// Ed25519 by the leaf over `"sotto/v1/farewell" || log id (32) || leaf (32)`.
+    #[serde(with = "serde_bytes")]
+    pub(crate) signature: Vec<u8>,
+}
+
+impl Farewell {
+    pub(crate) fn signed(log: &sotto_protocol::id::LogId, leaf: &LeafId) -> Vec<u8> {
+        [
+            b"sotto/v1/farewell".as_slice(),
+            log.as_bytes(),
+            leaf.as_bytes(),
+        ]
+        .concat()
+    }
+
+    pub(crate) fn of(key: &LeafKey, log: &sotto_protocol::id::LogId) -> Self {
+        let leaf = key.id();
+        let signature = key.sign(&Self::signed(log, &leaf)).to_vec();
+        Self { leaf, signature }
+    }
+
+    pub(crate) fn holds(&self, log: &sotto_protocol::id::LogId) -> bool {
+        self.leaf
+            .verifies(&Self::signed(log, &self.leaf), &self.signature)
+    }
 }
 
 /// A leaf says whether it can open a Commit.
@@ -116,7 +149,7 @@ pub(crate) struct CommitBody<'a> {
 #[serde(deny_unknown_fields)]
 pub(crate) struct VerdictBody {
     /// The leaf.
-    pub(crate) by: crate::mls::LeafId,
+    pub(crate) by: LeafId,
     /// Sequence number of the Commit's first entry.
     pub(crate) seq: u64,
     pub(crate) opens: bool,
@@ -147,7 +180,7 @@ impl VerdictBody {
 #[serde(deny_unknown_fields)]
 pub(crate) struct SnapshotBody<'a> {
     /// Who made it.
-    pub(crate) by: crate::mls::LeafId,
+    pub(crate) by: LeafId,
     /// GroupInfo without its tree.
     #[serde(borrow)]
     pub(crate) info: Bytes<'a>,

@@ -30,7 +30,7 @@ fn spoil_commit(room: &mut Room, name: &str, how: spoil::How) {
         info: Some(info.into()),
         next: None,
         commit: commit.into(),
-        proposals: Vec::new(),
+        farewells: Vec::new(),
     };
     let entries = engine
         .entries(

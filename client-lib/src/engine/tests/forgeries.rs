@@ -5,10 +5,16 @@ use sotto_protocol::frame::Bytes;
 use super::*;
 use crate::content::ContentBody;
 use crate::mls::Plan;
-use crate::seal::{CommitBody, EnvelopeBody, SnapshotBody};
+use crate::seal::{CommitBody, EnvelopeBody, Farewell, SnapshotBody};
 
 /// Puts a body into the log as this device would seal it, fenced or not.
-fn inject(room: &mut Room, name: &str, body: EnvelopeBody<'_>, fenced: bool, pinned: bool) {
+pub(super) fn inject(
+    room: &mut Room,
+    name: &str,
+    body: EnvelopeBody<'_>,
+    fenced: bool,
+    pinned: bool,
+) {
     let fence = fenced.then_some(room.log.fence);
     let engine = room.engine(name);
     let entries = engine
@@ -50,7 +56,7 @@ fn inject_commit(room: &mut Room, name: &str, plan: &Plan, fenced: bool) {
         info: Some(info.into()),
         next: None,
         commit: commit.into(),
-        proposals: Vec::new(),
+        farewells: Vec::new(),
     };
     inject(room, name, EnvelopeBody::Commit(body), fenced, false);
 }
@@ -65,7 +71,7 @@ fn inject_garbage(room: &mut Room, name: &str) {
             info: None,
             next: None,
             commit: noise.clone(),
-            proposals: Vec::new(),
+            farewells: Vec::new(),
         }),
         true,
         false,
@@ -77,10 +83,14 @@ fn inject_garbage(room: &mut Room, name: &str) {
         false,
         false,
     );
+    let leaf = room.leaf(name);
     inject(
         room,
         name,
-        EnvelopeBody::Proposal(noise.clone()),
+        EnvelopeBody::Farewell(Farewell {
+            leaf,
+            signature: vec![7; 64],
+        }),
         false,
         false,
     );
@@ -135,7 +145,7 @@ fn forbidden_unfenced_stale_and_replayed_commits_are_skipped_and_the_room_stays_
             info: Some(info.clone().into()),
             next: None,
             commit: commit.clone().into(),
-            proposals: Vec::new(),
+            farewells: Vec::new(),
         };
         inject(&mut room, "Ben", EnvelopeBody::Commit(body), true, false);
     }
@@ -188,7 +198,7 @@ fn a_false_group_info_is_mended_by_a_facilitator() {
         info: Some(stale.into()),
         next: None,
         commit: commit.into(),
-        proposals: Vec::new(),
+        farewells: Vec::new(),
     };
     inject(&mut room, "Ben", EnvelopeBody::Commit(body), true, false);
     // His own device does not know this Commit; it has no further part in this.

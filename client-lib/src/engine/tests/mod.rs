@@ -7,14 +7,15 @@ mod backing;
 mod disputes;
 mod door;
 mod forgeries;
+mod leaving;
 mod races;
 mod upkeep;
 mod vectors;
 
 use sotto_protocol::chain::{self, Link as ChainLink};
 use sotto_protocol::error_code::ErrorCode;
-use sotto_protocol::frame::{Answer, Entry, Item, NewEntry, Opened, Refusal};
-use sotto_protocol::id::{ChainValue, LogId, RelayIdentity, Stamp, Tag};
+use sotto_protocol::frame::{Answer, Entry, Grant, Item, NewEntry, Opened, Refusal};
+use sotto_protocol::id::{ChainValue, LogId, PublicKey, RelayIdentity, Stamp, Tag};
 use sotto_protocol::right::Rights;
 
 use super::*;
@@ -32,6 +33,8 @@ struct TestLog {
     chain: ChainValue,
     fence: u64,
     pins: Vec<u64>,
+    /// The keys that may manage it, since the last change of the grants.
+    managers: Vec<PublicKey>,
 }
 
 impl TestLog {
@@ -41,6 +44,7 @@ impl TestLog {
             chain: chain::genesis(log),
             fence: 0,
             pins: Vec::new(),
+            managers: Vec::new(),
         }
     }
 
@@ -58,6 +62,11 @@ impl TestLog {
         for item in items {
             if item.pin {
                 self.pins.push(self.entries.len() as u64 + 1);
+            }
+            if let Some(grants) = &item.grants {
+                let manages = |grant: &&Grant| grant.rights.contains(Rights::MANAGE);
+                let managers = grants.list.iter().filter(manages);
+                self.managers = managers.map(|grant| grant.key).collect();
             }
             for entry in &item.entries {
                 self.push(entry, item.fence, item.pin);
@@ -338,6 +347,22 @@ impl Room {
                 .unwrap();
         }
         moved
+    }
+
+    /// Time passes, a second at a time.
+    fn pass_seconds(&mut self, seconds: u64) {
+        for _ in 0..seconds {
+            self.now = self.now.plus_ms(1_000);
+            for device in self.devices.iter_mut().filter(|device| device.is_online) {
+                let effects = device.engine.tick(self.now);
+                device.events.extend(effects.events);
+            }
+            self.settle();
+        }
+    }
+
+    fn epoch(&self, name: &str) -> u64 {
+        self.of(name).engine.group.as_ref().unwrap().epoch()
     }
 
     fn texts(&self, name: &str) -> Vec<String> {

@@ -76,7 +76,7 @@ fn who_leaves_with_no_facilitator_online_is_let_go_and_later_the_secret_is_renew
     let mut room = Room::new(&["Ann", "Ben", "Cay"]);
     room.go_offline("Ann", true);
     room.command("Ben", Command::Leave);
-    room.settle();
+    room.pass_seconds(6);
     assert!(room.has("Cay", |event| *event == Event::NotYetRotated));
     assert!(!room.has("Cay", |event| *event == Event::Rotated));
     room.go_offline("Ann", false);
@@ -90,7 +90,7 @@ fn a_newcomer_follows_a_commit_that_lets_somebody_go() {
     let mut room = Room::new(&["Ann", "Ben", "Cay"]);
     room.go_offline("Ann", true);
     room.command("Ben", Command::Leave);
-    room.settle();
+    room.pass_seconds(6);
     // Nobody has renewed the secret or pinned a snapshot since.
     room.join("Dan");
     room.settle();

@@ -19,10 +19,6 @@ impl Room {
             self.settle();
         }
     }
-
-    fn epoch(&self, name: &str) -> u64 {
-        self.of(name).engine.group.as_ref().unwrap().epoch()
-    }
 }
 
 #[test]
@@ -72,7 +68,7 @@ fn a_secret_second_manage_key_is_found_and_replaced() {
     let engine = room.engine("Ann");
     let own = begin::grant(&engine.manage_key(), begin::MANAGE_RIGHTS);
     let hidden = Grant {
-        key: sotto_protocol::id::PublicKey::new([9; 32]),
+        key: PublicKey::new([9; 32]),
         ..own
     };
     let mut described = Described {

@@ -15,8 +15,8 @@ use crate::content::{ContentBody, listen};
 use crate::engine::commits::{box_next_under, open_next};
 use crate::engine::group_id;
 use crate::seal::{
-    ConversationSecret, Envelope, EnvelopeBody, Generation, Packet, SnapshotBody, VerdictBody,
-    open, seal_drawing,
+    ConversationSecret, Envelope, EnvelopeBody, Farewell, Generation, Packet, SnapshotBody,
+    VerdictBody, open, seal_drawing,
 };
 
 const COMMIT: [u8; 4] = [0xc0, 0xc1, 0xc2, 0xc3];
@@ -40,6 +40,7 @@ pub(super) fn recipes() -> Value {
         facilitator(),
         verdict(),
         snapshot(),
+        farewell(),
         commitment(),
         next()
     ])
@@ -104,6 +105,18 @@ fn snapshot() -> Value {
         "tree": hexed(tree),
         "signed": hexed(&signed),
         "signature": hexed(founder().sign(&signed)),
+    })
+}
+
+fn farewell() -> Value {
+    let farewell = Farewell::of(&founder(), &log());
+    json!({
+        "name": "farewell",
+        "leaf_seed": hexed(FOUNDER_SEED),
+        "log": hexed(log().as_bytes()),
+        "leaf": hexed(farewell.leaf.as_bytes()),
+        "signed": hexed(Farewell::signed(&log(), &farewell.leaf)),
+        "signature": hexed(&farewell.signature),
     })
 }
 
@@ -212,7 +225,7 @@ pub(super) fn open_all(seals: &Value, recipes: &Value) {
     let key = Zeroizing::new(bytes(&next["rotate_key"]).try_into().unwrap());
     let secret = open_next(&key, &log(), &bytes(&next["next"])).unwrap();
     assert_eq!(secret.as_bytes().to_vec(), bytes(&next["secret"]));
-    for name in ["verdict", "snapshot"] {
+    for name in ["verdict", "snapshot", "farewell"] {
         let vector = find(recipes, name);
         let (signed, signature) = (bytes(&vector["signed"]), bytes(&vector["signature"]));
         assert!(founder().id().verifies(&signed, &signature), "{name}");

@@ -14,7 +14,7 @@ use crate::people::backup::tests::backup;
 use crate::policy::{Facilitator, Policy};
 use crate::seal::letter::{AnswerBody, KnockBody, WasBody, WelcomeBody};
 use crate::seal::{
-    CommitBody, ConversationSecret, Envelope, EnvelopeBody, Packet, Part, RunId, Seen,
+    CommitBody, ConversationSecret, Envelope, EnvelopeBody, Farewell, Packet, Part, RunId, Seen,
     SnapshotBody, VerdictBody,
 };
 
@@ -99,20 +99,21 @@ fn takes_packet(bytes: &[u8]) -> bool {
 }
 
 fn bodies() -> Vec<(&'static str, EnvelopeBody<'static>)> {
-    let commit = |info: bool, next: bool, proposals: usize| {
+    let farewell = || Farewell::of(&other(), &log());
+    let commit = |info: bool, next: bool, farewells: usize| {
         EnvelopeBody::Commit(CommitBody {
             info: info.then(|| vec![0xb1; 12].into()),
             next: next.then(|| vec![0xb2; 72].into()),
             commit: vec![0xb3; 16].into(),
-            proposals: vec![vec![0xb4; 8].into(); proposals],
+            farewells: vec![farewell(); farewells],
         })
     };
     vec![
         ("message", message().body),
         ("commit with info", commit(true, false, 0)),
-        ("commit with info and proposals", commit(true, false, 2)),
+        ("commit with info and farewells", commit(true, false, 2)),
         ("commit, rotation", commit(false, true, 1)),
-        ("proposal", EnvelopeBody::Proposal(vec![0xb5; 20].into())),
+        ("farewell", EnvelopeBody::Farewell(farewell())),
         ("waiting", EnvelopeBody::Waiting(vec![0xb6; 20].into())),
         (
             "verdict",
