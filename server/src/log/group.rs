@@ -129,9 +129,12 @@ impl Group {
     pub(crate) async fn commit(mut self, shared: &Shared) -> Result<(), Fault> {
         let result = self.write(shared).await;
         if let Err(fault) = &result {
-            // Whether the engine has it or not is not known: read again before the next change.
+            // Whether the engine has it or not is not known: read again before the next change. If
+            // it has, a repeat gets the first answer and changes nothing that followers would
+            // be woken by, so they look now.
             for id in self.logs.keys() {
                 shared.unpublish(id);
+                shared.watches.wake(id);
             }
             let refusal = fault.refusal();
             for (to, outcome) in self.answers {

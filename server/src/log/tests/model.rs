@@ -344,9 +344,12 @@ async fn a_batch_that_fails_is_acknowledged_to_nobody_and_applied_once_on_retry(
             &side.failing.before
         };
         which.store(true, Ordering::SeqCst);
+        let mut watch = side.bench.logs.watch(&log);
         let refused = side.bench.logs.change(change.clone()).await.unwrap_err();
         assert_eq!(refused.code, ErrorCode::Internal);
         assert!(refused.incident.is_some());
+        let woken = tokio::time::timeout(Duration::from_secs(60), watch.changed());
+        woken.await.expect("followers look at what is there now");
         assert_eq!(side.bench.seqs(log, 2).await.len(), seqs);
         side.bench.logs.change(change).await.unwrap();
         assert_eq!(side.bench.seqs(log, 2).await, [1]);
