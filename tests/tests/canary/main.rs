@@ -4,6 +4,7 @@
 //! What is searched for is searched raw, as hexadecimal and as base64 in its three alignments; the
 //! same search must first find a control that was planted.
 
+use std::fmt::Write as _;
 use std::io::Write;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -12,19 +13,27 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use sotto_client::vault::VaultKey;
 use sotto_client::{
-    Client, ClientOptions, Conversation, Event, JoinOptions, RelayAddress, RoomOptions, Standing,
+    Admission, Client, ClientOptions, Command, Conversation, Event, JoinOptions, Link,
+    RelayAddress, RoomOptions, Standing,
 };
 use sotto_server::config::{CreateRule, Settings};
 use sotto_server::launch::Launch;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::fmt::MakeWriter;
 
-const TEXTS: [&str; 3] = [
+const TEXTS: [&str; 5] = [
     "the heron waits by the mill pond",
     "seven grey stones under the stairs",
     "tell nobody about the blue door",
+    "a lantern for every second window",
+    "ask for the woman with the two dogs",
 ];
-const NAMES: [&str; 2] = ["Wilhelmina-Quark", "Bartholomew-Zinc"];
+const NAMES: [&str; 4] = [
+    "Wilhelmina-Quark",
+    "Bartholomew-Zinc",
+    "Clementine-Ochre",
+    "Theodorus-Basalt",
+];
 const RELAY_FILES: &str = "the relay's files";
 const LOG_ID: &str = "a log id";
 const CONTROL: &str = "a control that must be found or the search is blind";
@@ -84,13 +93,173 @@ fn files(folder: &Path, into: &mut Vec<u8>) {
     }
 }
 
-async fn until(conversation: &Conversation, mut wanted: impl FnMut(&Event) -> bool) {
-    while let Some(event) = conversation.next_event().await {
-        if wanted(&event) {
-            return;
+/// Somebody, and everything that their app printed of what it was told.
+struct Person {
+    client: Client,
+    conversation: Conversation,
+    printed: String,
+}
+
+impl Person {
+    fn new(client: &Client, conversation: Conversation) -> Self {
+        Self {
+            client: client.clone(),
+            conversation,
+            printed: String::new(),
         }
     }
-    panic!("the conversation ended");
+
+    async fn until<T>(&mut self, mut wanted: impl FnMut(&Event) -> Option<T>) -> T {
+        while let Some(event) = self.conversation.next_event().await {
+            writeln!(self.printed, "{event:?}").unwrap();
+            if let Some(found) = wanted(&event) {
+                return found;
+            }
+        }
+        panic!("the conversation ended");
+    }
+
+    async fn until_standing(&mut self, standing: Standing) {
+        self.until(|event| (*event == Event::Standing(standing)).then_some(()))
+            .await;
+    }
+
+    async fn hears(&mut self, text: &str) {
+        self.until(|event| match event {
+            Event::Message(message) if message.text == text => Some(()),
+            _ => None,
+        })
+        .await;
+    }
+
+    async fn link(&mut self) -> Link {
+        let link = self.conversation.link().await.unwrap().unwrap();
+        writeln!(self.printed, "{link:?}").unwrap();
+        link
+    }
+
+    /// Prints all that an app can ask for.
+    async fn print_all(&mut self) {
+        let (client, room) = (&self.client, &self.conversation);
+        let members = room.members().await.unwrap();
+        let asked = format!(
+            "{client:?} {room:?} {:?} {members:?} {:?} {:?} {:?} {:?} {:?}\n",
+            room.id(),
+            room.history().await.unwrap(),
+            room.knocks().await.unwrap(),
+            room.unsent().await.unwrap(),
+            room.fingerprint().await.unwrap(),
+            room.turn_away(members[0].leaf).await,
+        );
+        self.printed.push_str(&asked);
+    }
+}
+
+/// What must be found nowhere, and what the relay may know it by.
+#[derive(Default)]
+struct Secrets {
+    kept: Vec<(&'static str, Vec<u8>)>,
+}
+
+impl Secrets {
+    fn of_link(&mut self, link: &Link) {
+        self.kept.extend(link_secrets(&link.to_string()));
+    }
+
+    async fn of_members(&mut self, person: &Person) {
+        for member in person.conversation.members().await.unwrap() {
+            self.kept.push(("a leaf", member.leaf.as_bytes().to_vec()));
+        }
+        for message in person.conversation.history().await.unwrap() {
+            self.kept
+                .push(("a message id", message.id.as_bytes().to_vec()));
+        }
+    }
+}
+
+/// A room with a link: joined, talked in, one is removed, the secret renewed.
+async fn live_in_a_room(
+    founder: &Client,
+    member: &Client,
+    address: RelayAddress,
+    secrets: &mut Secrets,
+) -> Vec<Person> {
+    let options = RoomOptions::new(address, NAMES[0]);
+    let mut ann = Person::new(founder, founder.found(options).await.unwrap());
+    ann.until_standing(Standing::In).await;
+    let link = ann.link().await;
+    secrets.of_link(&link);
+    let name = JoinOptions {
+        name: NAMES[1].into(),
+    };
+    let mut ben = Person::new(member, member.join(&link, &name).await.unwrap());
+    ben.until_standing(Standing::In).await;
+    for text in &TEXTS[..3] {
+        ann.conversation.send(text).await.unwrap();
+        ben.hears(text).await;
+    }
+    ann.conversation.command(Command::Rotate).await.unwrap();
+    ben.until(|event| (*event == Event::Rotated).then_some(()))
+        .await;
+    ben.conversation.send(TEXTS[3]).await.unwrap();
+    ann.hears(TEXTS[3]).await;
+    secrets.of_link(&ann.link().await);
+    secrets.of_members(&ann).await;
+    ben.print_all().await;
+    let members = ann.conversation.members().await.unwrap();
+    let leaf = members.iter().find(|member| !member.is_me).unwrap().leaf;
+    ann.conversation.remove(leaf).await.unwrap();
+    ben.until_standing(Standing::Removed).await;
+    ann.until(|event| (*event == Event::Rotated).then_some(()))
+        .await;
+    secrets.of_link(&ann.link().await);
+    ann.print_all().await;
+    vec![ann, ben]
+}
+
+/// A conversation with a door: one is let in, one is turned away.
+async fn live_behind_a_door(
+    founder: &Client,
+    member: &Client,
+    address: RelayAddress,
+    secrets: &mut Secrets,
+) -> Vec<Person> {
+    let options = RoomOptions {
+        admission: Admission::Approval,
+        ..RoomOptions::new(address, NAMES[0])
+    };
+    let mut ann = Person::new(founder, founder.found(options).await.unwrap());
+    ann.until_standing(Standing::In).await;
+    let link = ann.link().await;
+    secrets.of_link(&link);
+    let knock = |name: &str| {
+        let options = JoinOptions { name: name.into() };
+        let link = &link;
+        async move { Person::new(member, member.join(link, &options).await.unwrap()) }
+    };
+    let (mut cay, mut dan) = (knock(NAMES[2]).await, knock(NAMES[3]).await);
+    for _ in 0..2 {
+        let (leaf, name) = ann
+            .until(|event| match event {
+                Event::Knock { leaf, name } => Some((*leaf, name.0.clone())),
+                _ => None,
+            })
+            .await;
+        secrets.kept.push(("a leaf", leaf.as_bytes().to_vec()));
+        ann.print_all().await;
+        if name == NAMES[2] {
+            ann.conversation.admit(leaf).await.unwrap();
+        } else {
+            ann.conversation.turn_away(leaf).await.unwrap();
+        }
+    }
+    cay.until_standing(Standing::In).await;
+    dan.until_standing(Standing::TurnedAway).await;
+    cay.conversation.send(TEXTS[4]).await.unwrap();
+    ann.hears(TEXTS[4]).await;
+    secrets.of_members(&cay).await;
+    cay.print_all().await;
+    vec![ann, cay, dan]
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -105,13 +274,11 @@ async fn nothing_that_was_said_or_names_anybody_is_found_anywhere() {
     settings.folder = folder.path().join("relay");
     settings.listen = ([127, 0, 0, 1], 0).into();
     settings.admin.enabled = false;
-    let relay = Launch {
+    let launch = Launch {
         settings,
         init: true,
-    }
-    .launch()
-    .await
-    .unwrap();
+    };
+    let relay = launch.launch().await.unwrap();
     let (metrics, address): (_, RelayAddress) =
         (relay.metrics.clone(), relay.address.parse().unwrap());
     let shutdown = CancellationToken::new();
@@ -119,68 +286,49 @@ async fn nothing_that_was_said_or_names_anybody_is_found_anywhere() {
     running.spawn(relay.run(shutdown.clone()));
 
     let open = |name: &str| ClientOptions::folder(vaults.path().join(name), VaultKey::raw([7; 32]));
-    let (ann, ben) = (
-        Client::open(open("ann")).await.unwrap(),
-        Client::open(open("ben")).await.unwrap(),
-    );
-    let room = ann
-        .found(RoomOptions::new(address, NAMES[0]))
-        .await
-        .unwrap();
-    until(&room, |event| *event == Event::Standing(Standing::In)).await;
-    let link = room.link().await.unwrap().unwrap();
-    let joined = ben
-        .join(
-            &link,
-            &JoinOptions {
-                name: NAMES[1].into(),
-            },
-        )
-        .await
-        .unwrap();
-    until(&joined, |event| *event == Event::Standing(Standing::In)).await;
-    for text in TEXTS {
-        room.send(text).await.unwrap();
-        until(
-            &joined,
-            |event| matches!(event, Event::Message(message) if message.text == text),
-        )
-        .await;
-    }
-    let members = room.members().await.unwrap();
-    let history = room.history().await.unwrap();
-    let debug = format!(
-        "{ann:?} {room:?} {link:?} {members:?} {history:?} {:?}",
-        room.id()
-    );
+    let one = Client::open(open("one")).await.unwrap();
+    let other = Client::open(open("other")).await.unwrap();
+    let mut secrets = Secrets::default();
+    let mut people = live_in_a_room(&one, &other, address.clone(), &mut secrets).await;
+    people.extend(live_behind_a_door(&one, &other, address, &mut secrets).await);
 
-    let secrets = link_secrets(&link.to_string());
-    let mut relay_files = Vec::new();
+    let (mut relay_files, mut vault_files) = (Vec::new(), Vec::new());
     files(folder.path(), &mut relay_files);
-    let mut vault_files = Vec::new();
     files(vaults.path(), &mut vault_files);
-    ann.close().await;
-    ben.close().await;
+    let printed: String = people.into_iter().map(|person| person.printed).collect();
+    one.close().await;
+    other.close().await;
     shutdown.cancel();
     running.join_next().await.unwrap().unwrap().unwrap();
     // Once more, now that everything is written out.
     files(folder.path(), &mut relay_files);
     files(vaults.path(), &mut vault_files);
+    search(
+        &secrets,
+        [
+            (RELAY_FILES, relay_files),
+            ("the vaults' files", vault_files),
+            ("log lines", logged(&lines)),
+            ("metrics", metrics.render().into_bytes()),
+            ("Debug", printed.into_bytes()),
+        ],
+    );
+}
 
+/// All log lines, once it is certain that they are on and kept.
+fn logged(lines: &Lines) -> Vec<u8> {
     tracing::trace!("{CONTROL}");
     let logged = lines.0.lock().unwrap().clone();
     assert!(
         holds(&logged, CONTROL.as_bytes()),
         "every log line is on and kept"
     );
-    let logged = String::from_utf8(logged).unwrap().replace(CONTROL, "");
-    let places = [
-        (RELAY_FILES, relay_files),
-        ("the vaults' files", vault_files),
-        ("log lines", logged.into_bytes()),
-        ("metrics", metrics.render().into_bytes()),
-        ("Debug", debug.into_bytes()),
-    ];
+    let logged = String::from_utf8(logged).unwrap();
+    logged.replace(CONTROL, "").into_bytes()
+}
+
+fn search(secrets: &Secrets, places: [(&str, Vec<u8>); 5]) {
+    assert!(secrets.kept.len() > 20, "there is something to look for");
     for (place, mut bytes) in places {
         for text in TEXTS.iter().chain(&NAMES) {
             assert!(
@@ -188,7 +336,7 @@ async fn nothing_that_was_said_or_names_anybody_is_found_anywhere() {
                 "{place} hold a text or name"
             );
         }
-        for (what, secret) in &secrets {
+        for (what, secret) in &secrets.kept {
             // The id of a log is what the relay knows it by; SECURITY.md lists what else it holds.
             if (place, *what) == (RELAY_FILES, LOG_ID) {
                 continue;
@@ -203,8 +351,9 @@ async fn nothing_that_was_said_or_names_anybody_is_found_anywhere() {
     }
 }
 
-/// The byte strings of 32 bytes in a link: log id, relay identity, secret, founder. The identity is
-/// public, and stands in the relay's own key file in no other form.
+/// The byte strings of 32 bytes in a link: log id, secret, founder, and behind a door what opens it
+/// and what it is sealed to. The relay's identity is public, and stands in the relay's own key
+/// file in no other form.
 fn link_secrets(link: &str) -> Vec<(&'static str, Vec<u8>)> {
     let body = URL_SAFE_NO_PAD
         .decode(link.strip_prefix("sotto:1:").unwrap())
@@ -213,16 +362,22 @@ fn link_secrets(link: &str) -> Vec<(&'static str, Vec<u8>)> {
         let mut key = vec![0x60 | u8::try_from(name.len()).unwrap()];
         key.extend(name.bytes());
         key.extend([0x58, 0x20]);
-        let at = body
-            .windows(key.len())
-            .position(|window| window == key)
-            .unwrap()
-            + key.len();
-        body[at..at + 32].to_vec()
+        let mut windows = body.windows(key.len());
+        let at = windows.position(|window| window == key)? + key.len();
+        Some(body[at..at + 32].to_vec())
     };
-    vec![
-        (LOG_ID, field("log")),
-        ("a secret", field("secret")),
-        ("a leaf", field("founder")),
-    ]
+    let fields = [
+        (LOG_ID, "log"),
+        ("a secret", "secret"),
+        ("a leaf", "founder"),
+        (LOG_ID, "door"),
+        ("a door's key", "knock"),
+        ("what knocks are sealed to", "sealing"),
+    ];
+    let found: Vec<_> = fields
+        .into_iter()
+        .filter_map(|(what, name)| Some((what, field(name)?)))
+        .collect();
+    assert!(found.len() >= 3);
+    found
 }
