@@ -22,6 +22,7 @@
 //! | `changes` | Commits, snapshots and farewells of ours |
 //! | `upkeep` | fresh keys, signs of life, a look at the grants |
 //! | `talk` | what was said, and which of it counts |
+//! | `pace` | time, where the device's clock cannot be trusted |
 //! | `keeping` | texts and reactions that are kept, and for how long |
 //! | `obeying` | what the app wants, and the end |
 //!
@@ -44,6 +45,7 @@ mod joining;
 mod keeping;
 mod knocking;
 mod obeying;
+mod pace;
 mod reading;
 mod returning;
 mod saved;
@@ -57,8 +59,8 @@ pub use begin::{Admission, JoinOptions, RoomOptions};
 pub(crate) use saved::{decode as decode_kept, encode as encode_kept};
 
 pub use event::{
-    Choices, Command, Delivery, Event, Knock, Member, Message, Reaction, Reply, Standing, Text,
-    Unsent,
+    Choices, Command, Delivery, Event, Fingerprint, Knock, Member, Message, Reaction, Reply,
+    Standing, Text, Unsent,
 };
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -84,7 +86,7 @@ use disputing::Aside;
 use joining::Joining;
 use reading::{Run, SeenRing};
 use saved::{Flight, Saved, Stage, Waiting};
-use upkeep::Turn;
+use upkeep::{Suspicion, Turn};
 
 /// What an input led to. The batch must stand on the disk before the rest is let out.
 #[derive(Debug, Default)]
@@ -147,6 +149,11 @@ pub struct Engine {
     receipts_at_ms: Option<u64>,
     is_online: bool,
     typing_at_ms: Option<u64>,
+    /// When this process last looked at the clocks (steady).
+    looked_ms: Option<u64>,
+    suspicion: Suspicion,
+    /// By how many days the device's date is said to be off.
+    clock_off: i64,
     /// Doors and inboxes.
     beside: Beside,
     /// What the line for a backup was last made of.
@@ -233,7 +240,8 @@ impl Engine {
     /// Texts of ours that are not in the log yet, oldest first.
     #[must_use]
     pub fn unsent(&self) -> Vec<Unsent> {
-        self.outbox.values().filter_map(unsent).collect()
+        let waiting = self.outbox.values();
+        waiting.filter_map(|one| unsent(&one.content)).collect()
     }
 
     /// The suite that is in force.
@@ -242,14 +250,27 @@ impl Engine {
         self.saved.suite
     }
 
+    /// What is equal for two members exactly if they are in the same epoch of the group, with the
+    /// same members and secrets; absent outside of it.
+    #[must_use]
+    pub fn fingerprint(&self) -> Option<Fingerprint> {
+        let group = self.group.as_ref()?;
+        Some(Fingerprint {
+            epoch: group.epoch(),
+            code: group.authenticator(),
+        })
+    }
+
     /// A WebSocket connection to the relay was made.
     pub fn connected(&mut self, now: Now) -> Effects {
+        let now = self.paced(now);
         self.session.connected(now);
         self.finish(now)
     }
 
     /// The connection is gone, whoever ended it.
     pub fn disconnected(&mut self, now: Now) -> Effects {
+        let now = self.paced(now);
         self.session.disconnected(now);
         self.head = None;
         self.beside.disconnected();
@@ -259,14 +280,17 @@ impl Engine {
 
     /// One WebSocket binary message came.
     pub fn received(&mut self, message: &[u8], now: Now) -> Effects {
+        // The session compares the wall clock itself with the relay's date.
         if self.session.received(message, now).is_err() {
             self.out.hang_up = true;
         }
+        let now = self.paced(now);
         self.finish(now)
     }
 
     /// Time passed.
     pub fn tick(&mut self, now: Now) -> Effects {
+        let now = self.paced(now);
         if self.session.tick(now).is_err() {
             self.out.hang_up = true;
         }
@@ -275,6 +299,7 @@ impl Engine {
 
     /// Work that was asked for is done.
     pub fn worked(&mut self, done: &WorkDone, now: Now) -> Effects {
+        let now = self.paced(now);
         self.session.worked(done);
         self.finish(now)
     }
@@ -285,6 +310,7 @@ impl Engine {
     /// [`ErrorKind::NotMember`], [`ErrorKind::NotAllowed`], [`ErrorKind::TooLarge`],
     /// [`ErrorKind::Invalid`]; nothing was changed then.
     pub fn command(&mut self, command: Command, now: Now) -> (Result<Reply>, Effects) {
+        let now = self.paced(now);
         let reply = self.obey(command, now);
         (reply, self.finish(now))
     }
@@ -305,6 +331,7 @@ impl Engine {
         let receipts_at = self.send_receipts(now).unwrap_or_default();
         let leave_pin_at = self.leave_quiet_pin(now);
         let turn_at = self.take_turn(now);
+        let look_again_at = self.look_again(now);
         if let Err(error) = self.go_on(now) {
             self.fault(&error);
         }
@@ -322,6 +349,7 @@ impl Engine {
             receipts_at,
             leave_pin_at,
             turn_at,
+            look_again_at,
             self.wake_beside(now),
         ]
         .into_iter()
@@ -339,7 +367,11 @@ impl Engine {
 
     fn take(&mut self, event: SessionEvent, now: Now) -> Result<()> {
         match event {
-            SessionEvent::Ready => self.set_online(true),
+            SessionEvent::Ready => {
+                self.set_online(true);
+                self.date_told(now);
+                return self.make_logs(now);
+            }
             SessionEvent::Opened { log, opened } if log == self.saved.log => {
                 self.opened(&opened);
                 self.look_at_grants();

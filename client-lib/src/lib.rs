@@ -172,8 +172,8 @@ pub mod vault;
 pub use client::{BackupStanding, Client, ClientOptions, Conversation, ConversationId};
 pub use content::{MessageId, NAME_BYTES_MAX, REACTION_BYTES_MAX, TEXT_BYTES_MAX};
 pub use engine::{
-    Admission, Choices, Command, Delivery, Event, JoinOptions, Knock, Member, Message, Reaction,
-    Reply, RoomOptions, Standing, Text, Unsent,
+    Admission, Choices, Command, Delivery, Event, Fingerprint, JoinOptions, Knock, Member, Message,
+    Reaction, Reply, RoomOptions, Standing, Text, Unsent,
 };
 pub use error::{Error, ErrorKind, Result};
 pub use link::{BadLink, Link, RelayAddress};

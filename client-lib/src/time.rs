@@ -2,6 +2,9 @@
 
 use core::time::Duration;
 
+/// Milliseconds of a day.
+pub(crate) const DAY_MS: u64 = 86_400_000;
+
 /// One moment, on two clocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Now {
@@ -25,7 +28,7 @@ impl Now {
     /// Days since 1970-01-01, UTC.
     #[must_use]
     pub fn day(self) -> u32 {
-        u32::try_from(self.wall_ms / 86_400_000).unwrap_or(u32::MAX)
+        u32::try_from(self.wall_ms / DAY_MS).unwrap_or(u32::MAX)
     }
 
     /// The same moment, later.

@@ -1,6 +1,7 @@
 //! What the tests of Sotto stand on: a relay in memory, a peer that speaks bytes, and people.
 
 pub mod device;
+pub mod dice;
 pub mod peer;
 pub mod relay;
 pub mod store;

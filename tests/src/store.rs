@@ -1,11 +1,25 @@
-//! A store that counts what is asked of it, and can hold its commits back.
+//! A store that counts what is asked of it, can hold its commits back, and can fail.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use sotto_server::store::{Batch, Key, MemoryStore, Range, Store, StoreError, StoreFuture};
+use sotto_protocol::id::RetryId;
+use sotto_server::store::{
+    Batch, Key, LogName, MemoryStore, Range, Record, Store, StoreError, StoreFuture,
+};
 use tokio::sync::watch;
+
+/// How a commit fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// Nothing is written.
+    Before,
+    /// It is written, and nobody is told.
+    After,
+    /// There is no room.
+    Full,
+}
 
 /// [`MemoryStore`] under observation.
 #[derive(Debug)]
@@ -14,6 +28,7 @@ pub struct WatchedStore {
     reads: AtomicU64,
     is_held: watch::Sender<bool>,
     waiting: watch::Sender<u64>,
+    failure: Mutex<Option<Failure>>,
 }
 
 impl Default for WatchedStore {
@@ -23,6 +38,7 @@ impl Default for WatchedStore {
             reads: AtomicU64::new(0),
             is_held: watch::Sender::new(false),
             waiting: watch::Sender::new(0),
+            failure: Mutex::new(None),
         }
     }
 }
@@ -34,6 +50,33 @@ impl WatchedStore {
         Arc::default()
     }
 
+    /// Another store with what is in this one now.
+    ///
+    /// # Panics
+    /// If it cannot be read.
+    #[must_use]
+    pub async fn copy(&self) -> Arc<Self> {
+        let key = |byte: u8, record| Key::new(LogName([byte; 16]), record);
+        let all = Range {
+            from: key(0, Record::Head),
+            to: key(
+                u8::MAX,
+                Record::Retry(u32::MAX, RetryId::new([u8::MAX; 16])),
+            ),
+            records_max: usize::MAX,
+            bytes_max: usize::MAX,
+            values: true,
+        };
+        let puts = self.inner.range(all).await.expect("records");
+        let other = Self::default();
+        let batch = Batch {
+            puts,
+            ..Batch::default()
+        };
+        other.inner.commit(batch).await.expect("a copy");
+        Arc::new(other)
+    }
+
     /// How often anything was read.
     #[must_use]
     pub fn reads(&self) -> u64 {
@@ -43,6 +86,14 @@ impl WatchedStore {
     /// Holds commits back, or lets them go.
     pub fn hold(&self, is_held: bool) {
         self.is_held.send_replace(is_held);
+    }
+
+    /// Lets the next commit fail, once; or no longer.
+    ///
+    /// # Panics
+    /// Never, unless another thread did.
+    pub fn fail(&self, failure: Option<Failure>) {
+        *self.failure.lock().expect("a lock") = failure;
     }
 
     /// Waits until a commit is held back.
@@ -78,7 +129,14 @@ impl Store for WatchedStore {
                 let _ = is_held.wait_for(|is_held| !is_held).await;
                 self.waiting.send_modify(|waiting| *waiting -= 1);
             }
-            self.inner.commit(batch).await
+            let failed = || StoreError::Failed { source: None };
+            let failure = self.failure.lock().expect("a lock").take();
+            match failure {
+                None => self.inner.commit(batch).await,
+                Some(Failure::Before) => Err(failed()),
+                Some(Failure::Full) => Err(StoreError::Full),
+                Some(Failure::After) => self.inner.commit(batch).await.and(Err(failed())),
+            }
         })
     }
 

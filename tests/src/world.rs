@@ -2,7 +2,7 @@
 //! what must happen.
 
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use futures_util::{SinkExt, StreamExt};
 use sotto_client::error::{Error, ErrorKind, Result};
@@ -32,6 +32,13 @@ const HEARD_SHOWN: usize = 60;
 /// Lets time pass for everybody; it is paused, so it takes none.
 pub async fn pass(time: Duration) {
     tokio::time::sleep(time).await;
+}
+
+/// A wall clock that goes with the test's time, from noon today.
+pub fn wall_clock() -> impl Fn() -> SystemTime + Clone + Send + Sync + 'static {
+    let noon = Duration::from_secs(u64::from(SystemClock::new().day()) * 86_400 + 43_200);
+    let start = tokio::time::Instant::now();
+    move || SystemTime::UNIX_EPOCH + noon + start.elapsed()
 }
 
 /// A network of memory that can be cut and mended.

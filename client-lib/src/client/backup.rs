@@ -469,7 +469,7 @@ impl Client {
         let log = keys.log();
         let mut errand = self.visit(&kept.relay).await?;
         if !kept.is_made {
-            make_log(&mut errand, &keys, kept, now).await?;
+            make_log(&mut errand, &keys, kept).await?;
         }
         let Some(opened) = errand.open(log, keys.keeper.clone()).await? else {
             return if kept.is_made {
@@ -496,7 +496,7 @@ impl Client {
         let sealed = keys
             .seal(&backup)
             .map_err(|_| Error::new(ErrorKind::TooLarge, "a backup is longer than a run"))?;
-        let (day, retry) = (now.day(), retry_id()?);
+        let (day, retry) = (errand.today(), retry_id()?);
         let count = u64::try_from(sealed.len()).unwrap_or(u64::MAX);
         let items = vec![item_of(log, kept.fence, sealed)?];
         match errand.ask(Ask::Append { items, retry, day }).await? {
@@ -569,7 +569,7 @@ async fn keep_up(client: Weak<Shared>, space: Space, mut kept: Kept) {
     }
 }
 
-async fn make_log(errand: &mut Errand, keys: &BackupKeys, kept: &mut Kept, now: Now) -> Result<()> {
+async fn make_log(errand: &mut Errand, keys: &BackupKeys, kept: &mut Kept) -> Result<()> {
     let new = NewLog {
         root: keys.root.clone(),
         grants: keys.grants(),
@@ -579,11 +579,15 @@ async fn make_log(errand: &mut Errand, keys: &BackupKeys, kept: &mut Kept, now: 
         day: kept.day,
     };
     if let Err(denied) = errand.ask(Ask::Create(new)).await?
-        && denied.refusal.code == ErrorCode::RetryTooOld
+        && matches!(
+            denied.refusal.code,
+            ErrorCode::RetryTooOld | ErrorCode::BadRequest
+        )
     {
-        // First asked days ago: it stands, and opens, or the next visit makes it.
+        // First asked days ago, or on a day that has not come for the relay: it stands, and opens,
+        // or the next visit makes it.
         kept.retry = retry_id()?;
-        kept.day = now.day();
+        kept.day = errand.today();
     }
     // A log that stands is refused, and opens.
     Ok(())

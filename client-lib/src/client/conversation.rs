@@ -10,12 +10,12 @@ use tokio::sync::{Mutex, mpsc, oneshot, watch};
 use super::on_disk;
 use crate::content::MessageId;
 use crate::engine::{
-    Choices, Command, Engine, Event, Knock, Member, Message, Reply, Standing, Unsent,
+    Choices, Command, Engine, Event, Fingerprint, Knock, Member, Message, Reply, Standing, Unsent,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::link::Link;
 use crate::mls::{LeafId, Suite};
-use crate::vault::{Range, SharedVault, Space, Vault};
+use crate::vault::{SharedVault, Space, Vault};
 
 /// Commands that may wait for the driver; an app that gives more waits.
 const COMMANDS_MAX: usize = 64;
@@ -343,7 +343,7 @@ impl Conversation {
     /// # Cancel safety
     /// Cancel safe: it changes nothing.
     pub async fn history(&self) -> Result<Vec<Message>> {
-        self.kept(Vec::new(), 0).await
+        self.kept(None, 0).await
     }
 
     /// At most `max` messages that are kept on this device and stand before place `seq` of the log
@@ -358,28 +358,25 @@ impl Conversation {
         if max == 0 {
             return Err(Error::new(ErrorKind::Invalid, "a page of no messages"));
         }
-        let before = seq.map_or_else(Vec::new, Engine::message_place);
-        self.kept(before, max).await
+        self.kept(seq, max).await
     }
 
-    /// The last `max` messages (0: all) with a name before this one (empty: of all).
-    async fn kept(&self, before: Vec<u8>, max: usize) -> Result<Vec<Message>> {
+    async fn kept(&self, before: Option<u64>, max: usize) -> Result<Vec<Message>> {
         let (vault, space) = (self.vault.clone(), self.id.0);
-        let rows = move |vault: &mut dyn Vault| {
-            let mut messages = vault.range(
-                space,
-                Range {
-                    after: Some(before.as_slice()).filter(|name| !name.is_empty()),
-                    max,
-                    backwards: true,
-                    ..Range::of(Engine::MESSAGES)
-                },
-            )?;
-            messages.reverse();
-            Ok((messages, vault.range(space, Range::of(Engine::REACTIONS))?))
-        };
-        let (messages, reactions) = on_disk(move || vault.with(rows)).await?;
-        Engine::kept_messages(&messages, &reactions)
+        let read = move |vault: &mut dyn Vault| Engine::history(vault, space, before, max);
+        on_disk(move || vault.with(read)).await
+    }
+
+    /// What shows two members, compared over another channel, that they are in one group and nobody
+    /// is between them; absent outside of it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Closed`].
+    ///
+    /// # Cancel safety
+    /// Cancel safe: it changes nothing.
+    pub async fn fingerprint(&self) -> Result<Option<Fingerprint>> {
+        self.look(Engine::fingerprint).await
     }
 
     /// What this device tells others of itself here.

@@ -42,6 +42,11 @@ impl Errand {
         })
     }
 
+    /// Today, by the relay once it has greeted.
+    pub(super) fn today(&self) -> u32 {
+        self.session.today(self.clock.now())
+    }
+
     async fn event(&mut self) -> Result<SessionEvent> {
         loop {
             while let Some(message) = self.session.poll_output() {

@@ -86,7 +86,8 @@ impl ClientOptions {
     }
 
     /// Takes the time of day from elsewhere than the system; for tests, and for devices whose own
-    /// clock is known to be wrong. More than a day off, the relay is not believed.
+    /// clock is known to be wrong. Days come from the relay; a clock that is more than one off is
+    /// told of by [`Event::ClockOff`](crate::Event::ClockOff).
     #[must_use]
     pub fn wall_clock(
         mut self,

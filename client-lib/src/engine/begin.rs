@@ -14,8 +14,10 @@ use super::beside::Beside;
 use super::dispute::Disputes;
 use super::door::Door;
 use super::joining::Joining;
+use super::pace::Pace;
 use super::reading::SeenRing;
 use super::saved::{self, RootKey, Saved, Stage};
+use super::upkeep::Suspicion;
 use super::{Choices, Effects, Engine, Indexed, group_id, internal, no_randomness, retry_id};
 use crate::content::{ContentBody, name_is_fit};
 use crate::error::{Error, ErrorKind, Result};
@@ -115,7 +117,7 @@ impl Engine {
         saved.root = Some(RootKey {
             key: root,
             retry: retry_id()?,
-            day: now.day(),
+            day: 0,
         });
         saved.snapshot_due = true;
         let manage = public_key(&StaticSecret::from(saved.manage));
@@ -136,10 +138,11 @@ impl Engine {
         engine.group = Some(group);
         engine.policy = Some(policy);
         if options.admission != Admission::Link {
-            engine.beside.door = Some(Door::new(options.admission == Admission::Chat, now)?);
+            engine.beside.door = Some(Door::new(options.admission == Admission::Chat)?);
             engine.keep_door()?;
         }
         engine.start()?;
+        let now = engine.paced(now);
         engine.say_hello(now)?;
         let effects = engine.finish(now);
         Ok((engine, effects))
@@ -161,6 +164,7 @@ impl Engine {
         saved.stage = Stage::Joining;
         let mut engine = Self::assemble(new_space()?, saved);
         engine.start()?;
+        let now = engine.paced(now);
         engine.say_hello(now)?;
         let effects = engine.finish(now);
         Ok((engine, effects))
@@ -232,6 +236,7 @@ impl Engine {
             engine.distrust_copy();
         }
         engine.start()?;
+        let now = engine.paced(now);
         engine.plan_receipts(now);
         let effects = engine.finish(now);
         Ok((engine, effects))
@@ -266,6 +271,9 @@ impl Engine {
             receipts_at_ms: None,
             is_online: false,
             typing_at_ms: None,
+            looked_ms: None,
+            suspicion: Suspicion::default(),
+            clock_off: 0,
             beside: Beside::default(),
             line_of: None,
             out: Effects::default(),
@@ -274,6 +282,7 @@ impl Engine {
 
     /// Wishes of the session that follow from what is kept.
     pub(super) fn start(&mut self) -> Result<()> {
+        self.session.set_day_floor(self.saved.day_floor);
         if !self.is_over() {
             self.start_beside();
         }
@@ -294,7 +303,6 @@ impl Engine {
                 self.repeat_flight();
                 return Ok(());
             }
-            Stage::Founding => self.create()?,
             _ => {}
         }
         self.open_as_member()?;
@@ -302,9 +310,21 @@ impl Engine {
         Ok(())
     }
 
-    /// Makes the log, unless the relay has said already that it stands.
-    pub(super) fn create(&mut self) -> Result<()> {
-        if self.saved.root.is_some() {
+    /// Makes what logs the relay has not said of that they stand. It is asked for them only now
+    /// that its date is known; what was asked before stays as it was.
+    pub(super) fn make_logs(&mut self, now: Now) -> Result<()> {
+        self.create(now)?;
+        self.make_door(now)?;
+        self.make_inbox(now)
+    }
+
+    pub(super) fn create(&mut self, now: Now) -> Result<()> {
+        let today = self.session.today(now);
+        let Some(root) = &mut self.saved.root else {
+            return Ok(());
+        };
+        if self.create_token.is_none() {
+            root.ask_on(today);
             let new = self.new_log()?;
             self.create_token = Some(self.session.create(new));
         }
@@ -432,8 +452,11 @@ pub(super) fn new_saved(relay: RelayAddress, log: LogId, name: &str) -> Result<S
         count: 0,
         next_out: 0,
         names: Vec::new(),
+        self_named: Vec::new(),
         intents: Vec::new(),
         verdicts: Vec::new(),
+        pace: Pace::default(),
+        day_floor: 0,
         updated_ms: 0,
         heard_ms: 0,
         alive_day: 0,

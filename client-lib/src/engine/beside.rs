@@ -91,12 +91,12 @@ impl From<Cursor> for Mark {
 }
 
 /// A fresh root key on its way to be used once, and the id of the log it makes.
-pub(super) fn new_root(now: Now) -> Result<(LogId, RootKey)> {
+pub(super) fn new_root() -> Result<(LogId, RootKey)> {
     let key: [u8; 32] = random::array().map_err(no_randomness)?;
     let root = RootKey {
         key,
         retry: retry_id()?,
-        day: now.day(),
+        day: 0,
     };
     Ok((LogId::of_root(&public_key(&StaticSecret::from(key))), root))
 }
@@ -202,7 +202,7 @@ impl Engine {
 
     /// Drops what was read; an answer that is lost does no harm, the next one trims further.
     pub(super) fn trim_beside(&mut self, log: LogId, to: u64, now: Now) -> Result<()> {
-        let (day, retry) = (now.day(), retry_id()?);
+        let (day, retry) = (self.session.today(now), retry_id()?);
         self.session.ask(Ask::Trim(Trim {
             to,
             day,

@@ -162,6 +162,7 @@ impl Engine {
         let rules = Policy::parse(&group.policy());
         let leaves = group.leaves();
         self.saved.names.retain(|line| leaves.contains(&line.leaf));
+        self.saved.self_named.retain(|leaf| leaves.contains(leaf));
         let had_facilitator = self.has_facilitator(&leaves_before(&leaves, facts));
         self.policy = Some(rules.map_err(|_| internal("rules that were admitted"))?);
         self.tell_changes(facts);

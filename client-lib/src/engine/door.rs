@@ -93,8 +93,8 @@ impl core::fmt::Debug for KeptKnock {
 }
 
 impl Door {
-    pub(super) fn new(is_chat: bool, now: Now) -> Result<Self> {
-        let (log, root) = new_root(now)?;
+    pub(super) fn new(is_chat: bool) -> Result<Self> {
+        let (log, root) = new_root()?;
         Ok(Self {
             log,
             root: Some(root),
@@ -186,19 +186,31 @@ impl Engine {
         let Some(door) = self.beside.door.clone().filter(|_| self.group.is_some()) else {
             return;
         };
-        if let Some(root) = &door.root {
-            let new = letterbox(
-                root,
-                &door.keeper,
-                &door.knock,
-                KNOCKS_PER_MINUTE,
-                DOOR_BYTES_MAX,
-            );
-            self.create_beside(new, Side::MakeDoor);
-        }
         self.session
             .open(door.log, vec![StaticSecret::from(door.keeper)]);
         self.follow_door();
+    }
+
+    pub(super) fn make_door(&mut self, now: Now) -> Result<()> {
+        let today = self.session.today(now);
+        let is_asked = self.beside.is_asked(Side::MakeDoor);
+        let Some(door) = self.beside.door.as_mut().filter(|_| !is_asked) else {
+            return Ok(());
+        };
+        let Some(root) = &mut door.root else {
+            return Ok(());
+        };
+        root.ask_on(today);
+        let new = letterbox(
+            root,
+            &door.keeper,
+            &door.knock,
+            KNOCKS_PER_MINUTE,
+            DOOR_BYTES_MAX,
+        );
+        self.keep_door()?;
+        self.create_beside(new, Side::MakeDoor);
+        Ok(())
     }
 
     fn follow_door(&mut self) {
@@ -397,7 +409,7 @@ impl Engine {
             return Ok(());
         }
         let ask = Ask::Grants(Grants {
-            day: now.day(),
+            day: self.session.today(now),
             log: door.log,
             new: NewGrants {
                 cut: false,
@@ -428,7 +440,7 @@ impl Engine {
             return Ok(true);
         };
         let ask = Ask::Delete(Delete {
-            day: now.day(),
+            day: self.session.today(now),
             log: door.log,
             retry: retry_id()?,
         });

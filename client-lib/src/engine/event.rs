@@ -30,6 +30,35 @@ impl fmt::Debug for Member {
     }
 }
 
+/// Tells epochs of a conversation apart: two members who see the same one share members and secrets.
+/// Compared over another channel it shows that nobody stands between; it changes with every change
+/// of members. `Display` gives four groups of four digits, without the epoch's number.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Fingerprint {
+    /// Changes of the group so far.
+    pub epoch: u64,
+    pub(super) code: [u8; 8],
+}
+
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, pair) in self.code.chunks(2).enumerate() {
+            let space = if index == 0 { "" } else { " " };
+            f.write_str(space)?;
+            pair.iter().try_for_each(|byte| write!(f, "{byte:02x}"))?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Fingerprint")
+            .field("epoch", &self.epoch)
+            .finish_non_exhaustive()
+    }
+}
+
 /// Somebody who waits for a yes or no.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Knock {
@@ -286,6 +315,13 @@ pub enum Event {
     Silence {
         /// Since when, in milliseconds since 1970-01-01, UTC.
         since_ms: u64,
+    },
+    /// This device's date and the relay's are so many days apart; positive if the relay's is later, 0
+    /// once they agree again. One of the two is wrong. Everything goes on; nothing is forgotten
+    /// or given back early because of it.
+    ClockOff {
+        /// How many.
+        days: i64,
     },
     /// Keys that belong to no facilitator may manage the log; the secret and the list are renewed.
     HiddenManager {

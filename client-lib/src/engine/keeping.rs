@@ -7,57 +7,36 @@ use crate::content::MessageId;
 use crate::error::{Error, ErrorKind, Result};
 use crate::mls::LeafId;
 use crate::time::Now;
-use crate::vault::{Key, Row};
+use crate::vault::{Key, Range, Row, Space, Vault};
 
 /// Reactions kept for one message; more than people of the largest room give.
 const REACTIONS_MAX: usize = 256;
 
 impl Engine {
-    /// What the names of kept messages begin with.
-    pub(crate) const MESSAGES: &[u8] = saved::MESSAGE;
-    /// What the names of kept reactions begin with.
-    pub(crate) const REACTIONS: &[u8] = saved::REACTION;
-
-    /// Under which name a message at this place is kept, or the first one there.
-    pub(crate) fn message_place(seq: u64) -> Vec<u8> {
-        [saved::MESSAGE, &seq.to_be_bytes()].concat()
-    }
-
-    /// Kept messages from their rows and those of all reactions.
-    pub(crate) fn kept_messages(messages: &[Row], reactions: &[Row]) -> Result<Vec<Message>> {
-        let reactions = reactions
-            .iter()
-            .map(|(name, value)| {
-                let (id, by) = saved::reaction_of(name).ok_or_else(nameless)?;
-                let emoji = saved::decode(value)?;
-                Ok((
-                    id,
-                    Reaction {
-                        by,
-                        emoji: Text(emoji),
-                    },
-                ))
-            })
-            .collect::<Result<Vec<_>>>()?;
-        messages
-            .iter()
-            .map(|(name, value)| {
-                let (seq, id) = saved::message_of(name).ok_or_else(nameless)?;
-                let stored: Stored = saved::decode(value)?;
-                let to_this = reactions.iter().filter(|(to, _)| *to == id);
-                Ok(Message {
-                    id,
-                    seq,
-                    author: stored.author,
-                    is_mine: stored.is_mine,
-                    reply_to: stored.reply_to,
-                    minute: stored.minute,
-                    is_edited: stored.is_edited,
-                    reactions: to_this.map(|(_, reaction)| reaction.clone()).collect(),
-                    text: stored.text,
-                })
-            })
-            .collect()
+    /// The last `max` messages (0: all) that `vault` keeps of the conversation in `space` and that
+    /// stand before place `before` of the log (without it, the last ones), in log order.
+    ///
+    /// # Errors
+    /// The vault's kinds.
+    pub fn history(
+        vault: &dyn Vault,
+        space: Space,
+        before: Option<u64>,
+        max: usize,
+    ) -> Result<Vec<Message>> {
+        let place = before.map(|seq| [saved::MESSAGE, &seq.to_be_bytes()].concat());
+        let mut messages = vault.range(
+            space,
+            Range {
+                after: place.as_deref(),
+                max,
+                backwards: true,
+                ..Range::of(saved::MESSAGE)
+            },
+        )?;
+        messages.reverse();
+        let reactions = vault.range(space, Range::of(saved::REACTION))?;
+        kept_messages(&messages, &reactions)
     }
 
     pub(super) fn keep(&mut self, seq: u64, id: MessageId, stored: &Stored) -> Result<()> {
@@ -139,6 +118,43 @@ impl Engine {
         self.out.store.puts.retain(|(put, _)| *put != key);
         self.out.store.delete(key);
     }
+}
+
+/// Kept messages from their rows and those of all reactions.
+fn kept_messages(messages: &[Row], reactions: &[Row]) -> Result<Vec<Message>> {
+    let reactions = reactions
+        .iter()
+        .map(|(name, value)| {
+            let (id, by) = saved::reaction_of(name).ok_or_else(nameless)?;
+            let emoji = saved::decode(value)?;
+            Ok((
+                id,
+                Reaction {
+                    by,
+                    emoji: Text(emoji),
+                },
+            ))
+        })
+        .collect::<Result<Vec<_>>>()?;
+    messages
+        .iter()
+        .map(|(name, value)| {
+            let (seq, id) = saved::message_of(name).ok_or_else(nameless)?;
+            let stored: Stored = saved::decode(value)?;
+            let to_this = reactions.iter().filter(|(to, _)| *to == id);
+            Ok(Message {
+                id,
+                seq,
+                author: stored.author,
+                is_mine: stored.is_mine,
+                reply_to: stored.reply_to,
+                minute: stored.minute,
+                is_edited: stored.is_edited,
+                reactions: to_this.map(|(_, reaction)| reaction.clone()).collect(),
+                text: stored.text,
+            })
+        })
+        .collect()
 }
 
 fn nameless() -> Error {

@@ -98,24 +98,20 @@ impl Engine {
         saved.founder = door.founder;
         saved.stage = Stage::Joining;
         let mut engine = Self::assemble(new_space()?, saved);
-        engine.begin_to_knock(door, None, now)?;
+        engine.begin_to_knock(door, None)?;
         engine.start()?;
+        let now = engine.paced(now);
         engine.say_hello(now)?;
         let effects = engine.finish(now);
         Ok((engine, effects))
     }
 
     /// Everything for a knock; with the seed of an old leaf it proves whose that was.
-    pub(super) fn begin_to_knock(
-        &mut self,
-        door: &DoorLink,
-        was: Option<[u8; 32]>,
-        now: Now,
-    ) -> Result<()> {
+    pub(super) fn begin_to_knock(&mut self, door: &DoorLink, was: Option<[u8; 32]>) -> Result<()> {
         self.saved.door = Some(door.clone());
         let (package, values) = Group::key_package(door.suite, &self.key)?;
         let was = was.map(|seed| WasBody::sign(&LeafKey::from_seed(&seed), &door.door, &package));
-        let (inbox, root) = new_root(now)?;
+        let (inbox, root) = new_root()?;
         self.beside.knocking = Some(Knocking {
             door: door.door,
             knock: door.knock,
@@ -163,16 +159,6 @@ impl Engine {
         let Some(knocking) = self.beside.knocking.clone() else {
             return;
         };
-        if let Some(root) = &knocking.root {
-            let new = letterbox(
-                root,
-                &knocking.own,
-                &knocking.append,
-                ANSWERS_PER_MINUTE,
-                INBOX_BYTES_MAX,
-            );
-            self.create_beside(new, Side::MakeInbox);
-        }
         self.session
             .open(knocking.inbox, vec![StaticSecret::from(knocking.own)]);
         self.session.follow(
@@ -185,6 +171,28 @@ impl Engine {
             self.session
                 .open(knocking.door, vec![StaticSecret::from(knocking.knock)]);
         }
+    }
+
+    pub(super) fn make_inbox(&mut self, now: Now) -> Result<()> {
+        let today = self.session.today(now);
+        let is_asked = self.beside.is_asked(Side::MakeInbox);
+        let Some(knocking) = self.beside.knocking.as_mut().filter(|_| !is_asked) else {
+            return Ok(());
+        };
+        let Some(root) = &mut knocking.root else {
+            return Ok(());
+        };
+        root.ask_on(today);
+        let new = letterbox(
+            root,
+            &knocking.own,
+            &knocking.append,
+            ANSWERS_PER_MINUTE,
+            INBOX_BYTES_MAX,
+        );
+        self.keep_knocking()?;
+        self.create_beside(new, Side::MakeInbox);
+        Ok(())
     }
 
     pub(super) fn inbox_made(&mut self) -> Result<()> {
@@ -203,8 +211,11 @@ impl Engine {
             return Ok(());
         };
         if knocking.outcome != Outcome::Open {
+            if !self.is_online {
+                return Ok(());
+            }
             let ask = Ask::Delete(Delete {
-                day: now.day(),
+                day: self.session.today(now),
                 log: knocking.inbox,
                 retry: retry_id()?,
             });

@@ -61,8 +61,9 @@ impl Engine {
             Command::Rotate => self.want_of_facilitator(Intent::Rotate, None),
             Command::Admit(leaf) => self.admit(leaf).map(|()| Reply::Kept),
             Command::TurnAway(leaf) => self.turn_away(leaf).map(|()| Reply::Kept),
-            // Who still knocks is nobody's member; the inbox ends by itself.
-            Command::Leave if self.is_knocking() => {
+            // Who is not in yet has nobody to take leave of; an inbox ends by itself, and a leaf
+            // that is on its way in all the same is one that nobody sits at.
+            Command::Leave if self.group.is_none() => {
                 self.end(Stage::Left);
                 Ok(Reply::Kept)
             }

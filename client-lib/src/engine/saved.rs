@@ -5,7 +5,7 @@
 //! | `state` | [`Saved`] |
 //! | `flight` | [`Flight`], while an append is unanswered or not yet met |
 //! | `mls/` and the library's key | the group's values |
-//! | `out/` and a number | a [`Content`] that waits to be sent |
+//! | `out/` and a number | [`Queued`], until it stands in the log |
 //! | `act/`, message id and leaf | an emoji, as text |
 //! | `msg/`, seq (8, big-endian) and message id | [`Stored`] |
 //! | `line` | [`BackupLine`](crate::people::backup::BackupLine), what a backup holds of this |
@@ -19,6 +19,7 @@ use sotto_protocol::frame::Item;
 use sotto_protocol::id::{ChainValue, LogId, PublicKey, RetryId};
 
 use super::Choices;
+use super::pace::Pace;
 use crate::content::{Content, MessageId, RosterLine};
 use crate::error::{Error, ErrorKind, Result};
 use crate::link::{DoorLink, RelayAddress};
@@ -78,9 +79,14 @@ pub(super) struct Saved {
     pub(super) count: u64,
     pub(super) next_out: u64,
     pub(super) names: Vec<RosterLine>,
+    /// Those whose name we have from themselves, and not from a facilitator.
+    pub(super) self_named: Vec<LeafId>,
     pub(super) intents: Vec<Intent>,
     pub(super) verdicts: Vec<Verdict>,
-    /// When our keys in the group were last renewed, by the wall clock.
+    pub(super) pace: Pace,
+    /// The last day on which the relay's date and this device's agreed.
+    pub(super) day_floor: u32,
+    /// When our keys in the group were last renewed, by the conversation's time.
     pub(super) updated_ms: u64,
     /// When another member was last heard.
     pub(super) heard_ms: u64,
@@ -131,7 +137,17 @@ pub(super) struct RootKey {
     #[serde(with = "serde_bytes")]
     pub(super) key: [u8; 32],
     pub(super) retry: RetryId,
+    /// The relay's day when the log was first asked for; 0 before.
     pub(super) day: u32,
+}
+
+impl RootKey {
+    /// The log is asked for on this day, unless it was before.
+    pub(super) const fn ask_on(&mut self, day: u32) {
+        if self.day == 0 {
+            self.day = day;
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -312,5 +328,13 @@ pub(super) fn knock_name(leaf: &LeafId) -> Vec<u8> {
     [KNOCK, leaf.as_bytes()].concat()
 }
 
-/// A content that waits, with its number.
-pub(super) type Waiting = std::collections::BTreeMap<u64, Content>;
+/// A content that waits to be sent.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Queued {
+    pub(super) content: Content,
+    /// Since when, by the conversation's time.
+    pub(super) since_ms: u64,
+}
+
+/// What waits, by its number.
+pub(super) type Waiting = std::collections::BTreeMap<u64, Queued>;

@@ -5,14 +5,14 @@ use sotto_protocol::frame::{Answer, Item, NewEntry};
 
 use super::changes::new_entry;
 use super::joining::Joining;
-use super::saved::{self, Digest, Flight, FlightKind, Flying, Stage};
+use super::saved::{self, Digest, Flight, FlightKind, Flying, Queued, Stage};
 use super::{Delivery, Engine, Event, internal, no_randomness, retry_id};
 use crate::content::{self, Content, ContentBody, MessageId, Place};
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::{Denied, Token};
 use crate::mls::Group;
 use crate::seal::{self, Envelope, EnvelopeBody};
-use crate::time::Now;
+use crate::time::{DAY_MS, Now};
 use crate::vault::Key;
 
 /// Messages that may wait to be sent; a person does not type more in the longest time offline.
@@ -24,7 +24,6 @@ const BATCH_BYTES_MAX: usize = 512 * 1024;
 /// Days a message waits to be sent. What was meant a week ago may hurt today; it is given back to
 /// its author instead.
 pub(super) const UNSENT_DAYS_MAX: u64 = 7;
-const MINUTES_PER_DAY: u64 = 24 * 60;
 
 impl Engine {
     /// Keeps something to be said. It goes out in this order.
@@ -51,32 +50,37 @@ impl Engine {
             id,
             body,
             count: self.saved.count,
-            minute: now.wall_ms / 60_000,
+            minute: self.wall_minute(),
+        };
+        let queued = Queued {
+            content,
+            since_ms: now.wall_ms,
         };
         let number = self.saved.next_out;
         self.saved.count += 1;
         self.saved.next_out += 1;
         self.out.store.put(
             Key::new(self.space, saved::out_name(number)),
-            saved::encode(&content)?,
+            saved::encode(&queued)?,
         );
-        self.outbox.insert(number, content);
+        self.outbox.insert(number, queued);
         Ok(())
     }
 
     pub(super) fn unqueue(&mut self, number: u64) -> Option<Content> {
         self.delete_row(&saved::out_name(number));
-        self.outbox.remove(&number)
+        self.outbox.remove(&number).map(|queued| queued.content)
     }
 
-    /// What waited too long to be sent is given back; answers when the next is due (wall clock).
+    /// What waited too long to be sent is given back; answers when the next is due (the
+    /// conversation's time).
     pub(super) fn expire_unsent(&mut self, now: Now) -> Option<u64> {
-        let due = |content: &Content| (content.minute + UNSENT_DAYS_MAX * MINUTES_PER_DAY) * 60_000;
+        let due = |queued: &Queued| queued.since_ms.saturating_add(UNSENT_DAYS_MAX * DAY_MS);
         let waiting: Vec<_> = self
             .outbox
             .iter()
-            .filter(|(number, content)| content.body.may_expire() && !self.is_flying(**number))
-            .map(|(number, content)| (*number, content.id, due(content)))
+            .filter(|(number, one)| one.content.body.may_expire() && !self.is_flying(**number))
+            .map(|(number, one)| (*number, one.content.id, due(one)))
             .collect();
         let mut next = None;
         for (number, id, due) in waiting {
@@ -201,6 +205,7 @@ impl Engine {
         let content = self
             .outbox
             .get(&number)
+            .map(|queued| &queued.content)
             .ok_or_else(|| internal("a message that is not kept"))?;
         let group = self
             .group
@@ -280,9 +285,9 @@ impl Engine {
             Err(denied) if denied.refusal.code == ErrorCode::RetryTooOld => {
                 if let Some(root) = &mut self.saved.root {
                     root.retry = retry_id()?;
-                    root.day = now.day();
+                    root.day = 0;
                 }
-                self.create()
+                self.create(now)
             }
             Err(denied) => Err(Error::new(
                 ErrorKind::Refused,
@@ -472,7 +477,7 @@ impl Engine {
             kind,
             items,
             retry: retry_id()?,
-            day: now.day(),
+            day: self.session.today(now),
             epoch: self.group.as_ref().map_or(0, Group::epoch),
         };
         self.out

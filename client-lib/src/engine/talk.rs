@@ -40,6 +40,10 @@ impl Engine {
                 self.own_unknown();
                 return Ok(());
             }
+            // Its author did not know of us yet; those who were there can tell whether it is junk.
+            _ if Group::epoch_of(bytes.as_slice()).is_ok_and(|of| of < self.saved.joined_epoch) => {
+                return Ok(());
+            }
             _ => {
                 self.junk();
                 return Ok(());
@@ -51,7 +55,14 @@ impl Engine {
             author,
         };
         if !self.counts(epoch, current) {
-            self.junk();
+            // A member's word that came too late for its epoch is said again by its author.
+            let is_member = self
+                .group
+                .as_ref()
+                .is_some_and(|group| group.leaves().contains(&author));
+            if !is_member {
+                self.junk();
+            }
             return Ok(());
         }
         match content::listen(place, &spoken, &at.commitment) {
@@ -251,8 +262,9 @@ impl Engine {
         }
     }
 
-    /// A facilitator hands newcomers the names that were said before they came; what somebody says of
-    /// themselves always wins.
+    /// A facilitator hands newcomers the names that were said before they came. What somebody says of
+    /// themselves always wins; of what facilitators say the last counts, as a name that was said late
+    /// is repeated.
     fn roster(&mut self, author: LeafId, lines: Vec<RosterLine>) {
         if !self
             .policy
@@ -276,7 +288,12 @@ impl Engine {
             .names
             .iter()
             .position(|old| old.leaf == line.leaf);
-        if !is_member || (known.is_some() && !by_self) {
+        let said_so = self.saved.self_named.contains(&line.leaf);
+        let is_new = known.is_none_or(|position| self.saved.names.get(position) != Some(&line));
+        if by_self && is_member && !said_so {
+            self.saved.self_named.push(line.leaf);
+        }
+        if !is_member || !is_new || (said_so && !by_self) {
             return;
         }
         if let Some(position) = known {

@@ -2,6 +2,7 @@
 //! may manage the log. SPEC.md, "Upkeep".
 
 use sotto_protocol::frame::{Answer, Describe, Described};
+use sotto_protocol::id::PublicKey;
 use sotto_protocol::right::Rights;
 
 use super::saved::{Intent, Stage};
@@ -10,9 +11,8 @@ use crate::content::ContentBody;
 use crate::error::Result;
 use crate::log::Ask;
 use crate::mls::{Group, LeafId};
-use crate::time::Now;
+use crate::time::{DAY_MS, Now};
 
-const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
 /// Before the first message after so long, the own keys are renewed: who read them off the device
 /// once is shut out again.
 const UPDATE_BEFORE_SPEAKING_MS: u64 = DAY_MS;
@@ -36,6 +36,21 @@ pub(super) struct Turn {
     since_ms: u64,
     /// It was ours, and we did what we could.
     is_taken: bool,
+}
+
+/// A key that nobody answers for is looked at again after so long: by then what was appended before
+/// has been read.
+const LOOK_AGAIN_MS: u64 = 10_000;
+/// After so many looks in a row it is a way back in, however often the key is changed meanwhile.
+const LOOKS_MAX: u8 = 4;
+
+/// Keys that manage the log and that nothing explains so far.
+#[derive(Debug, Default)]
+pub(super) struct Suspicion {
+    keys: Vec<PublicKey>,
+    looks: u8,
+    /// When to look again (steady clock).
+    again_ms: Option<u64>,
 }
 
 impl Engine {
@@ -217,12 +232,39 @@ impl Engine {
         let strangers = grants
             .iter()
             .filter(|grant| manages(grant) && !known(grant))
-            .count();
+            .map(|grant| grant.key)
+            .collect::<Vec<_>>();
         self.saved.grants_version = *version;
-        if strangers > 0 {
-            self.tell(Event::HiddenManager { count: strangers });
-            // The next rotation replaces the whole list.
-            self.want(Intent::Rotate);
+        let suspicion = &mut self.suspicion;
+        let is_seen_again = strangers.iter().any(|key| suspicion.keys.contains(key));
+        let count = strangers.len();
+        suspicion.looks = if count == 0 { 0 } else { suspicion.looks + 1 };
+        suspicion.keys = strangers;
+        if !is_seen_again && suspicion.looks < LOOKS_MAX {
+            // The Commit that explains them may be on its way here.
+            return;
         }
+        *suspicion = Suspicion::default();
+        self.tell(Event::HiddenManager { count });
+        // The next rotation replaces the whole list.
+        self.want(Intent::Rotate);
+    }
+
+    /// Looks at keys again that nothing explained so far; answers when (steady clock).
+    pub(super) fn look_again(&mut self, now: Now) -> Option<u64> {
+        let suspicion = &mut self.suspicion;
+        if suspicion.keys.is_empty() || !self.is_online {
+            suspicion.again_ms = None;
+            return None;
+        }
+        let at = *suspicion
+            .again_ms
+            .get_or_insert(now.steady_ms.saturating_add(LOOK_AGAIN_MS));
+        if now.steady_ms < at {
+            return Some(at);
+        }
+        suspicion.again_ms = None;
+        self.look_at_grants();
+        None
     }
 }

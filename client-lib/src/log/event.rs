@@ -192,8 +192,8 @@ pub enum SessionError {
     /// The greeting's key is not signed by the relay.
     #[error("the relay's key of the day is not signed by it")]
     BadSignature,
-    /// The greeting's day is not within one of ours.
-    #[error("this device's clock and the relay's are more than a day apart")]
+    /// The greeting's day is before the last one on which the relay and this device agreed.
+    #[error("the relay's key is of a day that is long over")]
     WrongDay,
     /// The Noise handshake or a message of it failed.
     #[error("a sealed message of the connection could not be opened")]

@@ -45,13 +45,16 @@ impl Session {
         let frame: Frame<'_> = cbor::decode(message).map_err(SessionError::Malformed)?;
         match (core::mem::replace(&mut self.line, Line::Down), frame) {
             (Line::Silent, Frame::Greeting(greeting)) => {
-                let (shaking, out) = Shaking::begin(&self.identity, &greeting, self.now.day())?;
+                let earliest = self.day_floor.saturating_sub(1);
+                let (shaking, out) = Shaking::begin(&self.identity, &greeting, earliest)?;
                 self.line = Line::Shaking(Box::new(shaking));
                 self.handshake_out = Some(out);
                 Ok(())
             }
             (Line::Shaking(shaking), Frame::Noise(message)) => {
+                let day = shaking.day;
                 self.line = Line::Up(Box::new(shaking.finish(message.as_slice())?));
+                self.greeted(day);
                 self.events.push_back(SessionEvent::Ready);
                 Ok(())
             }
@@ -95,7 +98,7 @@ impl Session {
     }
 
     fn push(&mut self, push: Push<'_>) -> Result<(), SessionError> {
-        let now = self.now;
+        let now = self.dated();
         let log = *self.tags.get(&push.tag).ok_or(SessionError::NotFollowed)?;
         // A log that was closed, or whose pushes are stopping: late ones belong to nobody.
         let Some(state) = self.logs.get_mut(&log) else {
@@ -148,7 +151,7 @@ impl Session {
         if *self.tags.entry(opened.tag).or_insert(log) != log {
             return Err(SessionError::NotAsked);
         }
-        let now = self.now;
+        let now = self.dated();
         let Some(state) = self.logs.get_mut(&log).filter(|state| state.wanted) else {
             return Ok(());
         };
@@ -199,7 +202,7 @@ impl Session {
     }
 
     fn told(&mut self, log: LogId, done: &sotto_protocol::frame::ItemDone) {
-        let now = self.now;
+        let now = self.dated();
         let state = self.logs.get_mut(&log);
         let Some(reader) = state.and_then(|state| state.reader.as_mut()) else {
             return;

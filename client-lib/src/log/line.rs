@@ -27,6 +27,8 @@ pub(super) enum Line {
 pub(super) struct Shaking {
     noise: snow::HandshakeState,
     day_key: PublicKey,
+    /// The relay's date, as far as the handshake proves it.
+    pub(super) day: u32,
 }
 
 /// A sealed connection.
@@ -49,7 +51,7 @@ impl Shaking {
     pub(super) fn begin(
         pinned: &RelayIdentity,
         greeting: &Greeting,
-        today: u32,
+        earliest: u32,
     ) -> Result<(Self, Vec<u8>), SessionError> {
         if greeting.identity != *pinned {
             return Err(SessionError::WrongRelay);
@@ -57,7 +59,7 @@ impl Shaking {
         if !proof::verify_day(pinned, greeting.day, &greeting.key, &greeting.signature) {
             return Err(SessionError::BadSignature);
         }
-        if greeting.day.abs_diff(today) > 1 {
+        if greeting.day < earliest {
             return Err(SessionError::WrongDay);
         }
         let prologue = proof::prologue(pinned, greeting.day);
@@ -73,8 +75,12 @@ impl Shaking {
             .write_message(&[], &mut message)
             .map_err(|_| SessionError::Noise)?;
         message.truncate(length);
-        let day_key = greeting.key;
-        Ok((Self { noise, day_key }, noise_frame(message)?))
+        let shaking = Self {
+            noise,
+            day_key: greeting.key,
+            day: greeting.day,
+        };
+        Ok((shaking, noise_frame(message)?))
     }
 
     /// Takes the relay's handshake message.

@@ -20,7 +20,7 @@ use super::{
     NewLog, SessionError, SessionEvent, Token, WorkDone,
 };
 use crate::jitter::Jitter;
-use crate::time::Now;
+use crate::time::{DAY_MS, Now};
 
 /// How an `open` stands on this connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -123,6 +123,9 @@ pub struct Session {
     pub(super) opened_here: BTreeSet<LogId>,
     pub(super) worn_out: bool,
     pub(super) handshake_out: Option<Vec<u8>>,
+    /// The relay's date at the last handshake, and when that was (steady).
+    greeted: Option<(u32, u64)>,
+    pub(super) day_floor: u32,
     pub(super) events: VecDeque<SessionEvent>,
 }
 
@@ -167,6 +170,8 @@ impl Session {
             opened_here: BTreeSet::new(),
             worn_out: false,
             handshake_out: None,
+            greeted: None,
+            day_floor: 0,
             events: VecDeque::new(),
         }
     }
@@ -175,6 +180,46 @@ impl Session {
     #[must_use]
     pub const fn is_ready(&self) -> bool {
         matches!(self.line, Line::Up(_))
+    }
+
+    /// Today by the relay: the day of its last greeting and one more for each full 24 hours since;
+    /// before the first one the day of this device. Requests carry it.
+    #[must_use]
+    pub fn today(&self, now: Now) -> u32 {
+        let Some((day, at)) = self.greeted else {
+            return now.day();
+        };
+        let days = now.steady_ms.saturating_sub(at) / DAY_MS;
+        day.saturating_add(u32::try_from(days).unwrap_or(u32::MAX))
+    }
+
+    /// The last day on which the relay's date and this device's agreed, give or take one. A
+    /// greeting from before the day before it is not believed: keep it, and give it to the next
+    /// session.
+    #[must_use]
+    pub const fn day_floor(&self) -> u32 {
+        self.day_floor
+    }
+
+    /// What [`Session::day_floor`] was.
+    pub const fn set_day_floor(&mut self, day: u32) {
+        self.day_floor = day;
+    }
+
+    /// The relay has proved that this is its key of the day.
+    pub(super) fn greeted(&mut self, day: u32) {
+        if day.abs_diff(self.now.day()) <= 1 {
+            self.day_floor = self.day_floor.max(day);
+        }
+        self.greeted = Some((day, self.now.steady_ms));
+    }
+
+    /// The moment, on the relay's date.
+    pub(super) fn dated(&self) -> Now {
+        Now {
+            wall_ms: u64::from(self.today(self.now)) * DAY_MS,
+            ..self.now
+        }
     }
 
     /// A WebSocket connection was made; the relay speaks first.
@@ -487,7 +532,7 @@ impl Session {
             return Err(SessionError::Silent);
         }
         if self.is_ready() {
-            let mut notes = Vec::new();
+            let (mut notes, now) = (Vec::new(), self.dated());
             for (log, state) in &mut self.logs {
                 if let Some(reader) = &mut state.reader {
                     let mut of_log = Vec::new();

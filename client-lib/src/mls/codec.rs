@@ -3,9 +3,9 @@
 use openmls::messages::group_info::VerifiableGroupInfo;
 use openmls::prelude::{
     BasicCredential, Ciphersuite, CredentialWithKey, Extension, ExtensionType, Extensions,
-    GroupContext, KeyPackage, MlsMessageBodyIn, MlsMessageIn, MlsMessageOut, PreSharedKeyProposal,
-    ProtocolMessage, ProtocolVersion, RatchetTreeIn, RequiredCapabilitiesExtension,
-    UnknownExtension,
+    GroupContext, KeyPackage, Lifetime, MlsMessageBodyIn, MlsMessageIn, MlsMessageOut,
+    PreSharedKeyProposal, ProtocolMessage, ProtocolVersion, RatchetTreeIn,
+    RequiredCapabilitiesExtension, UnknownExtension,
 };
 use openmls::schedule::{ExternalPsk, PreSharedKeyId, Psk};
 use openmls_traits::OpenMlsProvider;
@@ -63,7 +63,14 @@ pub(super) fn tree(bytes: &[u8]) -> Result<RatchetTreeIn, MlsError> {
     RatchetTreeIn::tls_deserialize_exact_bytes(bytes).map_err(|_| MlsError::Unacceptable)
 }
 
-/// A KeyPackage whose signature, suite and lifetime hold, and whose credential is its own key.
+/// The lifetime of every leaf: no clock that is past 1970 is outside of it. The library compares a
+/// leaf's with the clock of whoever reads a Commit or a tree, and what a Commit does must not depend
+/// on when and where it is read. How old a KeyPackage may grow is the matter of the log it lies in.
+pub(super) fn unending() -> Lifetime {
+    Lifetime::init(0, u64::MAX)
+}
+
+/// A KeyPackage whose signature and suite hold, which never ends, and whose credential is its own key.
 pub(super) fn key_package(
     provider: &Provider,
     ciphersuite: Ciphersuite,
@@ -80,7 +87,8 @@ pub(super) fn key_package(
         leaf.credential().serialized_content(),
         leaf.signature_key().as_slice(),
     );
-    if package.ciphersuite() == ciphersuite && own.is_some() {
+    let is_ours = package.ciphersuite() == ciphersuite && *package.life_time() == unending();
+    if is_ours && own.is_some() {
         Ok(package)
     } else {
         Err(MlsError::Unacceptable)

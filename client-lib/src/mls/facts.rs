@@ -3,7 +3,7 @@
 use openmls::group::StagedCommit;
 use openmls::prelude::{LeafNode, LeafNodeIndex, Proposal, Sender};
 
-use super::codec::{external_psk_id, leaf_id, policy_alone};
+use super::codec::{external_psk_id, leaf_id, policy_alone, unending};
 use super::{Author, Facts, LeafId, MlsError};
 
 /// Reads the facts; `leaf_at` knows the leaves of the epoch that the Commit ends.
@@ -53,8 +53,9 @@ fn read_proposal(
 ) {
     match proposal {
         Proposal::Add(add) => match own_leaf_id(add.key_package().leaf_node()) {
-            Some(leaf) => facts.added.push(leaf),
-            None => facts.strange = true,
+            // One that ends is there for some and not for others.
+            Some(leaf) if *add.key_package().life_time() == unending() => facts.added.push(leaf),
+            _ => facts.strange = true,
         },
         Proposal::Remove(remove) => match leaf_at(remove.removed()) {
             Some(leaf) => facts.removed.push(leaf),

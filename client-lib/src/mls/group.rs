@@ -117,6 +117,7 @@ impl Group {
                 FORWARD_DISTANCE_MAX,
             ))
             .capabilities(capabilities())
+            .lifetime(codec::unending())
             .with_group_context_extensions(context_extensions(policy)?)
             .use_ratchet_tree_extension(false)
             .build();
@@ -350,6 +351,11 @@ impl Group {
             .map_err(|_| MlsError::Internal)
     }
 
+    /// The epoch that a message (`MLSMessage` bytes) says it is of; anybody could have written so.
+    pub(crate) fn epoch_of(message: &[u8]) -> Result<u64, MlsError> {
+        protocol_message(message).map(|message| message.epoch().as_u64())
+    }
+
     /// Opens a message. Application messages move the ratchet; nothing else changes the group.
     pub(crate) fn open(&mut self, message: &[u8]) -> Result<Incoming, MlsError> {
         let message = protocol_message(message)?;
@@ -414,6 +420,7 @@ impl Group {
         let provider = Provider::new(Values::new())?;
         let bundle = KeyPackage::builder()
             .leaf_node_capabilities(capabilities())
+            .key_package_lifetime(codec::unending())
             .build(suite.ciphersuite(), &provider, key, credential(key))
             .map_err(|_| MlsError::Internal)?;
         let bytes = bytes_of(&MlsMessageOut::from(bundle.key_package().clone()))?;

@@ -1,10 +1,12 @@
-//! For tests: Commits that anyone can check and that some or all members cannot open, as a member
-//! with a changed client would make them.
+//! For tests: Commits that anyone can check and that some or all members cannot open, and leaves that
+//! end, as a member with a changed client would make them.
 
 use std::sync::Mutex;
 
 use openmls::group::MlsGroup;
-use openmls::prelude::{BasicCredential, Extension, ExternalSender, GroupId};
+use openmls::prelude::{
+    BasicCredential, Extension, ExternalSender, GroupId, KeyPackage, Lifetime, MlsMessageOut,
+};
 use openmls_libcrux_crypto::CryptoProvider;
 use openmls_traits::OpenMlsProvider;
 use openmls_traits::crypto::OpenMlsCrypto;
@@ -14,9 +16,50 @@ use openmls_traits::types::{
 };
 use tls_codec::SecretVLBytes;
 
-use super::codec::bytes_of;
+use super::codec::{bytes_of, credential};
 use super::provider::{Provider, Values};
-use super::{LeafId, LeafKey, Plan};
+use super::{LeafId, LeafKey, Plan, Suite, capabilities};
+
+/// A KeyPackage that is good until a time (seconds since 1970-01-01, UTC).
+fn ending_package(suite: Suite, key: &LeafKey, until: u64) -> KeyPackage {
+    let provider = Provider::new(Values::new()).unwrap();
+    let bundle = KeyPackage::builder()
+        .leaf_node_capabilities(capabilities())
+        .key_package_lifetime(Lifetime::init(0, until))
+        .build(suite.ciphersuite(), &provider, key, credential(key))
+        .unwrap();
+    bundle.key_package().clone()
+}
+
+/// A KeyPackage that ends, as `MLSMessage` bytes.
+pub(crate) fn ending(suite: Suite, key: &LeafKey, until: u64) -> Vec<u8> {
+    bytes_of(&MlsMessageOut::from(ending_package(suite, key, until))).unwrap()
+}
+
+/// A Commit of `key`'s leaf that adds a leaf of `added` which ends, as `MLSMessage` bytes.
+pub(crate) fn commit_of_ending(
+    values: Values,
+    group_id: &[u8],
+    key: &LeafKey,
+    added: &LeafKey,
+    until: u64,
+) -> Vec<u8> {
+    let provider = Provider::new(values).unwrap();
+    let mut group = MlsGroup::load(provider.storage(), &GroupId::from_slice(group_id))
+        .unwrap()
+        .unwrap();
+    let suite = Suite::of(group.ciphersuite()).unwrap();
+    let bundle = group
+        .commit_builder()
+        .propose_adds([ending_package(suite, added, until)])
+        .load_psks(provider.storage())
+        .unwrap()
+        .build(provider.rand(), provider.crypto(), key, |_| true)
+        .unwrap()
+        .stage_commit(&provider)
+        .unwrap();
+    bytes_of(&bundle.into_messages().0).unwrap()
+}
 
 /// How a Commit is spoiled.
 pub(crate) enum How {

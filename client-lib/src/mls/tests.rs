@@ -194,6 +194,47 @@ fn a_welcome_adds_who_made_the_key_package() {
 }
 
 #[test]
+fn a_key_package_that_is_kept_opens_every_welcome_for_it() {
+    let (package, values) = Group::key_package(Suite::Classic, &key(2)).unwrap();
+    for _ in 0..2 {
+        let mut ann = founded(Suite::Classic);
+        let plan = Plan {
+            add: vec![package.clone()],
+            ..Plan::default()
+        };
+        let staged = ann.stage(&key(1), &plan, &LOG).unwrap();
+        let welcome = staged.welcome.unwrap();
+        // The library deletes the private key it used; what is kept is not the library's.
+        let (ben, _) = Group::from_welcome(values.clone(), &welcome, &staged.tree).unwrap();
+        ann.merge_pending().unwrap();
+        assert_eq!(ann.authenticator(), ben.authenticator());
+    }
+}
+
+/// In a hundred years; the library's clock is the machine's, and no leaf of this test may end by it.
+const FAR_OFF: u64 = 5_000_000_000;
+
+#[test]
+fn a_leaf_that_ends_is_added_by_nobody_so_that_no_clock_decides() {
+    let mut ann = founded(Suite::Classic);
+    let ending = spoil::ending(Suite::Classic, &key(3), FAR_OFF);
+    let plan = Plan {
+        add: vec![ending.clone()],
+        ..Plan::default()
+    };
+    assert!(ann.leaf_of(&ending).is_err());
+    assert!(ann.stage(&key(1), &plan, &LOG).is_err());
+    let ExternalJoin { group: ben, out } = join(&ann, &key(2));
+    take(&mut ann, &out.commit);
+    let commit =
+        spoil::commit_of_ending(ann.values().unwrap(), b"group", &key(1), &key(3), FAR_OFF);
+    // Where the leaf has not ended by the reader's clock; where it has, the library refuses it.
+    assert!(ben.look(&commit).unwrap().strange);
+    let unending = Group::key_package(Suite::Classic, &key(3)).unwrap().0;
+    assert_eq!(ann.leaf_of(&unending).unwrap(), key(3).id());
+}
+
+#[test]
 fn a_group_survives_being_saved_and_loaded() {
     let mut ann = founded(Suite::Classic);
     let mut saved = Values::new();

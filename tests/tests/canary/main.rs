@@ -241,7 +241,7 @@ async fn live_behind_a_door(
     for _ in 0..2 {
         let (leaf, name) = ann
             .until(|event| match event {
-                Event::Knock { leaf, name } => Some((*leaf, name.0.clone())),
+                Event::Knock { leaf, name, .. } => Some((*leaf, name.0.clone())),
                 _ => None,
             })
             .await;

@@ -3,11 +3,14 @@
 use std::sync::Arc;
 
 use sotto_protocol::error_code::ErrorCode;
-use sotto_protocol::frame::{NewGrants, Open, Position, Proof, Refusal, Verb, Withdraw};
+use sotto_protocol::frame::{
+    Answer, NewEntry, NewGrants, Open, Position, Proof, Refusal, Take, Verb, Withdraw,
+};
 use sotto_protocol::id::LogId;
 use sotto_protocol::proof::{self, Purpose};
 use sotto_protocol::right::Rights;
-use sotto_tests::peer::{Peer, TestLog, entry, retry, secret};
+use sotto_protocol::size_class::SizeClass;
+use sotto_tests::peer::{Peer, TestLog, entry, retry, secret, text_of};
 use sotto_tests::relay::{RunningRelay, TestRelay};
 use sotto_tests::store::WatchedStore;
 use tokio::io::DuplexStream;
@@ -186,7 +189,7 @@ async fn an_owner_key_is_refused_alike_whatever_is_there() {
     peer.open_log(&log, &setting.log.key).await.unwrap();
     let owned = sotto_protocol::frame::NewEntry {
         owner: Some(proof::public_key(&owner)),
-        ..entry("a ticket", sotto_protocol::size_class::SizeClass::K1)
+        ..entry("a ticket", SizeClass::K1)
     };
     let verb = peer.append(&log, vec![owned]);
     peer.call(verb).await.unwrap();
@@ -246,10 +249,7 @@ async fn a_log_that_is_not_open_is_refused_for_every_verb() {
     let (day, seq) = (peer.day(), 1);
     use sotto_protocol::frame as f;
     let verbs = vec![
-        peer.append(
-            &log,
-            vec![entry("x", sotto_protocol::size_class::SizeClass::K1)],
-        ),
+        peer.append(&log, vec![entry("x", SizeClass::K1)]),
         Verb::Read(f::Read {
             log,
             lane: f::Lane::All,
@@ -333,4 +333,55 @@ async fn ten_thousand_opens_with_wrong_keys_change_nothing_for_others() {
     let mut other = setting.relay.peer().await;
     other.open_log(&log, &setting.log.key).await.unwrap();
     setting.relay.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn strangers_cannot_drain_key_packages_and_who_may_take_leaves_the_last_resort() {
+    let relay = TestRelay::default().start().await;
+    let mut owner = relay.peer().await;
+    let (log, appender, taker) = (TestLog::default(), secret(), secret());
+    let grants = vec![
+        TestLog::grant(&log.key, Rights::ALL),
+        TestLog::grant(&appender, Rights::APPEND.union(Rights::READ)),
+        TestLog::grant(&taker, Rights::TAKE),
+    ];
+    let create = owner.create(&log, grants);
+    owner.call(Verb::Create(create)).await.unwrap();
+    owner.open_log(&log.id(), &log.key).await.unwrap();
+    let packages = ["one", "two", "last resort"].map(|text| NewEntry {
+        last_resort: text == "last resort",
+        ..entry(text, SizeClass::K4)
+    });
+    let put = owner.append(&log.id(), packages.to_vec());
+    owner.call(put).await.unwrap();
+    let take = |day| {
+        Verb::Take(Take {
+            day,
+            log: log.id(),
+            retry: retry(),
+        })
+    };
+    let mut stranger = relay.peer().await;
+    assert!(stranger.open_log(&log.id(), &secret()).await.is_err());
+    assert!(stranger.call(take(stranger.day())).await.is_err());
+    let mut writer = relay.peer().await;
+    writer.open_log(&log.id(), &appender).await.unwrap();
+    assert!(writer.call(take(writer.day())).await.is_err());
+    let mut friend = relay.peer().await;
+    friend.open_log(&log.id(), &taker).await.unwrap();
+    let mut taken = Vec::new();
+    for _ in 0..4 {
+        match friend.call(take(friend.day())).await.unwrap() {
+            Answer::Taken(one) => taken.push((text_of(&one.entry), one.last_resort)),
+            other => panic!("nothing was taken: {other:?}"),
+        }
+    }
+    let expected = [
+        ("one", false),
+        ("two", false),
+        ("last resort", true),
+        ("last resort", true),
+    ];
+    assert_eq!(taken, expected.map(|(text, last)| (text.to_owned(), last)));
+    relay.stop().await;
 }

@@ -1,9 +1,11 @@
 //! What people can rely on, one test a promise, over a real relay and a network of memory.
 
 mod approval;
+mod clock;
 mod coming_back;
 mod copy;
 mod crash;
 mod delivery;
+mod lies;
 mod membership;
 mod talk;

@@ -1,6 +1,6 @@
 //! Who is in, who is out, and what each can read.
 
-use sotto_client::{Event, Standing};
+use sotto_client::{Command, Event, Standing};
 use sotto_tests::world::World;
 
 #[tokio::test(start_paused = true)]
@@ -145,4 +145,33 @@ async fn a_promoted_member_can_remove_and_rotate() {
         .await;
     let dan = world.joiner("Dan", &cay.link().await).await;
     assert_eq!(dan.conversation.members().await.unwrap().len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_renewed_secret_is_no_alarm_and_nothing_is_read_twice() {
+    let world = World::start().await;
+    let ann = world.founder("Ann").await;
+    let ben = world.joiner("Ben", &ann.link().await).await;
+    let mut said = Vec::new();
+    for round in 0..4 {
+        let texts = [format!("{round} of Ann"), format!("{round} of Ben")];
+        ann.says(&texts[0]).await;
+        ann.conversation.command(Command::Rotate).await.unwrap();
+        ben.says(&texts[1]).await;
+        said.extend(texts);
+    }
+    for person in [&ann, &ben] {
+        let mut texts = Vec::new();
+        while texts.len() < said.len() {
+            let text = |event: &Event| match event {
+                Event::Message(message) => Some(message.text.clone()),
+                Event::Junk { .. } | Event::Returned { .. } => panic!("a false alarm: {event:?}"),
+                _ => None,
+            };
+            texts.push(person.until("a text", text).await);
+        }
+        texts.sort();
+        said.sort();
+        assert_eq!(texts, said);
+    }
 }

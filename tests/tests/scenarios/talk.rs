@@ -1,15 +1,14 @@
 //! What people say beyond plain texts, what they tell of themselves only if they chose to, and what
 //! vanishes.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use sotto_client::error::ErrorKind;
 use sotto_client::vault::{SqliteVault, VaultKey};
 use sotto_client::{
     Choices, ClientOptions, Command, Delivery, Event, Message, MessageId, Reply, RoomOptions,
 };
-use sotto_server::clock::{Clock, SystemClock};
-use sotto_tests::world::{Person, World, pass};
+use sotto_tests::world::{Person, World, pass, wall_clock};
 
 async fn two_people(world: &World) -> (Person, Person) {
     let ann = world.founder("Ann").await;
@@ -146,17 +145,10 @@ async fn receipts_and_typing_are_off_unless_chosen_and_then_few() {
     assert_eq!(told_until_the_end(&ann).await, []);
 }
 
-/// A wall clock that goes with the test's time, from noon today.
-fn clock() -> impl Fn() -> SystemTime + Clone + Send + Sync + 'static {
-    let noon = Duration::from_secs(u64::from(SystemClock::new().day()) * 86_400 + 43_200);
-    let start = tokio::time::Instant::now();
-    move || SystemTime::UNIX_EPOCH + noon + start.elapsed()
-}
-
 #[tokio::test(start_paused = true)]
 async fn what_shall_vanish_is_gone_from_screens_and_files() {
     let world = World::start().await;
-    let clock = clock();
+    let clock = wall_clock();
     let folder = tempfile::tempdir().unwrap();
     let room = RoomOptions {
         keep_seconds: Some(60),
@@ -194,7 +186,7 @@ async fn what_shall_vanish_is_gone_from_screens_and_files() {
 async fn a_message_that_waited_a_week_is_given_back() {
     let world = World::start().await;
     let room = world.room("Ann");
-    let device = ClientOptions::memory().wall_clock(clock());
+    let device = ClientOptions::memory().wall_clock(wall_clock());
     let ann = world.founder_of(room, device).await;
     ann.network.cut();
     ann.until("the cut", |event| {

@@ -5,19 +5,11 @@ use sotto_protocol::frame::Lane;
 use sotto_protocol::id::RetryId;
 use sotto_protocol::right::Rights;
 use sotto_protocol::size_class::SizeClass;
+use sotto_tests::dice::Dice;
 use sotto_tests::peer::{TestLog, entry, retry, text_of};
 use sotto_tests::relay::{DAY, TestRelay};
 
 use crate::client::{Client, item};
-
-/// SplitMix64: the same cuts for the same seed.
-fn roll(state: &mut u64, sides: u64) -> u64 {
-    *state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
-    let mut mixed = *state;
-    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    (mixed ^ (mixed >> 31)) % sides
-}
 
 fn numbered(number: u64) -> RetryId {
     let mut bytes = [7; 16];
@@ -30,7 +22,7 @@ const WORDS: u64 = 30;
 async fn run(seed: u64) {
     let relay = TestRelay::default().start().await;
     let mut client = Client::new(&relay, seed);
-    let mut dice = seed;
+    let mut dice = Dice::new(seed);
     let log = TestLog::default();
     let id = log.id();
     client.session.create(NewLog {
@@ -55,7 +47,7 @@ async fn run(seed: u64) {
     let mut outbox = std::collections::BTreeMap::new();
     let mut said = 0;
     while said < WORDS || !outbox.is_empty() {
-        let is_new = roll(&mut dice, 4) == 0 || said == 0;
+        let is_new = dice.roll(4) == 0 || said == 0;
         if is_new {
             let crashed = seed.wrapping_add(said);
             client.crash(crashed);
@@ -70,7 +62,7 @@ async fn run(seed: u64) {
         }
         // After a crash everything unanswered is asked again, as a durable outbox would.
         let again: Vec<u64> = outbox.keys().copied().filter(|_| is_new).collect();
-        let new: Vec<u64> = (said..WORDS.min(said + roll(&mut dice, 5))).collect();
+        let new: Vec<u64> = (said..WORDS.min(said + dice.roll(5))).collect();
         said += new.len() as u64;
         for number in again.into_iter().chain(new) {
             let text = number.to_string();
@@ -79,7 +71,7 @@ async fn run(seed: u64) {
             outbox.insert(number, token);
         }
         client.connect().await;
-        let length = usize::try_from(roll(&mut dice, 60)).expect("small");
+        let length = usize::try_from(dice.roll(60)).expect("small");
         client.carry(length).await;
         outbox.retain(|_, token| {
             let answered = client.answers.remove(token);

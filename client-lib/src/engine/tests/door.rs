@@ -155,6 +155,36 @@ fn a_welcome_for_a_key_package_whose_key_is_gone_is_acknowledged() {
 }
 
 #[test]
+fn a_flooded_inbox_is_emptied_keeps_nothing_and_a_welcome_in_it_still_counts() {
+    let (mut ann, door) = founder(Admission::Approval);
+    let mut ben = knocker("Ben", &door);
+    let inbox = ben.beside.knocking.as_ref().unwrap().inbox();
+    let cay = knocker("Cay", &door);
+    let for_cay = welcome(&mut ann, &cay);
+    let orphan = answer(&ben, &yes(&ann, &for_cay));
+    let size = |engine: &Engine| {
+        let knocking = engine.beside.knocking.as_ref().unwrap();
+        saved::encode(knocking).unwrap().len()
+    };
+    let before = size(&ben);
+    for seq in 1..=200 {
+        let letter = if seq % 2 == 0 {
+            orphan.clone()
+        } else {
+            vec![7; 1_024]
+        };
+        let effects = give(&mut ben, inbox, seq, letter);
+        assert!(!effects.hang_up && effects.events.is_empty());
+    }
+    assert_eq!(read_to(&ben), 200);
+    assert!(size(&ben) < before + 64, "nothing of it is kept");
+    let for_ben = welcome(&mut ann, &ben);
+    let right = answer(&ben, &yes(&ann, &for_ben));
+    give(&mut ben, inbox, 201, right);
+    assert_eq!(ben.standing(), Standing::Waiting);
+}
+
+#[test]
 fn a_welcome_into_another_conversation_is_refused() {
     let (_, door) = founder(Admission::Approval);
     let mut ben = knocker("Ben", &door);

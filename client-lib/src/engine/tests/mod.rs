@@ -7,7 +7,9 @@ mod backing;
 mod disputes;
 mod door;
 mod forgeries;
+mod late;
 mod leaving;
+mod lies;
 mod races;
 mod upkeep;
 mod vectors;
@@ -28,6 +30,7 @@ const NOON: Now = Now {
 };
 
 /// A log that takes everything, with the fence as its only rule.
+#[derive(Clone)]
 struct TestLog {
     entries: Vec<(Entry<'static>, bool)>,
     chain: ChainValue,

@@ -161,3 +161,23 @@ fn a_snapshot_that_nothing_follows_on_is_left_for_an_older_one() {
     assert_eq!(cay.joining.as_ref().unwrap().pins_left(), pins - 1);
     go_to_older_pin(&mut room);
 }
+
+#[test]
+fn who_is_promoted_and_removed_at_once_goes_and_the_room_goes_on() {
+    let mut room = Room::new(&["Ann", "Ben", "Cay"]);
+    let ben = room.leaf("Ben");
+    room.command("Ann", Command::Promote(ben));
+    room.command("Ann", Command::Remove(ben));
+    room.settle();
+    assert_eq!(room.of("Ben").engine.standing(), Standing::Removed);
+    assert!(room.of("Ann").engine.saved.intents.is_empty());
+    room.assert_one_epoch(&["Ann", "Cay"]);
+}
+
+#[test]
+fn who_gives_up_on_the_way_in_is_out_at_once() {
+    let mut room = Room::new(&["Ann"]);
+    room.join("Ben");
+    room.command("Ben", Command::Leave);
+    assert_eq!(room.of("Ben").engine.standing(), Standing::Left);
+}

@@ -86,6 +86,11 @@ fn a_secret_second_manage_key_is_found_and_replaced() {
     engine.described(&Answer::Described(described.clone()));
     assert!(engine.saved.intents.is_empty(), "nothing is hidden");
     described.grants.push(hidden);
+    engine.described(&Answer::Described(described.clone()));
+    assert!(
+        engine.saved.intents.is_empty(),
+        "its Commit may be on the way"
+    );
     engine.described(&Answer::Described(described));
     room.settle();
     assert!(room.has("Ann", |event| *event == Event::HiddenManager { count: 1 }));

@@ -330,19 +330,44 @@ fn only_the_pinned_relay_of_today_is_spoken_to() {
     );
 }
 
+/// What comes of a greeting of this day, to a session that last agreed with its relay on `floor`.
+fn greeted_on(day: u32, floor: u32) -> (Result<(), SessionError>, Pair) {
+    let mut pair = Pair::new();
+    pair.relay.day = day;
+    pair.session.set_day_floor(floor);
+    pair.connect();
+    let message = pair.relay.poll().unwrap();
+    let taken = pair.session.received(&message, pair.now);
+    if taken.is_ok() {
+        pair.settle();
+        assert!(pair.session.is_ready());
+    }
+    (taken, pair)
+}
+
 #[test]
-fn a_clock_that_is_days_off_is_noticed_and_one_day_is_not() {
-    for (day, result) in [
-        (DAY - 2, Err(SessionError::WrongDay)),
-        (DAY - 1, Ok(())),
-        (DAY + 1, Ok(())),
-        (DAY + 2, Err(SessionError::WrongDay)),
-    ] {
-        let mut pair = Pair::new();
-        pair.relay.day = day;
-        pair.connect();
-        let message = pair.relay.poll().unwrap();
-        assert_eq!(pair.session.received(&message, noon()), result);
+fn the_relays_date_is_taken_whatever_our_clock_says() {
+    for day in [DAY - 365, DAY - 1, DAY, DAY + 1, DAY + 365] {
+        let (taken, pair) = greeted_on(day, 0);
+        assert_eq!(taken, Ok(()));
+        assert_eq!(pair.session.today(pair.now), day);
+        let later = pair.now.plus_ms(25 * 3_600_000);
+        assert_eq!(pair.session.today(later), day + 1);
+        let agreed = if day.abs_diff(DAY) <= 1 { day } else { 0 };
+        assert_eq!(pair.session.day_floor(), agreed);
+    }
+}
+
+#[test]
+fn a_key_of_a_day_before_those_that_were_agreed_on_is_not_believed() {
+    for (day, is_believed) in [(DAY - 2, false), (DAY - 1, true), (DAY + 400, true)] {
+        let (taken, _) = greeted_on(day, DAY);
+        let expected = if is_believed {
+            Ok(())
+        } else {
+            Err(SessionError::WrongDay)
+        };
+        assert_eq!(taken, expected);
     }
 }
 
