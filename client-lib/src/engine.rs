@@ -15,6 +15,7 @@
 //! | `knocking` | a knock of ours, and what comes of the answer |
 //! | `reading` | entries to envelopes, and which of them count |
 //! | `dispute` | the rule by which a Commit that not all can open stands or is void |
+//! | `aside` | the state before each Commit that may be undone, in the vault as well |
 //! | `disputing` | verdicts of ours and of others, and what follows |
 //! | `commits` | Commits that stand in the log, rotation, removal |
 //! | `sending` | the outbox and the one append that is on its way |
@@ -32,6 +33,7 @@
 //! 2. At most one append of a conversation is on its way, kept byte for byte until it is answered.
 //! 3. A Commit of ours is merged only when it is met in the log.
 
+mod aside;
 mod backing;
 mod begin;
 mod beside;
@@ -80,9 +82,9 @@ use crate::seal::{ConversationSecret, Generation};
 use crate::time::Now;
 use crate::vault::{Batch, Key, Space};
 
+use aside::{Before, Kept};
 use beside::Beside;
 use dispute::Disputes;
-use disputing::Aside;
 use joining::Joining;
 use reading::{Run, SeenRing};
 use saved::{Flight, Saved, Stage, Waiting};
@@ -129,7 +131,8 @@ pub struct Engine {
     /// What one member is to do for all, and since when (steady clock) in which epoch.
     turn: Option<Turn>,
     run: Option<Run>,
-    disputes: Disputes<Aside>,
+    disputes: Disputes<Before>,
+    kept: Kept,
     seen: SeenRing,
     /// Texts that are kept: id to place and author, for edits, deletions and to drop doubles.
     index: BTreeMap<MessageId, Indexed>,
@@ -186,6 +189,7 @@ impl Engine {
             Stage::Left => Standing::Left,
             Stage::Paused => Standing::Paused,
             Stage::TurnedAway => Standing::TurnedAway,
+            Stage::ShutOut => Standing::ShutOut,
         }
     }
 
@@ -194,7 +198,7 @@ impl Engine {
     pub const fn is_over(&self) -> bool {
         matches!(
             self.saved.stage,
-            Stage::Removed | Stage::Left | Stage::TurnedAway
+            Stage::Removed | Stage::Left | Stage::TurnedAway | Stage::ShutOut
         )
     }
 
@@ -441,6 +445,9 @@ impl Engine {
             return;
         }
         if let Err(error) = self.keep_line() {
+            self.fault(&error);
+        }
+        if let Err(error) = self.keep_disputes() {
             self.fault(&error);
         }
         if let Some(group) = &mut self.group

@@ -190,7 +190,16 @@ pub(crate) struct Facts {
     pub(crate) psks: Vec<Vec<u8>>,
     /// Whether it holds a kind of proposal that no policy admits.
     pub(crate) strange: bool,
+    /// Names the Commit whatever its tags, which are not signed: the same again has the same.
+    pub(crate) path: [u8; 32],
     pub(crate) aad: Vec<u8>,
+}
+
+impl Facts {
+    /// Whether this leaf is not in the epoch that the Commit begins, or in another way than before.
+    pub(crate) fn takes_out(&self, leaf: &LeafId) -> bool {
+        self.removed.contains(leaf) || self.left.contains(leaf)
+    }
 }
 
 /// What every leaf is able to do.

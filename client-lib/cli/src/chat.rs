@@ -268,6 +268,15 @@ impl Chat<'_> {
                 self.note("You were removed.");
                 return Ok(Then::Quit);
             }
+            Event::Standing(Standing::ShutOut) => {
+                self.note("The secret was renewed without us; ask for a new link.");
+                return Ok(Then::Quit);
+            }
+            Event::LinkSpoiled => {
+                self.note(
+                    "WARNING: somebody uses the link to disturb; it ends, ask whom it went to",
+                );
+            }
             Event::Standing(Standing::Left) => {
                 self.note("You left; nothing of it is kept here.");
                 return Ok(Then::Quit);

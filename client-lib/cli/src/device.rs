@@ -118,7 +118,9 @@ pub(crate) async fn until_in(conversation: &Conversation) -> Result<(), Failure>
         loop {
             match conversation.standing().await? {
                 Standing::In | Standing::Waiting => return Ok(()),
-                Standing::Removed | Standing::Left => return Err(refused()),
+                Standing::Removed | Standing::ShutOut | Standing::Left => {
+                    return Err(refused());
+                }
                 _ => {}
             }
             match conversation.next_event().await {

@@ -194,13 +194,17 @@ impl Conversation {
             .wait_for(|standing| {
                 matches!(
                     standing,
-                    Standing::In | Standing::Waiting | Standing::Removed | Standing::Left
+                    Standing::In
+                        | Standing::Waiting
+                        | Standing::Removed
+                        | Standing::ShutOut
+                        | Standing::Left
                 )
             })
             .await
             .map_err(|_| closed())?;
         match *settled {
-            Standing::Removed | Standing::Left => Err(Error::new(
+            Standing::Removed | Standing::ShutOut | Standing::Left => Err(Error::new(
                 ErrorKind::NotMember,
                 "you are no longer in this conversation",
             )),

@@ -153,7 +153,7 @@ impl Engine {
         drop(self.take_flight());
         let log = self.saved.log;
         self.session.close(&log);
-        self.joining = None;
+        self.forget_disputes();
         self.head = None;
         self.saved.way_back = None;
         let old = core::mem::replace(

@@ -10,10 +10,11 @@ use sotto_protocol::right::Rights;
 use sotto_protocol::size_class::SizeClass;
 use x25519_dalek::StaticSecret;
 
+use super::aside::{Kept, Loading};
 use super::beside::Beside;
 use super::dispute::Disputes;
+use super::disputing::SPOILED_JOINS_MAX;
 use super::door::Door;
-use super::joining::Joining;
 use super::pace::Pace;
 use super::reading::SeenRing;
 use super::saved::{self, RootKey, Saved, Stage};
@@ -46,6 +47,13 @@ pub(super) const JOIN_RIGHTS: Rights = Rights::PEEK.union(Rights::FENCE);
 pub(super) const MANAGE_RIGHTS: Rights = MEMBER_RIGHTS.union(Rights::MANAGE);
 /// Joins a minute by all who hold a link together; the evening's seventy fit into one.
 const JOINS_PER_MINUTE: u32 = 120;
+/// Bits of work for a join, once a link was used to spoil: what a client does on the spot.
+const JOIN_WORK_FIRST: u8 = 16;
+/// Four times as long with each link that is used so.
+const JOIN_WORK_STEP: u8 = 2;
+/// No more than seconds on a phone: who needs help waits so long once, who spoils each time.
+const JOIN_WORK_MAX: u8 = 22;
+const _: () = assert!(JOIN_WORK_MAX <= sotto_protocol::limits::WORK_BITS_MAX);
 
 /// How others come into a conversation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -182,8 +190,9 @@ impl Engine {
             (None, None, BTreeMap::new(), BTreeMap::<_, Indexed>::new());
         let mut reactions = Vec::new();
         let mut beside = Beside::default();
+        let mut disputes = Loading::default();
         for row in rows {
-            if beside.load(&row)? {
+            if beside.load(&row)? || disputes.take(&row)? {
                 continue;
             }
             let (name, value) = row;
@@ -193,11 +202,8 @@ impl Engine {
                 state = Some(saved::decode::<Saved>(&value)?);
             } else if name == saved::FLIGHT {
                 flight = Some(saved::decode(&value)?);
-            } else if let Some(number) = name
-                .strip_prefix(saved::OUT)
-                .and_then(|rest| rest.try_into().ok())
-            {
-                outbox.insert(u64::from_be_bytes(number), saved::decode(&value)?);
+            } else if let Some(number) = saved::numbered(&name, saved::OUT) {
+                outbox.insert(number, saved::decode(&value)?);
             } else if let Some((seq, id)) = saved::message_of(&name) {
                 let stored: saved::Stored = saved::decode(&value)?;
                 index.insert(
@@ -232,6 +238,7 @@ impl Engine {
         engine.outbox = outbox;
         engine.index = index;
         engine.flight = flight;
+        disputes.finish(&mut engine)?;
         if is_copy {
             engine.distrust_copy();
         }
@@ -259,6 +266,7 @@ impl Engine {
             turn: None,
             run: None,
             disputes: Disputes::default(),
+            kept: Kept::default(),
             seen: SeenRing::default(),
             index: BTreeMap::new(),
             head: None,
@@ -287,19 +295,22 @@ impl Engine {
             self.start_beside();
         }
         match self.saved.stage {
-            Stage::Removed | Stage::Left | Stage::TurnedAway => return Ok(()),
+            Stage::Removed | Stage::Left | Stage::ShutOut | Stage::TurnedAway => return Ok(()),
             Stage::Joining if self.is_knocking() => {
                 self.repeat_flight();
                 return Ok(());
             }
             Stage::Joining => {
-                self.joining = Some(Joining::default());
+                let goes_on = self.joining.is_some();
+                self.joining.get_or_insert_default();
                 let keys = match self.keys_on_the_way_back()? {
                     Some(keys) => keys,
                     None => vec![self.newest_generation()?.join_key()],
                 };
                 self.session.open(self.saved.log, keys);
-                self.follow_own_join();
+                if goes_on {
+                    self.follow_on();
+                }
                 self.repeat_flight();
                 return Ok(());
             }
@@ -390,9 +401,32 @@ impl Engine {
 
     pub(super) fn join_grant(&self, secret: &ConversationSecret) -> Grant {
         let key = secret.generation(&self.saved.log).join_key();
+        let bits = self.next_join_work();
         Grant {
             rate: Some(JOINS_PER_MINUTE),
+            work: (bits > 0).then_some(bits),
             ..grant(&key, JOIN_RIGHTS)
+        }
+    }
+
+    /// What a join by the next link takes: nothing, unless links before it were used to spoil. It
+    /// rises with each such link, and falls with each that was not.
+    pub(super) const fn next_join_work(&self) -> u8 {
+        let now = self.saved.join_work;
+        if self.saved.spoiled_joins >= SPOILED_JOINS_MAX {
+            if now == 0 {
+                JOIN_WORK_FIRST
+            } else if now + JOIN_WORK_STEP > JOIN_WORK_MAX {
+                JOIN_WORK_MAX
+            } else {
+                now + JOIN_WORK_STEP
+            }
+        } else if self.saved.spoiled_joins > 0 {
+            now
+        } else if now > JOIN_WORK_FIRST {
+            now - JOIN_WORK_STEP
+        } else {
+            0
         }
     }
 
@@ -457,6 +491,10 @@ pub(super) fn new_saved(relay: RelayAddress, log: LogId, name: &str) -> Result<S
         verdicts: Vec::new(),
         pace: Pace::default(),
         day_floor: 0,
+        voids: Vec::new(),
+        false_info_by: None,
+        spoiled_joins: 0,
+        join_work: 0,
         updated_ms: 0,
         heard_ms: 0,
         alive_day: 0,

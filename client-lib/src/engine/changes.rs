@@ -46,6 +46,10 @@ impl Engine {
     /// Builds the Commit for all that is wanted and sends it under the fence we read.
     pub(super) fn fly_commit(&mut self, now: Now) -> Result<bool> {
         let facilitates = self.facilitates();
+        if !facilitates && !self.disputes.takes_from_member(&self.key.id()) {
+            // It would not count before one of those that are open is decided.
+            return Ok(false);
+        }
         let farewells = self.farewells();
         self.saved.intents.retain(|intent| match intent {
             Intent::LetGo => !farewells.is_empty(),
@@ -255,16 +259,21 @@ impl Engine {
         })
     }
 
-    /// Pins where newcomers may start: by facilitators, whom newcomers believe.
-    pub(super) fn fly_snapshot(&mut self, now: Now) -> Result<bool> {
+    pub(super) fn wants_to_pin(&self) -> bool {
         let due = self.saved.snapshot_due || self.saved.fenced_since_pin >= PIN_FENCED_SPACING;
+        due && self.facilitates()
+    }
+
+    /// Pins where newcomers may start: by facilitators, whom newcomers believe, and never where a
+    /// Commit is open or was void that a newcomer would not know of.
+    pub(super) fn fly_snapshot(&mut self, now: Now) -> Result<bool> {
+        if !self.wants_to_pin() || !self.disputes.is_empty() || !self.saved.voids.is_empty() {
+            return Ok(false);
+        }
         let group = self
             .group
             .as_ref()
             .ok_or_else(|| internal("a snapshot without a group"))?;
-        if !due || !self.facilitates() {
-            return Ok(false);
-        }
         let snapshot = self.snapshot(
             &group.group_info(&self.key)?,
             &group.tree()?,

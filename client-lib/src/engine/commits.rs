@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 use sotto_protocol::id::LogId;
 use zeroize::Zeroizing;
 
+use super::aside::Before;
+use super::dispute::Dispute;
 use super::reading::At;
 use super::saved::{FlightKind, Intent, SECRETS_KEPT, Stage};
 use super::{Engine, Event, group_id, internal, no_randomness};
@@ -38,19 +40,27 @@ impl Engine {
     /// the one; everything else is skipped and counted.
     pub(super) fn commit_met(&mut self, body: &CommitBody<'_>, at: At, now: Now) -> Result<()> {
         let commit = body.commit.as_slice();
-        let facts = match self.facts_if_admitted(body)? {
-            Ok(facts) => facts,
+        let is_own_join = self.is_own_join(&at);
+        let (facts, dispute) = match self.facts_if_admitted(body, at)? {
+            Ok(admitted) => admitted,
             Err(Forbidden::TooNew) => {
                 self.set_stage(Stage::Paused);
                 return Ok(());
             }
             Err(_) => {
+                if is_own_join {
+                    // Its epoch was undone meanwhile: it stands there for nothing.
+                    self.take_flight();
+                }
                 self.junk();
                 return Ok(());
             }
         };
-        let before = self.aside()?;
-        let dispute = self.dispute(at.first, &facts, commit);
+        let before = dispute.as_ref().map(|_| self.aside()).transpose()?;
+        let before = before.map(|aside| Before::Member(Box::new(aside)));
+        if is_own_join {
+            return self.joined(at, dispute, before);
+        }
         let Some(group) = &mut self.group else {
             return Ok(());
         };
@@ -60,7 +70,7 @@ impl Engine {
                 let next = self.next_secret(&facts, body);
                 self.own_commit_landed(next.is_some());
                 self.updated_at(now);
-                self.disputes.push(dispute, before);
+                self.took(dispute, before);
                 self.epoch_begun(&facts, body, next)
             }
             // A copy that was started before this one came in again in our place. Who is known
@@ -70,7 +80,7 @@ impl Engine {
                     && self.saved.is_old
                     && facts.author == Author::Newcomer(self.key.id()) =>
             {
-                self.outlived(body)
+                self.outlived(body, dispute)
             }
             Ok(Incoming::Commit(staged)) if staged.removes_us => {
                 self.removed_by(&facts);
@@ -79,20 +89,24 @@ impl Engine {
             Ok(Incoming::Commit(staged)) => {
                 group.merge(*staged)?;
                 let next = self.next_secret(&facts, body);
-                self.disputes.push(dispute, before);
+                self.took(dispute, before);
                 self.epoch_begun(&facts, body, next)
             }
             // Our own leaf signed it: only our state can be at fault.
-            Ok(_) | Err(_) if facts.author == Author::Member(self.key.id()) => self.outlived(body),
-            Ok(_) | Err(_) => self.strand(body, dispute, at),
+            Ok(_) | Err(_) if facts.author == Author::Member(self.key.id()) => {
+                self.outlived(body, dispute)
+            }
+            Ok(_) | Err(_) => self.strand(body, &facts, dispute),
         }
     }
 
-    /// What anyone can check of a Commit: signature, tree, policy.
+    /// What anyone can check of a Commit: signature, tree, policy, and whether there is a place for
+    /// it among those that are open.
     fn facts_if_admitted(
         &mut self,
         body: &CommitBody<'_>,
-    ) -> Result<core::result::Result<Facts, Forbidden>> {
+        at: At,
+    ) -> Result<core::result::Result<(Facts, Option<Dispute>), Forbidden>> {
         let (Some(group), Some(policy)) = (&self.group, &self.policy) else {
             return Ok(Err(Forbidden::Strange));
         };
@@ -105,6 +119,9 @@ impl Engine {
             Ok(facts) => facts,
             Err(forbidden) => return Ok(Err(forbidden)),
         };
+        let Ok(dispute) = self.weighed(&facts, body.commit.as_slice(), at) else {
+            return Ok(Err(Forbidden::Strange));
+        };
         if let Ok(aad) = sotto_protocol::cbor::decode::<CommitAad>(&facts.aad)
             && self.seen.differs(&aad.seen)
         {
@@ -113,7 +130,7 @@ impl Engine {
                 signed_by: Some(facts.author.leaf()),
             });
         }
-        Ok(Ok(facts))
+        Ok(Ok((facts, dispute)))
     }
 
     /// Our Commit stands: what it was for is done.
@@ -149,6 +166,7 @@ impl Engine {
         next: Option<ConversationSecret>,
     ) -> Result<()> {
         self.drop_lost_commit()?;
+        self.mended();
         let group = self
             .group
             .as_ref()
@@ -159,6 +177,8 @@ impl Engine {
                 .info
                 .as_ref()
                 .is_some_and(|info| group.info_is_true(info.as_slice(), &self.key));
+        let is_false = body.info.is_some() && !info_is_good;
+        self.saved.false_info_by = is_false.then(|| facts.author.leaf());
         let rules = Policy::parse(&group.policy());
         let leaves = group.leaves();
         self.saved.names.retain(|line| leaves.contains(&line.leaf));
@@ -204,6 +224,8 @@ impl Engine {
         self.saved.secrets.push(secret);
         let surplus = self.saved.secrets.len().saturating_sub(SECRETS_KEPT);
         self.saved.secrets.drain(..surplus);
+        self.saved.join_work = self.next_join_work();
+        self.saved.spoiled_joins = 0;
         self.saved.is_rotated = true;
         self.saved.fenced_since_pin = 0;
         self.saved.grants_version += 1;
@@ -240,7 +262,7 @@ impl Engine {
     }
 
     /// We are out: texts stay readable here, every key goes.
-    fn removed_by(&mut self, facts: &Facts) {
+    pub(super) fn removed_by(&mut self, facts: &Facts) {
         let me = self.key.id();
         if facts.removed.contains(&me) {
             let by = facts.author.leaf();
@@ -287,6 +309,11 @@ pub(super) fn judged(
         facts.left.push(farewell.leaf);
     }
     Ok(facts)
+}
+
+/// Whether its author signed that a Commit hands on a new secret.
+pub(super) fn rotates(facts: &Facts) -> bool {
+    sotto_protocol::cbor::decode::<CommitAad>(&facts.aad).is_ok_and(|aad| aad.next.is_some())
 }
 
 /// Whether a change that was wanted still makes sense among these leaves.

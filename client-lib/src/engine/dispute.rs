@@ -5,10 +5,18 @@
 
 use std::collections::BTreeSet;
 
-use crate::mls::LeafId;
+use serde::{Deserialize, Serialize};
 
-/// Commits whose state before is kept; the oldest stands when another comes.
-const KEPT: usize = 8;
+use super::saved::Digest;
+use crate::mls::{Author, Facts, LeafId};
+use crate::policy::Policy;
+
+/// Commits that may be open at once. Each keeps the whole state before it, in memory and in the
+/// vault: about 20 KiB in a room of ten, some MiB in one of 500. More would cost more than it helps,
+/// since any other member's Commit or word decides all that are open.
+pub(super) const OPEN_MAX: usize = 8;
+/// With so many open, whoever may judge says so unasked, so that the next always has a place.
+pub(super) const OPEN_MANY: usize = OPEN_MAX / 2;
 /// Refusals that are enough, where nobody acknowledges, in rooms of six and more.
 const REFUSALS: usize = 3;
 /// Entries that must pass after that without an acknowledgment.
@@ -22,16 +30,24 @@ pub(super) enum Outcome {
     Void,
 }
 
-/// One Commit and what is said of it.
-#[derive(Debug)]
+/// One Commit that may still be undone, and what is said of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Dispute {
     /// Sequence number of the Commit's first entry.
     pub(super) seq: u64,
     pub(super) author: LeafId,
+    /// Whom people are told of, where that can be known: not always the author, who may have been
+    /// led astray by a false GroupInfo.
+    pub(super) culprit: Option<LeafId>,
+    /// Whether somebody came in by it who was not in the epoch before.
+    pub(super) is_join: bool,
+    /// Whether its author was inside, and so knows the epochs before it.
+    by_member: bool,
     /// SHA-256 of the Commit, which verdicts name.
-    pub(super) commit: [u8; 32],
-    /// The leaves that may judge: those of the epoch it ends, without its author.
-    leaves: BTreeSet<LeafId>,
+    pub(super) commit: Digest,
+    /// What it is known by when it is appended again.
+    pub(super) path: Digest,
+    judges: BTreeSet<LeafId>,
     /// Those whose word alone decides.
     facilitators: BTreeSet<LeafId>,
     refusals: BTreeSet<LeafId>,
@@ -39,39 +55,66 @@ pub(super) struct Dispute {
     void_at: Option<u64>,
 }
 
+/// Whose word on a Commit counts: the leaves of the epoch it ends, without its author and without
+/// those who go with it, who would have nothing to lose.
+fn judges<'a>(facts: &'a Facts, leaves: &'a [LeafId]) -> impl Iterator<Item = &'a LeafId> {
+    let author = facts.author.leaf();
+    leaves
+        .iter()
+        .filter(move |leaf| **leaf != author && !facts.takes_out(leaf))
+}
+
 impl Dispute {
-    pub(super) fn new(
+    /// A Commit at `seq` among these leaves; `None` if it stands from the first, since it is a
+    /// facilitator's or nobody is there to judge it.
+    pub(super) fn of(
         seq: u64,
-        author: LeafId,
-        commit: [u8; 32],
-        leaves: impl IntoIterator<Item = LeafId>,
-        is_facilitator: impl Fn(&LeafId) -> bool,
-    ) -> Self {
-        let leaves: BTreeSet<_> = leaves.into_iter().filter(|leaf| *leaf != author).collect();
-        let facilitators = leaves.iter().copied().filter(is_facilitator).collect();
-        Self {
+        facts: &Facts,
+        commit: &[u8],
+        leaves: &[LeafId],
+        policy: &Policy,
+    ) -> Option<Self> {
+        if matches!(facts.author, Author::Member(leaf) if policy.is_facilitator(&leaf)) {
+            return None;
+        }
+        let judges: BTreeSet<_> = judges(facts, leaves).copied().collect();
+        if judges.is_empty() {
+            return None;
+        }
+        let author = facts.author.leaf();
+        let is_newcomer = matches!(facts.author, Author::Newcomer(_));
+        Some(Self {
             seq,
             author,
-            commit,
-            leaves,
-            facilitators,
+            culprit: (!is_newcomer).then_some(author),
+            is_join: is_newcomer && !leaves.contains(&author),
+            by_member: !is_newcomer,
+            commit: Digest::of(commit),
+            path: Digest(facts.path),
+            facilitators: judges
+                .iter()
+                .copied()
+                .filter(|leaf| policy.is_facilitator(leaf))
+                .collect(),
+            judges,
             refusals: BTreeSet::new(),
             void_at: None,
-        }
+        })
     }
 
     /// Whether this leaf has a word in it.
     pub(super) fn may_judge(&self, leaf: &LeafId) -> bool {
-        self.leaves.contains(leaf)
+        self.judges.contains(leaf)
     }
 
-    pub(super) fn is_refused(&self) -> bool {
-        !self.refusals.is_empty()
+    /// Whether only quiet is missing for it to be void.
+    pub(super) const fn is_all_but_void(&self) -> bool {
+        self.void_at.is_some()
     }
 
     /// A leaf says at entry `seq` whether it can open the Commit.
     pub(super) fn judged(&mut self, by: &LeafId, opens: bool, seq: u64) -> Outcome {
-        if !self.leaves.contains(by) {
+        if !self.judges.contains(by) {
             return Outcome::Open;
         }
         if opens {
@@ -81,12 +124,12 @@ impl Dispute {
             return Outcome::Void;
         }
         self.refusals.insert(*by);
-        let all = self.leaves.len() + 1;
+        let all = self.judges.len() + 1;
         if self.refusals.len() * 2 > all {
             return Outcome::Void;
         }
         if self.refusals.len() >= REFUSALS.min(all.div_ceil(2)) && self.void_at.is_none() {
-            self.void_at = Some(seq + QUIET_ENTRIES);
+            self.void_at = Some(seq.saturating_add(QUIET_ENTRIES));
         }
         Outcome::Open
     }
@@ -101,7 +144,7 @@ impl Dispute {
     }
 }
 
-/// The Commits that may still be disputed, oldest first, each with what brings back the state
+/// The Commits that may still be undone, oldest first, each with what brings back the state
 /// before it.
 #[derive(Debug)]
 pub(super) struct Disputes<T>(Vec<(Dispute, T)>);
@@ -113,19 +156,61 @@ impl<T> Default for Disputes<T> {
 }
 
 impl<T> Disputes<T> {
-    /// A new Commit was taken. One by a leaf that had its word in an earlier one acknowledges that.
-    pub(super) fn push(&mut self, dispute: Dispute, before: T) {
-        if let Some(position) = self
-            .0
-            .iter()
-            .rposition(|(earlier, _)| earlier.may_judge(&dispute.author))
-        {
+    /// As they were kept.
+    pub(super) fn kept(mut disputes: Vec<(Dispute, T)>) -> Self {
+        disputes.sort_by_key(|(dispute, _)| dispute.seq);
+        Self(disputes)
+    }
+
+    /// Whether there is a place for one more. A Commit that decides an earlier one always has one.
+    pub(super) fn takes(&self, new: Option<&Dispute>) -> bool {
+        new.is_none_or(|new| {
+            if new.by_member {
+                self.takes_from_member(&new.author)
+            } else {
+                self.takes_from_outside()
+            }
+        })
+    }
+
+    pub(super) fn takes_from_member(&self, author: &LeafId) -> bool {
+        self.takes_from_outside() || self.0.iter().any(|(one, _)| one.may_judge(author))
+    }
+
+    pub(super) const fn takes_from_outside(&self) -> bool {
+        self.0.len() < OPEN_MAX
+    }
+
+    /// A new Commit was taken. One that stands from the first makes all earlier ones stand; one of a
+    /// member those that it has a word in, and all before. Who comes in by it has opened none.
+    pub(super) fn took(&mut self, new: Option<(Dispute, T)>) {
+        let Some(new) = new else {
+            self.0.clear();
+            return;
+        };
+        let has_opened = |earlier: &Dispute| new.0.by_member && earlier.may_judge(&new.0.author);
+        if let Some(position) = self.0.iter().rposition(|(earlier, _)| has_opened(earlier)) {
             self.0.drain(..=position);
         }
-        if self.0.len() == KEPT {
-            self.0.remove(0);
-        }
-        self.0.push((dispute, before));
+        self.0.push(new);
+    }
+
+    pub(super) const fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(super) const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(super) fn iter(&self) -> impl DoubleEndedIterator<Item = &(Dispute, T)> {
+        self.0.iter()
+    }
+
+    pub(super) fn befores(&mut self) -> impl Iterator<Item = (u64, &mut T)> {
+        self.0
+            .iter_mut()
+            .map(|(dispute, before)| (dispute.seq, before))
     }
 
     pub(super) fn find(&self, seq: u64) -> Option<&Dispute> {
@@ -178,16 +263,102 @@ impl<T> Disputes<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::policy::Facilitator;
 
     fn leaf(n: u8) -> LeafId {
         LeafId::new([n; 32])
     }
 
+    fn facts(author: Author) -> Facts {
+        Facts {
+            author,
+            added: Vec::new(),
+            removed: Vec::new(),
+            left: Vec::new(),
+            policy: None,
+            psks: Vec::new(),
+            strange: false,
+            path: [0; 32],
+            aad: Vec::new(),
+        }
+    }
+
+    fn rules(facilitators: &[u8]) -> Policy {
+        Policy {
+            floor: 1024,
+            link_joins: true,
+            members_add: false,
+            min_version: 1,
+            facilitators: facilitators
+                .iter()
+                .map(|n| Facilitator {
+                    by: leaf(*n),
+                    leaf: leaf(*n),
+                    manage: sotto_protocol::id::PublicKey::new([0; 32]),
+                    signature: Vec::new(),
+                })
+                .collect(),
+            keep_seconds: None,
+        }
+    }
+
+    fn leaves(count: u8) -> Vec<LeafId> {
+        (0..count).map(leaf).collect()
+    }
+
     /// A Commit of leaf 0 among `count` leaves, leaf 1 a facilitator if `facilitated`.
     fn dispute(count: u8, facilitated: bool) -> Dispute {
-        Dispute::new(10, leaf(0), [0; 32], (0..count).map(leaf), |one| {
-            facilitated && *one == leaf(1)
-        })
+        let policy = rules(if facilitated { &[1] } else { &[] });
+        let facts = facts(Author::Member(leaf(0)));
+        Dispute::of(10, &facts, b"", &leaves(count), &policy).unwrap()
+    }
+
+    #[test]
+    fn a_facilitators_commit_stands_from_the_first_and_so_does_all_before_it() {
+        let by_facilitator = facts(Author::Member(leaf(1)));
+        let policy = rules(&[1]);
+        assert_eq!(
+            Dispute::of(10, &by_facilitator, b"", &leaves(3), &policy),
+            None
+        );
+        // Coming in again is no Commit of a member, whoever it is.
+        let returning = facts(Author::Newcomer(leaf(1)));
+        assert!(Dispute::of(10, &returning, b"", &leaves(3), &policy).is_some());
+        let mut disputes = Disputes::default();
+        disputes.took(Some((dispute(3, true), "before")));
+        disputes.took(None);
+        assert!(disputes.is_empty());
+    }
+
+    #[test]
+    fn who_goes_with_a_commit_has_no_word_in_it() {
+        let mut leaving = facts(Author::Member(leaf(0)));
+        leaving.left = vec![leaf(2)];
+        leaving.removed = vec![leaf(1)];
+        let dispute = Dispute::of(10, &leaving, b"", &leaves(4), &rules(&[1])).unwrap();
+        assert!(!dispute.may_judge(&leaf(1)) && !dispute.may_judge(&leaf(2)));
+        assert!(dispute.may_judge(&leaf(3)));
+        leaving.left = vec![leaf(2), leaf(3)];
+        let alone = Dispute::of(10, &leaving, b"", &leaves(4), &rules(&[]));
+        assert_eq!(alone, None, "nobody is left to judge");
+    }
+
+    #[test]
+    fn a_commit_finds_no_place_where_too_many_are_open_unless_it_decides_one() {
+        let mut disputes = Disputes::default();
+        for seq in 0..8 {
+            let mut one = dispute(3, false);
+            one.seq = seq;
+            assert!(disputes.takes(Some(&one)));
+            disputes.took(Some((one, ())));
+        }
+        assert!(!disputes.takes(Some(&dispute(3, false))));
+        assert!(disputes.takes(None));
+        let by_judge = facts(Author::Member(leaf(2)));
+        let by_judge = Dispute::of(10, &by_judge, b"", &leaves(3), &rules(&[])).unwrap();
+        assert!(disputes.takes(Some(&by_judge)));
+        disputes.took(Some((by_judge, ())));
+        assert_eq!(disputes.len(), 1);
     }
 
     #[test]
@@ -247,15 +418,14 @@ mod tests {
     fn a_commit_of_another_acknowledges_and_a_void_one_takes_the_later_along() {
         let mut disputes = Disputes::default();
         let by = |seq, author| {
-            Dispute::new(seq, leaf(author), [0; 32], (0..5).map(leaf), |one| {
-                *one == leaf(4)
-            })
+            let facts = facts(Author::Member(leaf(author)));
+            Dispute::of(seq, &facts, b"", &leaves(5), &rules(&[4])).unwrap()
         };
-        disputes.push(by(1, 0), "before 1");
-        disputes.push(by(2, 0), "before 2");
-        disputes.push(by(3, 1), "before 3");
+        disputes.took(Some((by(1, 0), "before 1")));
+        disputes.took(Some((by(2, 0), "before 2")));
+        disputes.took(Some((by(3, 1), "before 3")));
         assert!(disputes.find(1).is_none() && disputes.find(2).is_none());
-        disputes.push(by(4, 1), "before 4");
+        disputes.took(Some((by(4, 1), "before 4")));
         let (outcome, undone) = disputes.judged(3, &leaf(4), false, 9);
         assert_eq!(outcome, Outcome::Void);
         assert_eq!(undone.map(|(_, before)| before), Some("before 3"));

@@ -2,69 +2,82 @@
 //!
 //! Who cannot open a Commit stays in the old epoch, follows the new one from outside, and says so;
 //! who can says so as soon as somebody cannot. Then all go the same way: back, or on, where the
-//! stranded come in again by an external Commit in place of their own leaf.
+//! stranded come in again by an external Commit in place of their own leaf. SPEC.md, "Disputes".
 
-use sha2::{Digest, Sha256};
-
-use super::dispute::{Dispute, Outcome};
-use super::joining::{Before, Joining};
+use super::aside::{Before, View};
+use super::dispute::{Dispute, OPEN_MANY, Outcome};
+use super::joining::Joining;
 use super::reading::At;
-use super::saved::{FlightKind, Stage, Verdict};
+use super::saved::{Digest, FlightKind, Intent, Stage, Verdict};
 use super::{Engine, Event, group_id, internal};
 use crate::error::Result;
-use crate::mls::{Facts, Follower, Group, LeafId, Values};
-use crate::policy::Policy;
-use crate::seal::{CommitBody, ConversationSecret, EnvelopeBody, VerdictBody};
+use crate::mls::{Author, Facts, Follower, Group};
+use crate::seal::{CommitBody, EnvelopeBody, VerdictBody};
 use crate::time::Now;
 
-/// Verdicts that may wait to be sent: one for each Commit that may still be undone.
+/// Verdicts that may wait to be sent: one for each Commit that may still be undone, and as many that
+/// were decided meanwhile.
 const VERDICTS_MAX: usize = 16;
+/// Void Commits of one epoch that are known again: a facilitator ends the epoch at once, so more
+/// than a few come only where none is there.
+const VOIDS_MAX: usize = 64;
+/// Void joins under one secret after which its link ends: one may be an accident.
+pub(super) const SPOILED_JOINS_MAX: u32 = 3;
 
-/// A member's state from before a Commit.
-///
-/// It is kept in memory only: a device that loses it to a crash finds itself in an epoch that is
-/// void, and comes in again as one that lost its state.
-#[derive(Debug)]
-pub(super) struct Aside {
-    values: Values,
-    secrets: Vec<ConversationSecret>,
-    closed_below: u64,
-    is_rotated: bool,
-}
-
-pub(super) fn digest_of(commit: &[u8]) -> [u8; 32] {
-    Sha256::digest(commit).into()
+/// Notes a Commit that is void in the present epoch.
+fn note_void(voids: &mut Vec<Digest>, path: Digest) {
+    if voids.len() == VOIDS_MAX {
+        voids.remove(0);
+    }
+    voids.push(path);
 }
 
 impl Engine {
     /// Whether we are not, or no longer, in the present epoch and read the log to come in.
     pub(super) fn reads_from_outside(&self) -> bool {
-        self.joining
-            .as_ref()
-            .is_some_and(|joining| joining.stranded.is_none())
+        self.joining.is_some() && self.saved.stage == Stage::Joining
     }
 
-    pub(super) fn aside(&self) -> Result<Aside> {
-        let group = self
-            .group
-            .as_ref()
-            .ok_or_else(|| internal("a Commit without a group"))?;
-        Ok(Aside {
-            values: group.values()?,
-            secrets: self.saved.secrets.clone(),
-            closed_below: self.saved.closed_below,
-            is_rotated: self.saved.is_rotated,
-        })
+    /// Whether the Commit of the present epoch did not open for us, and it is not decided yet.
+    fn is_stranded(&self) -> bool {
+        self.joining.is_some() && !matches!(self.saved.stage, Stage::Joining | Stage::Leaving)
     }
 
-    pub(super) fn dispute(&self, seq: u64, facts: &Facts, commit: &[u8]) -> Dispute {
-        let leaves = self.group.as_ref().map(Group::leaves).unwrap_or_default();
-        let judges = |leaf: &LeafId| {
-            self.policy
-                .as_ref()
-                .is_some_and(|policy| policy.is_facilitator(leaf))
+    /// A Commit that the policy admits, weighed by a member: `Err` if it is one that was void in
+    /// this epoch, or finds no place among those that are open.
+    pub(super) fn weighed(
+        &self,
+        facts: &Facts,
+        commit: &[u8],
+        at: At,
+    ) -> core::result::Result<Option<Dispute>, ()> {
+        let (Some(group), Some(policy)) = (&self.group, &self.policy) else {
+            return Err(());
         };
-        Dispute::new(seq, facts.author.leaf(), digest_of(commit), leaves, judges)
+        let mut dispute = Dispute::of(at.first, facts, commit, &group.leaves(), policy);
+        if self.saved.voids.contains(&Digest(facts.path)) || !self.disputes.takes(dispute.as_ref())
+        {
+            return Err(());
+        }
+        if let (Some(dispute), Author::Newcomer(leaf)) = (&mut dispute, facts.author) {
+            // Who came in by a false GroupInfo is not to blame for a Commit that nobody can open.
+            dispute.culprit = Some(self.saved.false_info_by.unwrap_or(leaf));
+        }
+        Ok(dispute)
+    }
+
+    /// We are in the epoch that a Commit began.
+    pub(super) fn took(&mut self, dispute: Option<Dispute>, before: Option<Before>) {
+        self.disputes.took(dispute.zip(before));
+        self.forget_decided();
+    }
+
+    /// Verdicts of ours on what is decided are not sent any more.
+    fn forget_decided(&mut self) {
+        let disputes = &self.disputes;
+        self.saved
+            .verdicts
+            .retain(|verdict| disputes.find(verdict.seq).is_some());
     }
 
     /// A Commit in a fenced entry, for who is in the present epoch or stranded before it.
@@ -75,32 +88,71 @@ impl Engine {
         now: Now,
     ) -> Result<()> {
         if self.joining.is_none() {
-            return self.commit_met(body, at, now);
+            self.commit_met(body, at, now)
+        } else {
+            self.follow_commit(body, at)
         }
-        self.follow_commit(body, at);
-        self.come_in_again_if_it_stands()
     }
 
     /// Anyone can check this Commit, but we cannot open it: say so, and wait what the log decides.
-    pub(super) fn strand(&mut self, body: &CommitBody<'_>, dispute: Dispute, at: At) -> Result<()> {
+    pub(super) fn strand(
+        &mut self,
+        body: &CommitBody<'_>,
+        facts: &Facts,
+        dispute: Option<Dispute>,
+    ) -> Result<()> {
+        let me = self.key.id();
+        if facts.takes_out(&me) && facts.author.leaf() != me {
+            self.removed_by(facts);
+            return Ok(());
+        }
+        let by = match &dispute {
+            Some(dispute) => dispute.culprit.unwrap_or(dispute.author),
+            None => facts.author.leaf(),
+        };
+        self.tell(Event::Spoiled { by });
+        if dispute.is_none() && super::commits::rotates(facts) {
+            self.shut_out();
+            return Ok(());
+        }
+        self.look_on(body)?;
+        if let Some(dispute) = dispute.as_ref().filter(|dispute| dispute.may_judge(&me)) {
+            self.say(Verdict {
+                seq: dispute.seq,
+                opens: false,
+                commit: dispute.commit,
+            });
+        }
+        self.took(dispute, Some(Before::Here));
+        self.come_in_again_if_it_stands()
+    }
+
+    /// From here on the present epoch is followed from outside.
+    pub(super) fn look_on(&mut self, body: &CommitBody<'_>) -> Result<()> {
         let group = self
             .group
             .as_ref()
             .ok_or_else(|| internal("a Commit without a group"))?;
-        let (info, tree) = (group.group_info(&self.key)?, group.tree()?);
-        let mut follower = Follower::start(&info, &tree)?;
+        let mut follower = Follower::start(&group.group_info(&self.key)?, &group.tree()?)?;
         follower.apply(body.commit.as_slice())?;
-        self.tell(Event::Spoiled { by: dispute.author });
-        self.say(Verdict {
-            seq: at.first,
-            opens: false,
-            commit: dispute.commit,
-        });
-        let mut joining =
-            Joining::stranded(follower, self.saved.fence, dispute, Before { info, tree });
-        joining.set_info(body.info.as_ref().map(|info| info.as_slice().to_vec()));
-        self.joining = Some(joining);
+        let info = body.info.as_ref().map(|info| info.as_slice());
+        let info = info.filter(|info| follower.fits(info)).map(<[u8]>::to_vec);
+        let (fence, seq) = (self.saved.fence, self.saved.seq);
+        self.joining = Some(Joining::following(follower, info, fence, seq));
         Ok(())
+    }
+
+    /// The relay cut our keys with a rotation that we cannot open. Where we know the door, our old
+    /// leaf knocks there; elsewhere it is over for us.
+    pub(super) fn shut_out(&mut self) {
+        if self.saved.door.is_none() {
+            self.end(Stage::ShutOut);
+            return;
+        }
+        self.forget_disputes();
+        self.drop_group();
+        self.set_stage(Stage::Joining);
+        self.beside.must_knock = true;
     }
 
     fn say(&mut self, verdict: Verdict) {
@@ -109,12 +161,47 @@ impl Engine {
         }
     }
 
+    /// Where many are open, and where a facilitator wants to pin, whoever took the newest that it
+    /// may judge says so.
+    pub(super) fn acknowledge_unasked(&mut self) {
+        let is_many = self.disputes.len() >= OPEN_MANY;
+        if self.disputes.is_empty() || !(is_many || self.wants_to_pin()) {
+            return;
+        }
+        let me = self.key.id();
+        let newest = self.disputes.iter().rev().find_map(|(dispute, before)| {
+            let is_on_top = !matches!(before, Before::Here) && self.joining.is_none();
+            let ours = is_on_top && dispute.may_judge(&me);
+            ours.then_some((dispute.seq, dispute.commit))
+        });
+        if let Some((seq, commit)) = newest {
+            self.say(Verdict {
+                seq,
+                opens: true,
+                commit,
+            });
+        }
+    }
+
     pub(super) fn fly_verdict(&mut self, now: Now) -> Result<bool> {
         let Some(verdict) = self.saved.verdicts.first().copied() else {
             return Ok(false);
         };
-        let signed =
-            VerdictBody::signed(&self.saved.log, verdict.seq, verdict.opens, &verdict.commit);
+        let fence = match &self.joining {
+            Some(joining) if self.saved.stage == Stage::Joining => {
+                joining.fence_read(self.fence_wanted)
+            }
+            _ => Some(self.saved.fence).filter(|fence| *fence >= self.fence_wanted),
+        };
+        if fence.is_none() {
+            return Ok(false);
+        }
+        let signed = VerdictBody::signed(
+            &self.saved.log,
+            verdict.seq,
+            verdict.opens,
+            &verdict.commit.0,
+        );
         let signature = self.key.sign(&signed).to_vec();
         let body = VerdictBody {
             by: self.key.id(),
@@ -124,130 +211,202 @@ impl Engine {
         };
         let mut item =
             self.item(self.entries(&self.newest_generation()?, EnvelopeBody::Verdict(body))?);
-        item.fence = Some(self.saved.fence);
+        item.fence = fence;
         self.fly(FlightKind::Verdict(verdict), vec![item], now)?;
         Ok(true)
     }
 
+    /// A verdict of ours stands in the log; nothing fenced goes out before it is read there.
+    pub(super) fn verdict_landed(&mut self, verdict: Verdict) {
+        let flight = self.take_flight();
+        let fence = flight.and_then(|flight| flight.items.first()?.fence);
+        self.fence_wanted = self.fence_wanted.max(fence.map_or(0, |fence| fence + 1));
+        self.saved.verdicts.retain(|one| *one != verdict);
+    }
+
     /// A leaf's word on a Commit, in a fenced entry so that newcomers see it as well.
     pub(super) fn verdict_met(&mut self, body: &VerdictBody, at: At) -> Result<()> {
-        let from_outside = self
-            .joining
-            .as_mut()
-            .map(|joining| joining.disputes().find(body.seq).map(|one| one.commit));
-        let commit = match from_outside {
-            Some(found) => found,
-            None => self.disputes.find(body.seq).map(|one| one.commit),
-        };
-        let Some(commit) = commit else {
+        let Some(commit) = self.disputes.find(body.seq).map(|one| one.commit) else {
             return Ok(());
         };
-        let signed = VerdictBody::signed(&self.saved.log, body.seq, body.opens, &commit);
+        let signed = VerdictBody::signed(&self.saved.log, body.seq, body.opens, &commit.0);
         if !body.by.verifies(&signed, &body.signature) {
             self.junk();
             return Ok(());
-        }
-        if let Some(joining) = &mut self.joining {
-            let (_, undone) = joining
-                .disputes()
-                .judged(body.seq, &body.by, body.opens, at.first);
-            if let Some(undone) = undone {
-                self.undone_outside(undone);
-            }
-            return self.come_in_again_if_it_stands();
         }
         let (outcome, undone) = self
             .disputes
             .judged(body.seq, &body.by, body.opens, at.first);
         if let Some(undone) = undone {
-            return self.go_back(undone);
+            return self.undo(undone);
         }
-        self.answer_refusal(body, outcome, commit);
-        Ok(())
+        self.forget_decided();
+        if outcome == Outcome::Open && !body.opens {
+            self.answer_refusal(body.seq);
+        }
+        self.come_in_again_if_it_stands()
     }
 
-    /// Whoever can open a Commit and sees a refusal says so at once.
-    fn answer_refusal(&mut self, body: &VerdictBody, outcome: Outcome, commit: [u8; 32]) {
+    /// A Commit is refused and still open. Whoever is on top of it says so at once; who is not and sees
+    /// no way in by it refuses it as well; who refused it brings about the quiet that makes it void,
+    /// since nobody else may be there to write anything.
+    fn answer_refusal(&mut self, seq: u64) {
         let me = self.key.id();
-        let Some(dispute) = self.disputes.find(body.seq).filter(|one| one.is_refused()) else {
+        let Some((dispute, before)) = self.disputes.iter().find(|(one, _)| one.seq == seq) else {
             return;
         };
-        let (by, ours) = (dispute.author, dispute.may_judge(&me));
-        if outcome == Outcome::Open && !body.opens {
+        let opens = match (before, &self.joining) {
+            (Before::Member(_), _) | (Before::Outside(_), None) => Some(true),
+            (Before::Here, _) => dispute.is_all_but_void().then_some(false),
+            (Before::Outside(_), Some(joining)) => (!joining.has_info()).then_some(false),
+        };
+        let verdict = opens
+            .filter(|_| dispute.may_judge(&me))
+            .map(|opens| Verdict {
+                seq,
+                opens,
+                commit: dispute.commit,
+            });
+        let by = dispute.culprit.filter(|_| opens == Some(true));
+        if let Some(by) = by {
             self.tell(Event::Spoiled { by });
-            if ours {
-                self.say(Verdict {
-                    seq: body.seq,
-                    opens: true,
-                    commit,
-                });
-            }
+        }
+        if let Some(verdict) = verdict {
+            self.say(verdict);
         }
     }
 
     /// Entry `seq` was reached: quiet after refusals makes a Commit void.
     pub(super) fn reached(&mut self, seq: u64) -> Result<()> {
-        if let Some(joining) = &mut self.joining {
-            if let Some(undone) = joining.disputes().reached(seq) {
-                self.undone_outside(undone);
-            }
-            return Ok(());
-        }
         match self.disputes.reached(seq) {
-            Some(undone) => self.go_back(undone),
+            Some(undone) => self.undo(undone),
             None => Ok(()),
         }
     }
 
-    fn undone_outside(&mut self, undone: (Dispute, Option<Before>)) {
-        let (seq, by) = self.follow_back(undone);
-        self.saved.verdicts.retain(|verdict| verdict.seq != seq);
-        let stranded = self.joining.as_ref().and_then(|joining| joining.stranded);
-        if stranded.is_some_and(|stranded| stranded >= seq) {
-            // It never counted: we are where everybody is again.
-            self.joining = None;
+    /// A Commit is void: everybody is again where they were before it, and goes on from there.
+    fn undo(&mut self, (dispute, before): (Dispute, Before)) -> Result<()> {
+        if let Some(by) = dispute.culprit {
+            self.tell(Event::Undone { by });
         }
-        self.tell(Event::Undone { by });
+        match before {
+            Before::Here => {
+                self.drop_lost_commit()?;
+                self.back_inside()?;
+            }
+            Before::Member(aside) => {
+                self.restore(*aside)?;
+                let epoch = self.group.as_ref().map_or(0, Group::epoch);
+                self.drop_flight_of(|flown| flown > epoch)?;
+                self.drop_lost_commit()?;
+                self.back_inside()?;
+            }
+            Before::Outside(view) => self.back_outside(*view, &dispute)?,
+        }
+        let voids = match &mut self.joining {
+            Some(joining) => joining.voids(),
+            None => &mut self.saved.voids,
+        };
+        note_void(voids, dispute.path);
+        self.forget_decided();
+        if dispute.is_join && dispute.culprit == Some(dispute.author) {
+            self.saved.spoiled_joins += 1;
+            if self.saved.spoiled_joins == SPOILED_JOINS_MAX {
+                self.tell(Event::LinkSpoiled);
+            }
+        }
+        Ok(())
     }
 
-    /// A member who took a void Commit goes back to before it.
-    fn go_back(&mut self, undone: (Dispute, Aside)) -> Result<()> {
-        let (dispute, before) = undone;
-        self.drop_lost_commit()?;
-        let restored = Group::load(before.values, &group_id(&self.saved.log))?;
-        let group = self
-            .group
-            .as_mut()
-            .ok_or_else(|| internal("a Commit without a group"))?;
-        group.replace_with(restored);
-        self.policy = Policy::parse(&group.policy()).ok();
-        self.saved.secrets = before.secrets;
-        self.saved.closed_below = before.closed_below;
-        self.saved.is_rotated = before.is_rotated;
-        self.saved
-            .verdicts
-            .retain(|verdict| verdict.seq < dispute.seq);
-        self.tell(Event::Undone { by: dispute.author });
+    fn back_inside(&mut self) -> Result<()> {
+        self.joining = None;
+        if self.saved.stage == Stage::Joining {
+            self.set_stage(Stage::In);
+            self.open_as_member()?;
+        }
         Ok(())
+    }
+
+    /// We did not see this epoch from inside: the follower goes back, and who had come in meanwhile
+    /// is out again.
+    fn back_outside(&mut self, view: View, dispute: &Dispute) -> Result<()> {
+        let was_inside = self.joining.is_none();
+        if was_inside {
+            self.drop_flight_of(|_| true)?;
+        }
+        self.drop_lost_commit()?;
+        let mut joining = self
+            .joining
+            .take()
+            .unwrap_or_else(|| Joining::behind(self.saved.fence, self.saved.seq));
+        let me = self.key.id();
+        let leaves = joining.go_back(view, &group_id(&self.saved.log))?;
+        if dispute.author == me {
+            // What it was built on may be why nobody could open it.
+            joining.set_info(None);
+        }
+        if !leaves.contains(&me) {
+            self.drop_group();
+        }
+        self.joining = Some(joining);
+        match self.saved.stage {
+            // Nobody knows us there any more.
+            Stage::Leaving if self.group.is_none() => self.end(Stage::Left),
+            _ if was_inside => self.set_stage(Stage::Joining),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Without a group again: its keys open nothing.
+    fn drop_group(&mut self) {
+        let Some(group) = self.group.take() else {
+            return;
+        };
+        for name in group.saved_names() {
+            self.delete_row(&[super::saved::MLS, name].concat());
+        }
+        self.policy = None;
     }
 
     /// The Commit we could not open stands: come in again, in place of our own leaf.
-    fn come_in_again_if_it_stands(&mut self) -> Result<()> {
-        let Some(joining) = &mut self.joining else {
+    pub(super) fn come_in_again_if_it_stands(&mut self) -> Result<()> {
+        let is_open = |(_, before): &(Dispute, Before)| matches!(before, Before::Here);
+        if !self.is_stranded() || self.disputes.iter().any(is_open) {
             return Ok(());
-        };
-        let Some(stranded) = joining.stranded else {
-            return Ok(());
-        };
-        if joining.disputes().find(stranded).is_none() {
-            joining.stranded = None;
-            joining.set_read(self.saved.fence);
-            self.saved
-                .verdicts
-                .retain(|verdict| verdict.seq != stranded);
-            self.drop_lost_commit()?;
-            self.set_stage(Stage::Joining);
         }
+        let (fence, seq) = (self.saved.fence, self.saved.seq);
+        if let Some(joining) = &mut self.joining {
+            joining.set_read(fence, seq);
+        }
+        self.drop_lost_commit()?;
+        self.set_stage(Stage::Joining);
         Ok(())
+    }
+
+    /// What facilitators owe after Commits that were void: an epoch in which none was, so that they
+    /// are stale for everybody, and another link where the present one was used to spoil.
+    pub(super) fn want_to_mend(&mut self) {
+        if !self.facilitates() {
+            return;
+        }
+        if !self.saved.voids.is_empty() {
+            self.want(Intent::Update);
+        }
+        if self.saved.spoiled_joins >= SPOILED_JOINS_MAX {
+            self.want(Intent::Rotate);
+        }
+    }
+
+    /// A new epoch began: in it nothing was void yet.
+    pub(super) fn mended(&mut self) {
+        if core::mem::take(&mut self.saved.voids).is_empty() {
+            return;
+        }
+        self.saved
+            .intents
+            .retain(|intent| *intent != Intent::Update);
+        // Newcomers must not begin at what was pinned of an epoch that is no more.
+        self.saved.snapshot_due |= self.facilitates();
     }
 }

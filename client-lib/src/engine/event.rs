@@ -166,6 +166,10 @@ pub enum Standing {
     Left,
     /// Nobody let us in.
     TurnedAway,
+    /// A facilitator renewed the secret with a change that we cannot open; who it was is told by
+    /// [`Event::Spoiled`]. What was said stays here; only a new link leads back in. Where a door is
+    /// known one knocks there instead, and is [`Standing::Joining`].
+    ShutOut,
     /// This client is too old for the conversation and waits rather than skip what it does not know.
     Paused,
 }
@@ -300,9 +304,9 @@ pub enum Event {
         /// Who signed it; without, it is only a suspicion.
         signed_by: Option<LeafId>,
     },
-    /// A change of members that some cannot open; its author is named.
+    /// A change of members that some cannot open; who is at fault is named.
     Spoiled {
-        /// Who wrote it.
+        /// Who wrote it, or led its author astray. Who was never in is a stranger with the link.
         by: LeafId,
     },
     /// A spoiled change of members was undone for everybody.
@@ -310,6 +314,10 @@ pub enum Event {
         /// Who wrote it.
         by: LeafId,
     },
+    /// Somebody who has the link used it three times to come in in a way that nobody can follow. A
+    /// facilitator's device renews the secret, so that this link ends; coming in by the next one
+    /// takes some work.
+    LinkSpoiled,
     /// Nobody else was heard for more than a day on a connection that stands: either all are away, or the
     /// relay keeps what they say.
     Silence {

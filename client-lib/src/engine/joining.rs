@@ -1,18 +1,19 @@
 //! From a link to the own Commit in the log: a snapshot, the Commits behind it, an external Commit.
 
+use serde::{Deserialize, Serialize};
 use sotto_protocol::frame::{Entry, Item, Lane, Opened};
 use sotto_protocol::proof::public_key;
 use x25519_dalek::StaticSecret;
 
-use super::commits::{CommitAad, judged};
+use super::aside::{Before, View, pack, unpack};
+use super::commits::{CommitAad, judged, rotates};
 use super::dispute::{Dispute, Disputes};
-use super::disputing::digest_of;
 use super::reading::{At, Unsealed};
-use super::saved::{ByteString, Digest, FlightKind, Stage};
+use super::saved::{ByteString, Digest, FlightKind, Intent, Stage};
 use super::{Engine, Event, group_id, internal};
 use crate::error::Result;
 use crate::log::{Cursor, Keeps};
-use crate::mls::{Follower, Group, Values};
+use crate::mls::{Author, Facts, Follower, Group, LeafId, Values};
 use crate::policy::Policy;
 use crate::seal::{CommitBody, Envelope, EnvelopeBody, Seen, SnapshotBody};
 use crate::time::Now;
@@ -21,8 +22,9 @@ use crate::time::Now;
 /// tried: a snapshot can land behind Commits that it does not know.
 const QUIET_MS: u64 = 10_000;
 
-/// What a newcomer knows of the conversation so far.
-#[derive(Debug, Default)]
+/// What somebody outside of the present epoch knows of the conversation so far: a newcomer, or a
+/// member that could not follow. Kept, with what it follows under a name of its own.
+#[derive(Default, Serialize, Deserialize)]
 pub(super) struct Joining {
     /// Pins that were not tried yet, oldest first.
     pins: Vec<u64>,
@@ -30,68 +32,113 @@ pub(super) struct Joining {
     fence: u64,
     /// The fence up to which we read.
     read: u64,
+    #[serde(skip)]
     follower: Option<Follower>,
+    /// The follower is not as it stands in the vault.
+    #[serde(skip)]
+    is_changed: bool,
     /// GroupInfo of the follower's epoch.
-    info: Option<Vec<u8>>,
+    info: Option<ByteString>,
     started: bool,
-    /// Commits that may be undone, each with GroupInfo and tree from before it.
-    disputes: Disputes<Option<Before>>,
-    /// We are a member who cannot open the Commit at this sequence number.
-    pub(super) stranded: Option<u64>,
-    /// The last entry read.
+    /// Commits that were void in the follower's epoch.
+    voids: Vec<Digest>,
+    /// The last entry read to its end.
     seq: u64,
     /// The last entry read by then, and when it was.
+    #[serde(skip)]
     quiet: Option<(u64, u64)>,
 }
 
-/// Where a follower can start again.
-#[derive(Debug)]
-pub(super) struct Before {
-    pub(super) info: Vec<u8>,
-    pub(super) tree: Vec<u8>,
+impl core::fmt::Debug for Joining {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("Joining(…)")
+    }
 }
 
 impl Joining {
-    /// What a member who cannot open a Commit sees of what follows.
-    pub(super) fn stranded(
+    /// Outside of an epoch that is followed from where everything fenced was read.
+    pub(super) fn following(
         follower: Follower,
+        info: Option<Vec<u8>>,
         fence: u64,
-        dispute: Dispute,
-        before: Before,
+        seq: u64,
     ) -> Self {
-        let mut joining = Self {
-            fence,
-            read: fence,
+        Self {
             follower: Some(follower),
-            started: true,
-            stranded: Some(dispute.seq),
-            ..Self::default()
-        };
-        joining.disputes.push(dispute, Some(before));
-        joining
+            is_changed: true,
+            info: info.map(ByteString),
+            ..Self::behind(fence, seq)
+        }
     }
 
-    /// Everything fenced below this was read.
-    pub(super) const fn set_read(&mut self, fence: u64) {
-        self.read = fence;
-        self.fence = fence;
-    }
-
-    /// What a member sees whose own state is outlived.
-    pub(super) fn resumed(follower: Follower, info: Option<Vec<u8>>, fence: u64) -> Self {
+    /// The same, before it is known what is followed.
+    pub(super) fn behind(fence: u64, seq: u64) -> Self {
         Self {
             fence,
             read: fence,
-            follower: Some(follower),
-            info,
+            seq,
             started: true,
             ..Self::default()
         }
     }
 
-    /// Whether nothing is known but the own external Commit that is on its way.
-    pub(super) const fn is_blind(&self) -> bool {
-        self.started && self.follower.is_none()
+    /// Goes on after a restart.
+    pub(super) fn resume(&mut self, follower: Follower) {
+        self.follower = Some(follower);
+    }
+
+    pub(super) const fn follows(&self) -> bool {
+        self.follower.is_some()
+    }
+
+    /// The follower's values, if they are not in the vault as they are.
+    pub(super) fn take_changed(&mut self, is_new: bool) -> Result<Option<Values>> {
+        let is_changed = core::mem::take(&mut self.is_changed) || is_new;
+        let follower = self.follower.as_ref().filter(|_| is_changed);
+        Ok(follower.map(Follower::values).transpose()?)
+    }
+
+    /// Everything up to this fence and this entry was read.
+    pub(super) const fn set_read(&mut self, fence: u64, seq: u64) {
+        self.read = fence;
+        self.fence = fence;
+        self.seq = seq;
+    }
+
+    pub(super) const fn voids(&mut self) -> &mut Vec<Digest> {
+        &mut self.voids
+    }
+
+    /// Goes back to an epoch; answers who was in it.
+    pub(super) fn go_back(&mut self, view: View, group_id: &[u8]) -> Result<Vec<LeafId>> {
+        let follower = Follower::load(unpack(view.values), group_id)?;
+        let leaves = follower.leaves();
+        self.follower = Some(follower);
+        self.is_changed = true;
+        self.info = view.info;
+        self.voids = view.voids;
+        Ok(leaves)
+    }
+
+    fn forget(&mut self) {
+        self.follower = None;
+        self.info = None;
+        self.voids.clear();
+    }
+
+    /// Whether there is a GroupInfo to come in by.
+    pub(super) const fn has_info(&self) -> bool {
+        self.info.is_some()
+    }
+
+    /// The fence up to which everything was read; `None` where more stands in the log.
+    pub(super) fn fence_read(&self, wanted: u64) -> Option<u64> {
+        (self.read >= self.fence.max(wanted)).then_some(self.read)
+    }
+
+    /// The last entry read to its end.
+    pub(super) const fn seq(&self) -> u64 {
+        self.seq
     }
 
     /// Pins that were not tried yet.
@@ -106,19 +153,7 @@ impl Joining {
     }
 
     pub(super) fn set_info(&mut self, info: Option<Vec<u8>>) {
-        self.info = info;
-    }
-
-    /// Undoes a Commit and what was built on it.
-    fn undo(&mut self, before: Option<Before>) {
-        self.follower = before
-            .as_ref()
-            .and_then(|before| Follower::start(&before.info, &before.tree).ok());
-        self.info = before.map(|before| before.info);
-    }
-
-    pub(super) const fn disputes(&mut self) -> &mut Disputes<Option<Before>> {
-        &mut self.disputes
+        self.info = info.map(ByteString);
     }
 
     pub(super) const fn is_started(&self) -> bool {
@@ -146,42 +181,35 @@ impl Engine {
             None => return,
         };
         joining.started = true;
-        joining.follower = None;
-        joining.info = None;
+        joining.forget();
         joining.read = 0;
         joining.quiet = None;
         self.run = None;
+        self.disputes = Disputes::default();
         let log = self.saved.log;
         self.session
             .follow(log, Lane::Fenced, start, Keeps::Removable);
     }
 
-    /// After a restart with an external Commit on its way: goes to where it would stand.
-    pub(super) fn follow_own_join(&mut self) {
-        let Some(FlightKind::Join { after, .. }) = self.flight.as_ref().map(|one| &one.kind) else {
+    /// After a restart: goes on where it was.
+    pub(super) fn follow_on(&mut self) {
+        let Some(joining) = &self.joining else {
             return;
         };
-        let after = *after;
-        self.joining = Some(Joining {
-            started: true,
-            seq: after,
-            ..Joining::default()
-        });
-        let log = self.saved.log;
+        let (log, after) = (self.saved.log, Cursor::behind(joining.seq()));
         self.session
-            .follow(log, Lane::Fenced, Cursor::behind(after), Keeps::Removable);
+            .follow(log, Lane::Fenced, after, Keeps::Removable);
     }
 
     /// A fenced or pinned entry, seen from outside.
     pub(super) fn join_met(&mut self, entry: &Entry<'_>, cursor: Cursor) -> Result<()> {
         let log = self.saved.log;
         self.session.consumed(&log, cursor.seq);
-        if self.is_own_join(entry) {
-            return self.joined(entry.fence, cursor);
-        }
         self.reached(entry.seq)?;
-        let unsealed = self.unseal(entry);
-        if let Some(joining) = &mut self.joining {
+        let unsealed = self.unseal(entry, cursor);
+        if let Some(joining) = &mut self.joining
+            && !matches!(unsealed, Unsealed::More)
+        {
             joining.seq = entry.seq;
         }
         if self.has_missed_fenced(entry) {
@@ -195,7 +223,9 @@ impl Engine {
                 EnvelopeBody::Snapshot(snapshot) if at.fence.is_none() => {
                     self.start_following(&snapshot)
                 }
-                EnvelopeBody::Commit(body) if at.fence.is_some() => self.follow_commit(&body, at),
+                EnvelopeBody::Commit(body) if at.fence.is_some() => {
+                    self.follow_commit(&body, at)?
+                }
                 EnvelopeBody::Verdict(body) if at.fence.is_some() => self.verdict_met(&body, at)?,
                 _ => {}
             }
@@ -212,8 +242,7 @@ impl Engine {
         };
         let missed = joining.follower.is_some() && fence > joining.read;
         if missed {
-            joining.follower = None;
-            joining.info = None;
+            joining.forget();
         }
         joining.read = joining.read.max(fence + 1);
         missed && !joining.pins.is_empty()
@@ -276,61 +305,83 @@ impl Engine {
             && policy.leads_from(&gid, &self.saved.founder, &snapshot.by);
         if believed {
             joining.follower = Some(follower);
-            joining.info = Some(snapshot.info.as_slice().to_vec());
+            joining.is_changed = true;
+            joining.info = Some(ByteString(snapshot.info.as_slice().to_vec()));
             joining.read = snapshot.fence;
         }
     }
 
     /// A Commit, seen from outside.
-    pub(super) fn follow_commit(&mut self, body: &CommitBody<'_>, at: At) {
-        let Ok(generation) = self.newest_generation() else {
-            return;
+    pub(super) fn follow_commit(&mut self, body: &CommitBody<'_>, at: At) -> Result<()> {
+        let is_own_join = self.is_own_join(&at);
+        let Some((facts, dispute, view)) = self.followed(body, at)? else {
+            if is_own_join {
+                // Its epoch was undone meanwhile: it stands there for nothing.
+                self.take_flight();
+            }
+            return Ok(());
         };
+        let before = Some(Before::Outside(Box::new(view)));
+        if is_own_join {
+            return self.joined(at, dispute, before);
+        }
+        self.took(dispute, before);
+        let me = self.key.id();
+        // A copy of ours came in again in our place, unless it is us who are the copy.
+        let is_replaced = facts.author == Author::Newcomer(me) && !self.saved.is_old;
+        if self.group.is_some() && facts.takes_out(&me) {
+            if is_replaced || facts.author.leaf() != me {
+                self.removed_by(&facts);
+            }
+            return Ok(());
+        }
+        if self.group.is_some() && rotates(&facts) {
+            self.shut_out();
+            return Ok(());
+        }
+        self.come_in_again_if_it_stands()
+    }
+
+    /// Applies a Commit that counts; answers what it did, and what was seen before it.
+    fn followed(
+        &mut self,
+        body: &CommitBody<'_>,
+        at: At,
+    ) -> Result<Option<(Facts, Option<Dispute>, View)>> {
+        let generation = self.newest_generation()?;
         let Some(joining) = &mut self.joining else {
-            return;
+            return Ok(None);
         };
         let Some(follower) = &mut joining.follower else {
-            return;
+            return Ok(None);
         };
         let commit = body.commit.as_slice();
         let (Ok(policy), Ok(facts)) = (Policy::parse(&follower.policy()), follower.look(commit))
         else {
-            return;
+            return Ok(None);
         };
         let leaves = follower.leaves();
         let Ok(facts) = judged(&policy, facts, body, &self.saved.log, &generation, &leaves) else {
-            return;
+            return Ok(None);
         };
-        let before = joining.info.take().and_then(|info| {
-            Some(Before {
-                info,
-                tree: follower.tree().ok()?,
-            })
-        });
-        if follower.apply(commit).is_ok() {
-            let dispute = Dispute::new(
-                at.first,
-                facts.author.leaf(),
-                digest_of(commit),
-                leaves,
-                |leaf| policy.is_facilitator(leaf),
-            );
-            joining.disputes.push(dispute, before);
-            let info = body.info.as_ref().map(|info| info.as_slice());
-            joining.info = info.filter(|info| follower.fits(info)).map(<[u8]>::to_vec);
+        let dispute = Dispute::of(at.first, &facts, commit, &leaves, &policy);
+        if joining.voids.contains(&Digest(facts.path)) || !self.disputes.takes(dispute.as_ref()) {
+            return Ok(None);
         }
-    }
-
-    /// The follower goes back to before a void Commit; answers that Commit's place and author.
-    pub(super) fn follow_back(
-        &mut self,
-        undone: (Dispute, Option<Before>),
-    ) -> (u64, crate::mls::LeafId) {
-        let (dispute, before) = undone;
-        if let Some(joining) = &mut self.joining {
-            joining.undo(before);
-        }
-        (dispute.seq, dispute.author)
+        let values = pack(follower.values()?);
+        follower.apply(commit)?;
+        joining.is_changed = true;
+        let info = body.info.as_ref().map(|info| info.as_slice());
+        let info = info.filter(|info| follower.fits(info));
+        let view = View {
+            values,
+            info: core::mem::replace(
+                &mut joining.info,
+                info.map(|info| ByteString(info.to_vec())),
+            ),
+            voids: core::mem::take(&mut joining.voids),
+        };
+        Ok(Some((facts, dispute, view)))
     }
 
     /// Without anything to believe at this pin, an older one may have it.
@@ -349,11 +400,14 @@ impl Engine {
         let Some(joining) = &self.joining else {
             return Ok(());
         };
-        let (Some(follower), Some(info)) = (&joining.follower, joining.info.clone()) else {
+        let (Some(follower), Some(ByteString(info))) = (&joining.follower, joining.info.clone())
+        else {
             return Ok(());
         };
-        let fence = joining.read;
-        if fence < joining.fence.max(self.fence_wanted) {
+        let Some(fence) = joining.fence_read(self.fence_wanted) else {
+            return Ok(());
+        };
+        if !self.disputes.takes_from_outside() {
             return Ok(());
         }
         let (tree, epoch) = (follower.tree()?, follower.epoch());
@@ -393,7 +447,7 @@ impl Engine {
         };
         let entries = self.entries(&generation, EnvelopeBody::Commit(body))?;
         let digest = entries
-            .last()
+            .first()
             .map(|entry| Digest::of(entry.sealed.as_slice()))
             .ok_or_else(|| internal("a Commit without an entry"))?;
         let member = StaticSecret::from(*join.out.member_key);
@@ -402,52 +456,47 @@ impl Engine {
             admit: Some(public_key(&member)),
             ..self.item(entries)
         };
-        let values = join
-            .group
-            .values()?
-            .into_iter()
-            .map(|(key, value)| (ByteString(key), ByteString(value)))
-            .collect();
-        let after = match &self.joining {
-            Some(joining) => joining.seq,
-            None => self.saved.seq,
-        };
         let kind = FlightKind::Join {
             digest,
-            values,
-            after,
+            values: pack(join.group.values()?),
         };
         self.fly(kind, vec![item], now).map(|()| true)
     }
 
-    pub(super) fn is_own_join(&self, entry: &Entry<'_>) -> bool {
+    pub(super) fn is_own_join(&self, at: &At) -> bool {
         let kind = self.flight.as_ref().map(|flight| &flight.kind);
-        matches!(kind, Some(FlightKind::Join { digest, .. }) if *digest == Digest::of(entry.sealed.as_slice()))
+        matches!(kind, Some(FlightKind::Join { digest, .. }) if *digest == at.digest)
     }
 
-    /// Our Commit stands in the log: the scratch group becomes ours, and we read on as a member.
-    pub(super) fn joined(&mut self, fence: Option<u64>, cursor: Cursor) -> Result<()> {
+    /// Our Commit stands in the log and counts: the scratch group becomes ours, and we read on as a
+    /// member. Like every Commit of a newcomer it may still be undone.
+    pub(super) fn joined(
+        &mut self,
+        at: At,
+        dispute: Option<Dispute>,
+        before: Option<Before>,
+    ) -> Result<()> {
         let Some(flight) = self.take_flight() else {
             return Ok(());
         };
         let FlightKind::Join { values, .. } = flight.kind else {
             return Ok(());
         };
-        let values: Values = values
-            .into_iter()
-            .map(|(key, value)| (key.0, value.0))
-            .collect();
-        let mut group = Group::load(values, &group_id(&self.saved.log))?.unsaved();
+        self.put_aside_what_we_leave()?;
+        self.took(dispute, before);
+        let mut group = Group::load(unpack(values), &group_id(&self.saved.log))?.unsaved();
         let generation = self.newest_generation()?;
         let (psk_id, psk) = generation.psk();
         group.store_psk(psk_id, psk)?;
         self.policy = Policy::parse(&group.policy()).ok();
         self.saved.suite = group.suite();
         self.saved.joined_epoch = group.epoch();
-        self.saved.fence = fence.map_or(0, |fence| fence + 1);
-        self.saved.seq = cursor.seq;
-        self.saved.chain = cursor.chain;
-        self.saved.day = cursor.day;
+        self.saved.fence = at.fence.map_or(0, |fence| fence + 1);
+        self.saved.seq = at.end.seq;
+        self.saved.chain = at.end.chain;
+        self.saved.day = at.end.day;
+        self.saved.voids.clear();
+        self.saved.false_info_by = None;
         let me = self.key.id();
         if let Some(mut old) = self.group.take() {
             old.replace_with(group);
@@ -464,10 +513,29 @@ impl Engine {
         }
         self.group = Some(group);
         self.joining = None;
-        self.disputes = Disputes::default();
         self.run = None;
         self.set_stage(Stage::Waiting);
         self.start_door();
+        if self.facilitates() {
+            // Whatever led here, from here on it stands.
+            self.want(Intent::Update);
+        }
         self.open_as_member()
+    }
+
+    /// The epoch that we never left is left now; it may come back all the same.
+    fn put_aside_what_we_leave(&mut self) -> Result<()> {
+        let is_here = |(_, before): &(Dispute, Before)| matches!(before, Before::Here);
+        if !self.disputes.iter().any(is_here) {
+            return Ok(());
+        }
+        let aside = self.aside()?;
+        for (seq, before) in self.disputes.befores() {
+            if matches!(before, Before::Here) {
+                *before = Before::Member(Box::new(aside.clone()));
+                self.kept.forget(seq);
+            }
+        }
+        Ok(())
     }
 }

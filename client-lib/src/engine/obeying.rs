@@ -193,16 +193,19 @@ impl Engine {
         Ok(None)
     }
 
-    /// The conversation is over for us. Removed: texts stay, keys go. Left: everything goes.
+    /// The conversation is over for us. Removed or shut out: texts stay, keys go. Left: everything
+    /// goes.
     pub(super) fn end(&mut self, stage: Stage) {
+        let keeps_texts = matches!(stage, Stage::Removed | Stage::ShutOut);
         self.set_stage(stage);
         // What this input was about to write of keys and unsent words must not come after the erasing.
         self.out
             .store
             .puts
-            .retain(|(key, _)| stage == Stage::Removed && is_of_texts(&key.name));
+            .retain(|(key, _)| keeps_texts && is_of_texts(&key.name));
         self.forget_beside();
-        if stage != Stage::Removed || self.keep_texts_only().is_err() {
+        self.forget_disputes();
+        if !keeps_texts || self.keep_texts_only().is_err() {
             self.out.store.erase(self.space);
         }
         // The next backup is without it.
@@ -226,16 +229,11 @@ impl Engine {
         state.door = None;
         state.way_back = None;
         state.intents.clear();
-        let keys = self
-            .group
-            .as_ref()
-            .map(crate::mls::Group::values)
-            .transpose()?
-            .unwrap_or_default();
-        for key in keys.into_keys() {
+        let saved = self.group.iter().flat_map(crate::mls::Group::saved_names);
+        for key in saved {
             self.out
                 .store
-                .delete(Key::new(self.space, [saved::MLS, &key].concat()));
+                .delete(Key::new(self.space, [saved::MLS, key].concat()));
         }
         for number in self.outbox.keys() {
             self.out

@@ -30,6 +30,8 @@ pub(super) struct At {
     pub(super) fence: Option<u64>,
     pub(super) commitment: Commitment,
     pub(super) digest: Digest,
+    /// Behind its last entry.
+    pub(super) end: Cursor,
 }
 
 /// Parts of a run, until it is whole.
@@ -118,11 +120,8 @@ impl Engine {
                 self.saved.fenced_since_pin += 1;
             }
         }
-        if self.is_own_join(entry) {
-            return self.joined(entry.fence, cursor);
-        }
         self.reached(entry.seq)?;
-        match self.unseal(entry) {
+        match self.unseal(entry, cursor) {
             Unsealed::More => return Ok(()),
             Unsealed::Junk => self.junk(),
             Unsealed::Whole(bytes, at) => {
@@ -149,7 +148,7 @@ impl Engine {
     }
 
     /// Opens the outer box and joins runs. A run that is broken off was never whole for anybody.
-    pub(super) fn unseal(&mut self, entry: &Entry<'_>) -> Unsealed {
+    pub(super) fn unseal(&mut self, entry: &Entry<'_>, cursor: Cursor) -> Unsealed {
         let sealed = entry.sealed.as_slice();
         let opened = self.saved.secrets.iter().rev().find_map(|secret| {
             let generation = secret.generation(&self.saved.log);
@@ -164,6 +163,7 @@ impl Engine {
             fence: entry.fence,
             commitment: entry.commitment,
             digest: Digest::of(sealed),
+            end: cursor,
         };
         match sotto_protocol::cbor::decode::<Packet<'_>>(&packet) {
             Err(_) => Unsealed::Junk,
@@ -199,7 +199,8 @@ impl Engine {
         run.bytes.extend_from_slice(part.bytes.as_slice());
         run.next += 1;
         if run.next == run.count {
-            return Unsealed::Whole(run.bytes, run.at);
+            let end = at.end;
+            return Unsealed::Whole(run.bytes, At { end, ..run.at });
         }
         self.run = Some(run);
         Unsealed::More

@@ -5,11 +5,11 @@
 //! The signs: the vault says so, or the log holds an entry of ours that this state does not know.
 //! Both are looked at before anything is sent, as nothing is sent before the log is read to its head.
 
-use super::joining::Joining;
+use super::aside::Before;
+use super::dispute::Dispute;
 use super::saved::Stage;
 use super::{Engine, Event, internal};
 use crate::error::Result;
-use crate::mls::Follower;
 use crate::seal::CommitBody;
 use crate::time::Now;
 
@@ -22,7 +22,7 @@ impl Engine {
     /// The vault says that this state was copied here or is from an earlier time.
     pub(super) fn distrust_copy(&mut self) {
         match self.saved.stage {
-            Stage::Removed | Stage::Left | Stage::TurnedAway => {}
+            Stage::Removed | Stage::Left | Stage::ShutOut | Stage::TurnedAway => {}
             // The original may be in the group that we were about to join: begin anew, and take
             // its place.
             Stage::Joining => drop(self.take_flight()),
@@ -45,16 +45,14 @@ impl Engine {
 
     /// The log holds a Commit that our leaf signed and this state does not know: the present epoch
     /// is out of its reach, so it follows from outside and comes in again.
-    pub(super) fn outlived(&mut self, body: &CommitBody<'_>) -> Result<()> {
-        let group = self
-            .group
-            .as_ref()
-            .ok_or_else(|| internal("a Commit without a group"))?;
-        let mut follower = Follower::start(&group.group_info(&self.key)?, &group.tree()?)?;
-        follower.apply(body.commit.as_slice())?;
+    pub(super) fn outlived(
+        &mut self,
+        body: &CommitBody<'_>,
+        dispute: Option<Dispute>,
+    ) -> Result<()> {
+        self.look_on(body)?;
         self.drop_lost_commit()?;
-        let info = body.info.as_ref().map(|info| info.as_slice().to_vec());
-        self.joining = Some(Joining::resumed(follower, info, self.saved.fence));
+        self.took(dispute, Some(Before::Here));
         self.saved.is_old = true;
         self.set_stage(Stage::Joining);
         if body.next.is_some() {

@@ -5,6 +5,10 @@
 //! | `state` | [`Saved`] |
 //! | `flight` | [`Flight`], while an append is unanswered or not yet met |
 //! | `mls/` and the library's key | the group's values |
+//! | `open/` and a seq | [`Dispute`](super::dispute::Dispute), while that Commit may still be undone |
+//! | `aside/` and that seq | [`Before`](super::aside::Before), what brings back the state before it |
+//! | `outside` | [`Joining`](super::joining::Joining), while we follow an epoch that we are not in |
+//! | `followed` | what is followed: the values of a [`Follower`](crate::mls::Follower) |
 //! | `out/` and a number | [`Queued`], until it stands in the log |
 //! | `act/`, message id and leaf | an emoji, as text |
 //! | `msg/`, seq (8, big-endian) and message id | [`Stored`] |
@@ -19,6 +23,7 @@ use sotto_protocol::frame::Item;
 use sotto_protocol::id::{ChainValue, LogId, PublicKey, RetryId};
 
 use super::Choices;
+use super::aside::Packed;
 use super::pace::Pace;
 use crate::content::{Content, MessageId, RosterLine};
 use crate::error::{Error, ErrorKind, Result};
@@ -29,6 +34,10 @@ use crate::seal::{ConversationSecret, Farewell};
 pub(super) const STATE: &[u8] = b"state";
 pub(super) const FLIGHT: &[u8] = b"flight";
 pub(super) const MLS: &[u8] = b"mls/";
+pub(super) const OPEN: &[u8] = b"open/";
+pub(super) const ASIDE: &[u8] = b"aside/";
+pub(super) const OUTSIDE: &[u8] = b"outside";
+pub(super) const FOLLOWED: &[u8] = b"followed";
 pub(super) const OUT: &[u8] = b"out/";
 pub(super) const MESSAGE: &[u8] = b"msg/";
 pub(super) const REACTION: &[u8] = b"act/";
@@ -83,6 +92,14 @@ pub(super) struct Saved {
     pub(super) self_named: Vec<LeafId>,
     pub(super) intents: Vec<Intent>,
     pub(super) verdicts: Vec<Verdict>,
+    /// Commits that were void in the present epoch; the same again do not count.
+    pub(super) voids: Vec<Digest>,
+    /// Whose GroupInfo of the present epoch was false.
+    pub(super) false_info_by: Option<LeafId>,
+    /// Joins by the present link that nobody could open.
+    pub(super) spoiled_joins: u32,
+    /// Bits of work that a join by the present link takes.
+    pub(super) join_work: u8,
     pub(super) pace: Pace,
     /// The last day on which the relay's date and this device's agreed.
     pub(super) day_floor: u32,
@@ -161,6 +178,7 @@ pub(super) enum Stage {
     Left,
     Paused,
     TurnedAway,
+    ShutOut,
 }
 
 /// A change of members or rules that the person wanted; rebuilt after every lost race.
@@ -192,8 +210,7 @@ impl Intent {
 pub(super) struct Verdict {
     pub(super) seq: u64,
     pub(super) opens: bool,
-    #[serde(with = "serde_bytes")]
-    pub(super) commit: [u8; 32],
+    pub(super) commit: Digest,
 }
 
 /// An append that is on its way: sent again, byte for byte, until it is answered.
@@ -225,9 +242,7 @@ pub(super) enum FlightKind {
     /// The group of an external join, in scratch until it stands in the log.
     Join {
         digest: Digest,
-        values: Vec<(ByteString, ByteString)>,
-        /// Everything up to this entry was read when it was built.
-        after: u64,
+        values: Packed,
     },
 }
 
@@ -296,7 +311,18 @@ pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
 }
 
 pub(super) fn out_name(number: u64) -> Vec<u8> {
-    [OUT, &number.to_be_bytes()].concat()
+    number_name(OUT, number)
+}
+
+/// A name that is a label and a number.
+pub(super) fn number_name(label: &[u8], number: u64) -> Vec<u8> {
+    [label, &number.to_be_bytes()].concat()
+}
+
+/// The number of such a name.
+pub(super) fn numbered(name: &[u8], label: &[u8]) -> Option<u64> {
+    let number = name.strip_prefix(label)?;
+    number.try_into().ok().map(u64::from_be_bytes)
 }
 
 pub(super) fn message_name(seq: u64, id: &MessageId) -> Vec<u8> {

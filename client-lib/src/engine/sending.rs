@@ -124,6 +124,9 @@ impl Engine {
             self.expire_unsent(now);
         }
         if self.reads_from_outside() {
+            if self.fly_verdict(now)? {
+                return Ok(());
+            }
             return self.try_to_join(now);
         }
         if !self.is_caught_up() || self.group.is_none() {
@@ -139,9 +142,11 @@ impl Engine {
             }
             Stage::Waiting | Stage::In => {
                 let fence_read = self.saved.fence >= self.fence_wanted;
-                if fence_read && self.fly_verdict(now)? {
+                self.acknowledge_unasked();
+                if self.fly_verdict(now)? {
                     return Ok(());
                 }
+                self.want_to_mend();
                 // Nothing is encrypted with a state that may be a copy.
                 if self.saved.is_old {
                     return if fence_read && self.joining.is_none() {
@@ -316,8 +321,7 @@ impl Engine {
             Some(FlightKind::Farewell) => self.end(Stage::Left),
             Some(FlightKind::Verdict(verdict)) => {
                 let verdict = *verdict;
-                self.take_flight();
-                self.saved.verdicts.retain(|one| *one != verdict);
+                self.verdict_landed(verdict);
             }
             Some(FlightKind::Knock) => return self.knock_landed(),
             Some(FlightKind::TurnAway(leaf)) => {
@@ -400,16 +404,25 @@ impl Engine {
         if matches!(flight.kind, FlightKind::Commit { .. }) {
             self.drop_pending_commit()?;
         }
-        if self.joining.as_ref().is_some_and(Joining::is_blind) {
-            // After a restart we only looked for our own Commit: begin again at a pin.
-            self.joining = Some(Joining::default());
-            self.head = None;
-            self.out.hang_up = true;
-        }
         Ok(Some(Flown {
             kind: flight.kind,
             messages,
         }))
+    }
+
+    /// The same for what was built in such an epoch. A word on a Commit and a knock are of none.
+    pub(super) fn drop_flight_of(&mut self, is_undone: impl Fn(u64) -> bool) -> Result<()> {
+        let is_of_such = self.flight.as_ref().is_some_and(|flight| {
+            let is_of_none = matches!(
+                flight.kind,
+                FlightKind::Verdict(_) | FlightKind::Knock | FlightKind::TurnAway(_)
+            );
+            !is_of_none && is_undone(flight.epoch)
+        });
+        if is_of_such {
+            self.drop_flight()?;
+        }
+        Ok(())
     }
 
     fn drop_pending_commit(&mut self) -> Result<()> {

@@ -235,6 +235,14 @@ impl Engine {
             .map(|grant| grant.key)
             .collect::<Vec<_>>();
         self.saved.grants_version = *version;
+        let join_key = self.newest_generation().map(|one| one.join_key());
+        let join_key = join_key
+            .map(|key| sotto_protocol::proof::public_key(&key))
+            .ok();
+        let join = grants.iter().find(|grant| Some(grant.key) == join_key);
+        if let Some(join) = join {
+            self.saved.join_work = join.work.unwrap_or(0);
+        }
         let suspicion = &mut self.suspicion;
         let is_seen_again = strangers.iter().any(|key| suspicion.keys.contains(key));
         let count = strangers.len();

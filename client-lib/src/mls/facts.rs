@@ -2,6 +2,8 @@
 
 use openmls::group::StagedCommit;
 use openmls::prelude::{LeafNode, LeafNodeIndex, Proposal, Sender};
+use sha2::Digest as _;
+use tls_codec::{DeserializeBytes as _, Serialize as _, VLBytes};
 
 use super::codec::{external_psk_id, leaf_id, policy_alone, unending};
 use super::{Author, Facts, LeafId, MlsError};
@@ -14,10 +16,10 @@ pub(super) fn facts_of(
     leaf_at: impl Fn(LeafNodeIndex) -> Option<LeafId>,
 ) -> Result<Facts, MlsError> {
     // Every Commit has a path, and no path changes its author's signature key.
-    let path = staged
+    let node = staged
         .update_path_leaf_node()
-        .and_then(own_leaf_id)
         .ok_or(MlsError::Unacceptable)?;
+    let path = own_leaf_id(node).ok_or(MlsError::Unacceptable)?;
     let author = match sender {
         Sender::Member(index) => Author::Member(leaf_at(*index).ok_or(MlsError::Unacceptable)?),
         Sender::NewMemberCommit => Author::Newcomer(path),
@@ -31,6 +33,7 @@ pub(super) fn facts_of(
         policy: None,
         psks: Vec::new(),
         strange: path != author.leaf(),
+        path: path_id(node)?,
         aad: aad.to_vec(),
     };
     let mut external_inits = 0;
@@ -44,6 +47,16 @@ pub(super) fn facts_of(
     let expected = usize::from(matches!(author, Author::Newcomer(_)));
     facts.strange |= external_inits != expected;
     Ok(facts)
+}
+
+/// SHA-256 of the path's new leaf key, which is drawn anew for each Commit and signed with it.
+fn path_id(node: &LeafNode) -> Result<[u8; 32], MlsError> {
+    let key = node
+        .encryption_key()
+        .tls_serialize_detached()
+        .map_err(|_| MlsError::Internal)?;
+    let key = VLBytes::tls_deserialize_exact_bytes(&key).map_err(|_| MlsError::Internal)?;
+    Ok(sha2::Sha256::digest(key.as_slice()).into())
 }
 
 fn read_proposal(

@@ -3,7 +3,7 @@
 //! It checks what anyone can check (signatures, tree, parent hashes); it cannot check confirmation tags.
 
 use openmls::group::{ProposalStore, PublicGroup};
-use openmls::prelude::{LeafNodeIndex, ProcessedMessage, ProcessedMessageContent};
+use openmls::prelude::{GroupId, LeafNodeIndex, ProcessedMessage, ProcessedMessageContent};
 use openmls_memory_storage::MemoryStorage;
 use openmls_traits::OpenMlsProvider;
 use tls_codec::Serialize as _;
@@ -39,6 +39,21 @@ impl Follower {
         Ok(Self { provider, group })
     }
 
+    /// The follower as it was kept.
+    pub(crate) fn load(values: Values, group_id: &[u8]) -> Result<Self, MlsError> {
+        let provider = Provider::new(values)?;
+        let storage: &MemoryStorage = provider.storage();
+        let group = PublicGroup::load(storage, &GroupId::from_slice(group_id))
+            .map_err(|_| MlsError::Internal)?
+            .ok_or(MlsError::Internal)?;
+        Ok(Self { provider, group })
+    }
+
+    /// Everything that [`Follower::load`] needs.
+    pub(crate) fn values(&self) -> Result<Values, MlsError> {
+        self.provider.values()
+    }
+
     pub(crate) fn group_id(&self) -> &[u8] {
         self.group.group_id().as_slice()
     }
@@ -72,13 +87,14 @@ impl Follower {
             .map_err(|_| MlsError::Internal)
     }
 
-    /// Whether a GroupInfo is signed by one of the leaves and speaks of this very state. Its external
+    /// Whether a GroupInfo is signed by one of the leaves and speaks of this very state, its tag included. Its external
     /// key can only be checked by members.
     pub(crate) fn fits(&self, info: &[u8]) -> bool {
         let Ok(other) = self.tree().and_then(|tree| Self::start(info, &tree)) else {
             return false;
         };
         other.group.group_context() == self.group.group_context()
+            && other.group.confirmation_tag() == self.group.confirmation_tag()
     }
 
     /// What a Commit would do, without doing it.

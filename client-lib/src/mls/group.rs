@@ -179,6 +179,11 @@ impl Group {
         self.provider.values()
     }
 
+    /// The names under which [`Group::changes`] had values saved.
+    pub(crate) fn saved_names(&self) -> impl Iterator<Item = &Vec<u8>> {
+        self.saved.keys()
+    }
+
     /// Takes another state of the same group (an epoch kept aside, an adopted join), so that the
     /// next [`Group::changes`] turns what is saved into it.
     pub(crate) fn replace_with(&mut self, other: Self) {

@@ -68,6 +68,17 @@ pub(crate) enum How {
     /// The path secrets with these numbers, in the order they are encrypted, are noise: for those
     /// who need them.
     Paths(Vec<usize>),
+    /// The Commit is good, but its GroupInfo has a key that leads nowhere: for who joins by it.
+    Info,
+}
+
+/// The same Commit with other tags, as anybody with the seal can make it: its signature holds.
+pub(crate) fn with_other_tags(commit: &[u8]) -> Vec<u8> {
+    let mut other = commit.to_vec();
+    let length = other.len();
+    // The message ends with confirmation tag and, of a member, membership tag; each has 32 bytes.
+    other[length - 5] ^= 1;
+    other
 }
 
 /// A Commit of `key`'s leaf and its GroupInfo, as `MLSMessage` bytes; `values` stay as they were.
@@ -78,6 +89,18 @@ pub(crate) fn commit(
     plan: &Plan,
     how: How,
 ) -> (Vec<u8>, Vec<u8>) {
+    let (commit, info, _) = commit_and_go_on(values, group_id, key, plan, how);
+    (commit, info)
+}
+
+/// The same, with the values of the epoch that it begins.
+pub(crate) fn commit_and_go_on(
+    values: Values,
+    group_id: &[u8],
+    key: &LeafKey,
+    plan: &Plan,
+    how: How,
+) -> (Vec<u8>, Vec<u8>, Values) {
     let provider = Provider::new(values).unwrap();
     let mut group = MlsGroup::load(provider.storage(), &GroupId::from_slice(group_id))
         .unwrap()
@@ -92,6 +115,7 @@ pub(crate) fn commit(
         inner: CryptoProvider::new().unwrap(),
         spoiled,
         count: Mutex::new(0),
+        leads_nowhere: false,
     };
     let bundle = group
         .commit_builder()
@@ -105,17 +129,27 @@ pub(crate) fn commit(
         .unwrap();
     let sealed = *crypto.count.lock().unwrap();
     assert!(
-        crypto.spoiled.iter().any(|path| *path < sealed) || matches!(how, How::Tag),
+        crypto.spoiled.iter().any(|path| *path < sealed) || !matches!(how, How::Paths(_)),
         "there is no such path secret"
     );
     let (commit, _, info) = bundle.into_messages();
     let mut commit = bytes_of(&commit).unwrap();
+    group.merge_pending_commit(&provider).unwrap();
+    let after = provider.values().unwrap();
+    if matches!(how, How::Info) {
+        let crypto = SpoilingCrypto {
+            leads_nowhere: true,
+            ..crypto
+        };
+        let info = group.export_group_info(&crypto, key, false).unwrap();
+        return (commit, bytes_of(&info).unwrap(), after);
+    }
     if matches!(how, How::Tag) {
         // The message ends with confirmation tag and membership tag, each a length and 32 bytes.
         let length = commit.len();
         commit[length - 33 - 10] ^= 1;
     }
-    (commit, bytes_of(&info.unwrap()).unwrap())
+    (commit, bytes_of(&info.unwrap()).unwrap(), after)
 }
 
 /// Encrypts noise where it should encrypt a path secret.
@@ -123,6 +157,7 @@ struct SpoilingCrypto {
     inner: CryptoProvider,
     spoiled: Vec<usize>,
     count: Mutex<usize>,
+    leads_nowhere: bool,
 }
 
 impl OpenMlsCrypto for SpoilingCrypto {
@@ -266,7 +301,9 @@ impl OpenMlsCrypto for SpoilingCrypto {
         config: HpkeConfig,
         ikm: &[u8],
     ) -> Result<HpkeKeyPair, CryptoError> {
-        self.inner.derive_hpke_keypair(config, ikm)
+        let mut ikm = ikm.to_vec();
+        ikm[0] ^= u8::from(self.leads_nowhere);
+        self.inner.derive_hpke_keypair(config, &ikm)
     }
 }
 

@@ -1,41 +1,31 @@
 //! Commits that anyone can check and that some or all cannot open.
 
+use super::spoiling::{append_commit, spoil_commit, spoiled, tell_of};
 use super::*;
 use crate::mls::{Plan, spoil};
-use crate::seal::{CommitBody, EnvelopeBody};
+use crate::seal::{EnvelopeBody, VerdictBody};
 
-/// Puts a spoiled Commit of `name` into the log; those whose turn `spoiled` says cannot open it.
-fn spoil_commit(room: &mut Room, name: &str, how: spoil::How) {
+pub(super) const ALL: [&str; 7] = ["Ann", "Ben", "Cay", "Dan", "Eve", "Fay", "Gus"];
+
+pub(super) fn others(without: &str) -> Vec<&'static str> {
+    ALL.into_iter().filter(|name| *name != without).collect()
+}
+
+/// A word of this leaf on the Commit at `seq`, as its device would sign it.
+fn say(room: &mut Room, name: &str, seq: u64, opens: bool, commit: &[u8; 32]) {
     let fence = room.log.fence;
     let engine = room.engine(name);
-    let aad = commits::CommitAad {
-        next: None,
-        seen: engine.seen_now(),
-    }
-    .encode()
-    .unwrap();
-    let values = engine.group.as_ref().unwrap().values().unwrap();
-    let group_id = group_id(&engine.saved.log);
-    let (commit, info) = spoil::commit(
-        values,
-        &group_id,
-        &engine.key,
-        &Plan {
-            aad,
-            ..Plan::default()
-        },
-        how,
-    );
-    let body = CommitBody {
-        info: Some(info.into()),
-        next: None,
-        commit: commit.into(),
-        farewells: Vec::new(),
+    let signed = VerdictBody::signed(&engine.saved.log, seq, opens, commit);
+    let body = VerdictBody {
+        by: engine.key.id(),
+        seq,
+        opens,
+        signature: engine.key.sign(&signed).to_vec(),
     };
     let entries = engine
         .entries(
             &engine.newest_generation().unwrap(),
-            EnvelopeBody::Commit(body),
+            EnvelopeBody::Verdict(body),
         )
         .unwrap();
     let item = Item {
@@ -43,14 +33,22 @@ fn spoil_commit(room: &mut Room, name: &str, how: spoil::How) {
         ..engine.item(entries)
     };
     room.log.append(&[item]).unwrap();
-    // The one who spoils does not play on.
-    room.go_offline(name, true);
 }
 
-const ALL: [&str; 7] = ["Ann", "Ben", "Cay", "Dan", "Eve", "Fay", "Gus"];
-
-fn others(without: &str) -> Vec<&'static str> {
-    ALL.into_iter().filter(|name| *name != without).collect()
+/// Entries that say nothing.
+pub(super) fn noise(room: &mut Room, count: usize) {
+    let engine = room.engine("Ann");
+    let item = engine.item(
+        engine
+            .entries(
+                &engine.newest_generation().unwrap(),
+                EnvelopeBody::Waiting(vec![7; 10].into()),
+            )
+            .unwrap(),
+    );
+    for _ in 0..count {
+        room.log.append(std::slice::from_ref(&item)).unwrap();
+    }
 }
 
 #[test]
@@ -91,13 +89,15 @@ fn a_commit_spoiled_for_some_ends_with_everybody_in_one_epoch() {
         let gus = room.leaf("Gus");
         let told = others("Gus")
             .iter()
-            .filter(|name| {
-                let named = [Event::Spoiled { by: gus }, Event::Undone { by: gus }];
-                room.has(name, |event| named.contains(event))
-            })
+            .filter(|name| tell_of(&room, name, gus))
             .count();
         assert_eq!(told, 6, "everybody is told who it was");
         room.assert_one_epoch(&others("Gus"));
+        room.join("Hal");
+        room.settle();
+        let mut names = others("Gus");
+        names.push("Hal");
+        room.assert_one_epoch(&names);
     }
 }
 
@@ -123,4 +123,288 @@ fn newcomers_follow_the_undoing() {
     let mut names = others("Gus");
     names.push("Hal");
     room.assert_one_epoch(&names);
+}
+
+#[test]
+fn a_removed_facilitator_and_an_accomplice_do_not_undo_the_removal() {
+    let mut room = Room::new(&["Ann", "Ben", "Cay", "Dan"]);
+    room.command("Ann", Command::Promote(room.leaf("Ben")));
+    room.settle();
+    room.go_offline("Ben", true);
+    room.go_offline("Cay", true);
+    let seq = room.log.entries.len() as u64 + 1;
+    room.command("Ann", Command::Remove(room.leaf("Ben")));
+    room.settle();
+    let commit = [1; 32];
+    say(&mut room, "Ben", seq, false, &commit);
+    say(&mut room, "Cay", seq, false, &commit);
+    noise(&mut room, 20);
+    room.settle();
+    assert!(!room.has("Ann", |event| matches!(event, Event::Undone { .. })));
+    assert!(
+        !room
+            .of("Dan")
+            .engine
+            .members()
+            .iter()
+            .any(|member| member.leaf == room.leaf("Ben"))
+    );
+    room.assert_one_epoch(&["Ann", "Dan"]);
+}
+
+/// Ann renews the secret with a Commit that `paths` cannot open.
+fn rotate_spoiled(room: &mut Room, how: spoil::How) {
+    let engine = room.engine("Ann");
+    let aad = commits::CommitAad {
+        next: Some([3; 32].into()),
+        seen: engine.seen_now(),
+    };
+    let plan = Plan {
+        aad: aad.encode().unwrap(),
+        ..Plan::default()
+    };
+    let (commit, info) = spoiled(room, "Ann", &plan, how);
+    append_commit(room, "Ann", commit, info);
+    room.go_offline("Ann", true);
+}
+
+#[test]
+fn who_cannot_open_a_rotation_is_told_and_everybody_else_goes_on() {
+    let mut room = Room::new(&["Ann", "Ben", "Cay", "Dan", "Eve"]);
+    room.command("Ann", Command::Promote(room.leaf("Ben")));
+    room.settle();
+    rotate_spoiled(&mut room, spoil::How::Paths(vec![0]));
+    room.settle();
+    let ann = room.leaf("Ann");
+    let (out, inside): (Vec<_>, Vec<_>) = ["Ben", "Cay", "Dan", "Eve"]
+        .into_iter()
+        .partition(|name| room.of(name).engine.standing() == Standing::ShutOut);
+    assert!(!out.is_empty() && !inside.is_empty(), "{out:?}");
+    for name in &out {
+        assert!(room.has(name, |event| *event == Event::Spoiled { by: ann }));
+        assert!(
+            room.of(name)
+                .rows
+                .keys()
+                .all(|row| !row.starts_with(saved::MLS)
+                    && !row.starts_with(saved::ASIDE)
+                    && row != saved::FOLLOWED),
+            "keys are left"
+        );
+    }
+    room.assert_one_epoch(&inside);
+}
+
+#[test]
+fn who_is_shut_out_and_knows_the_door_knocks_there() {
+    let mut room = Room::new(&["Ann", "Ben"]);
+    let ben = room.leaf("Ben");
+    let ann = &room.of("Ann").engine;
+    let door = crate::link::DoorLink {
+        door: LogId::new([4; 32]),
+        knock: [5; 32],
+        relay: ann.saved.relay.clone(),
+        suite: Suite::Classic,
+        founder: ann.key.id(),
+        sealing: PublicKey::new([6; 32]),
+    };
+    room.engine("Ben").saved.door = Some(door);
+    rotate_spoiled(&mut room, spoil::How::Tag);
+    let index = room.index("Ben");
+    room.step(index);
+    let engine = &room.of("Ben").engine;
+    assert!(engine.is_knocking());
+    assert_ne!(engine.key.id(), ben, "with a new leaf");
+    assert!(
+        room.of("Ben")
+            .rows
+            .keys()
+            .all(|row| !row.starts_with(saved::MLS))
+    );
+}
+
+#[test]
+fn a_facilitators_commit_that_does_not_open_is_followed_by_coming_in_again() {
+    let mut room = Room::new(&["Ann", "Ben", "Cay", "Dan"]);
+    room.command("Ann", Command::Promote(room.leaf("Ben")));
+    room.settle();
+    spoil_commit(&mut room, "Ann", spoil::How::Paths(vec![0]));
+    room.settle();
+    assert!(!room.has("Ben", |event| matches!(event, Event::Undone { .. })));
+    room.assert_one_epoch(&["Ben", "Cay", "Dan"]);
+}
+
+#[test]
+fn nine_commits_in_one_breath_make_no_spoiled_one_stand() {
+    let mut room = Room::new(&["Ann", "Ben", "Cay", "Dan"]);
+    let mut values = room
+        .of("Dan")
+        .engine
+        .group
+        .as_ref()
+        .unwrap()
+        .values()
+        .unwrap();
+    for _ in 0..9 {
+        let aad = commits::CommitAad {
+            next: None,
+            seen: room.of("Dan").engine.seen_now(),
+        };
+        let plan = Plan {
+            aad: aad.encode().unwrap(),
+            ..Plan::default()
+        };
+        let gid = group_id(&room.id);
+        let dan = &room.of("Dan").engine;
+        let (commit, info, after) =
+            spoil::commit_and_go_on(values, &gid, &dan.key, &plan, spoil::How::Paths(vec![0, 1]));
+        values = after;
+        append_commit(&mut room, "Dan", commit, info);
+    }
+    room.go_offline("Dan", true);
+    room.settle();
+    let dan = room.leaf("Dan");
+    assert!(room.has("Ann", |event| *event == Event::Undone { by: dan }));
+    room.assert_one_epoch(&["Ann", "Ben", "Cay"]);
+}
+
+#[test]
+fn a_void_commit_appended_again_counts_for_nobody_whatever_its_tags() {
+    let mut room = Room::new(&["Ann", "Ben", "Cay", "Dan"]);
+    // No facilitator is there to end the epoch.
+    room.go_offline("Ann", true);
+    let (commit, info) = spoil_commit(&mut room, "Dan", spoil::How::Tag);
+    room.settle();
+    noise(&mut room, 16);
+    room.settle();
+    let dan = room.leaf("Dan");
+    let undone = |room: &Room, name: &str| {
+        let events = &room.of(name).events;
+        events
+            .iter()
+            .filter(|event| **event == Event::Undone { by: dan })
+            .count()
+    };
+    assert_eq!(undone(&room, "Ben"), 1);
+    for commit in [commit.clone(), spoil::with_other_tags(&commit)] {
+        append_commit(&mut room, "Dan", commit, info.clone());
+    }
+    room.join("Hal");
+    room.settle();
+    noise(&mut room, 20);
+    room.settle();
+    assert_eq!(undone(&room, "Ben"), 1, "it counted once more");
+    room.assert_one_epoch(&["Ben", "Cay", "Hal"]);
+    room.go_offline("Ann", false);
+    room.settle();
+    assert!(
+        room.of("Ann").engine.saved.voids.is_empty(),
+        "the epoch is not over"
+    );
+    room.assert_one_epoch(&["Ann", "Ben", "Cay", "Hal"]);
+    append_commit(&mut room, "Dan", commit, info);
+    // Who begins now, at what a facilitator pinned since, is not led astray either.
+    room.join("Ivy");
+    room.settle();
+    room.assert_one_epoch(&["Ann", "Ben", "Cay", "Hal", "Ivy"]);
+}
+
+#[test]
+fn nobody_pins_where_a_commit_is_open_or_was_void() {
+    let mut room = Room::new(&["Ann", "Ben", "Cay", "Dan"]);
+    let pins = room.log.pins.len();
+    room.engine("Ann").saved.snapshot_due = true;
+    room.settle();
+    assert_eq!(
+        room.log.pins.len(),
+        pins + 1,
+        "Dan's coming in is acknowledged"
+    );
+    spoil_commit(&mut room, "Dan", spoil::How::Tag);
+    room.engine("Ann").saved.snapshot_due = true;
+    let index = room.index("Ann");
+    while room.step(index) {
+        let ann = &room.of("Ann").engine;
+        let pinned = room.log.pins.len() > pins + 1;
+        assert!(!pinned || (ann.disputes.is_empty() && ann.saved.voids.is_empty()));
+    }
+    assert_eq!(
+        room.log.pins.len(),
+        pins + 2,
+        "after her next Commit she does"
+    );
+    room.settle();
+    room.assert_one_epoch(&["Ann", "Ben", "Cay"]);
+}
+
+#[test]
+fn an_earlier_commit_that_becomes_void_takes_the_stranded_back_as_well() {
+    let mut room = Room::new(&ALL);
+    let index = room.index("Gus");
+    room.engine("Gus").want(saved::Intent::Update);
+    let fence = room.log.fence;
+    while room.log.fence == fence {
+        room.step(index);
+    }
+    let seq = room.log.entries.len() as u64;
+    room.step(index);
+    // All take it; then comes one by Gus again that does not open.
+    spoil_commit(&mut room, "Gus", spoil::How::Tag);
+    for name in others("Gus") {
+        let index = room.index(name);
+        let now = room.now;
+        let device = &mut room.devices[index];
+        Room::give(&room.log, &room.id, device, now);
+        assert!(device.engine.joining.is_some(), "{name} is not stranded");
+        assert!(device.engine.disputes.find(seq).is_some());
+        assert!(device.engine.disputes.len() > 1);
+        device.engine.saved.verdicts.clear();
+    }
+    let commit = room.of("Ann").engine.disputes.find(seq).unwrap().commit;
+    say(&mut room, "Ann", seq, false, &commit.0);
+    room.settle();
+    let gus = room.leaf("Gus");
+    assert!(room.has("Ben", |event| *event == Event::Undone { by: gus }));
+    room.assert_one_epoch(&others("Gus"));
+}
+
+#[test]
+fn an_acknowledgment_of_what_is_decided_is_not_sent() {
+    let mut room = Room::new(&ALL);
+    spoil_commit(&mut room, "Gus", spoil::How::Paths(vec![0]));
+    room.settle();
+    let fenced = |room: &Room| room.log.fence;
+    let before = fenced(&room);
+    for name in others("Gus") {
+        assert!(room.of(name).engine.saved.verdicts.is_empty(), "{name}");
+    }
+    room.settle();
+    assert_eq!(fenced(&room), before);
+}
+
+#[test]
+fn a_newcomer_does_not_adopt_a_commit_built_on_one_that_was_void_by_then() {
+    let mut room = Room::new(&["Ann", "Ben", "Cay", "Dan"]);
+    room.go_offline("Ann", true);
+    spoil_commit(&mut room, "Dan", spoil::How::Paths(vec![0, 1, 2, 3]));
+    for name in ["Ben", "Cay"] {
+        let (index, fence) = (room.index(name), room.log.fence);
+        while room.log.fence == fence {
+            room.step(index);
+        }
+    }
+    // Two have refused; quiet decides, but who joins reads fenced entries only.
+    room.join_by("Hal", &room.of("Ann").engine.link().unwrap());
+    let index = room.index("Hal");
+    let now = room.now;
+    Room::open(&room.log, &mut room.devices[index], now);
+    Room::give(&room.log, &room.id, &mut room.devices[index], now);
+    drop(room.engine("Hal").finish(now));
+    assert!(
+        room.of("Hal").engine.flight.is_some(),
+        "Hal is on the way in"
+    );
+    noise(&mut room, 16);
+    room.settle();
+    room.assert_one_epoch(&["Ben", "Cay", "Hal"]);
 }

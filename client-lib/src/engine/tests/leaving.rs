@@ -426,6 +426,7 @@ fn a_list_of_facilitators_that_hangs_on_nobody_is_not_sound() {
             policy: Some(new.encode().unwrap()),
             psks: Vec::new(),
             strange: false,
+            path: [0; 32],
             aad: Vec::new(),
         };
         let case = crate::policy::Case {

@@ -4,6 +4,7 @@
 //! refused in these tests is refused by the members themselves.
 
 mod backing;
+mod chance;
 mod disputes;
 mod door;
 mod forgeries;
@@ -11,13 +12,15 @@ mod late;
 mod leaving;
 mod lies;
 mod races;
+mod restarts;
+mod spoiling;
 mod upkeep;
 mod vectors;
 
 use sotto_protocol::chain::{self, Link as ChainLink};
 use sotto_protocol::error_code::ErrorCode;
 use sotto_protocol::frame::{Answer, Entry, Grant, Item, NewEntry, Opened, Refusal};
-use sotto_protocol::id::{ChainValue, LogId, PublicKey, RelayIdentity, Stamp, Tag};
+use sotto_protocol::id::{ChainValue, LogId, PublicKey, RelayIdentity, RetryId, Stamp, Tag};
 use sotto_protocol::right::Rights;
 
 use super::*;
@@ -38,6 +41,8 @@ struct TestLog {
     pins: Vec<u64>,
     /// The keys that may manage it, since the last change of the grants.
     managers: Vec<PublicKey>,
+    /// Appends that were answered; the same again is answered alike.
+    known: BTreeSet<RetryId>,
 }
 
 impl TestLog {
@@ -48,7 +53,16 @@ impl TestLog {
             fence: 0,
             pins: Vec::new(),
             managers: Vec::new(),
+            known: BTreeSet::new(),
         }
+    }
+
+    fn append_once(&mut self, flight: &Flight) -> Result<(), Refusal> {
+        if !self.known.contains(&flight.retry) {
+            self.append(&flight.items)?;
+            self.known.insert(flight.retry);
+        }
+        Ok(())
     }
 
     fn append(&mut self, items: &[Item<'static>]) -> Result<(), Refusal> {
@@ -121,6 +135,49 @@ struct Device {
     given: u64,
     events: Vec<Event>,
     is_online: bool,
+    /// What its vault holds.
+    rows: BTreeMap<Vec<u8>, Vec<u8>>,
+    /// It was just started again.
+    is_fresh: bool,
+}
+
+impl Device {
+    /// What an input led to; answers whether a person would notice.
+    fn take(&mut self, effects: Effects) -> bool {
+        let store = effects.store;
+        if !store.erase.is_empty() {
+            self.rows.clear();
+        }
+        for key in store.deletes {
+            self.rows.remove(&key.name);
+        }
+        for (key, value) in store.puts {
+            self.rows.insert(key.name, value);
+        }
+        let tells = effects
+            .events
+            .iter()
+            .any(|event| !matches!(event, Event::Online(_)));
+        self.events.extend(effects.events);
+        tells
+    }
+
+    /// The process ends and begins again with what the vault holds.
+    fn restart(&mut self, now: Now) {
+        let may = !matches!(self.engine.standing(), Standing::Founding);
+        if self.engine.is_over() || !may {
+            return;
+        }
+        let rows = self.rows.clone().into_iter().collect();
+        let (engine, effects) = Engine::load(self.engine.space, rows, false, now).unwrap();
+        self.engine = engine;
+        self.take(effects);
+        self.given = match &self.engine.joining {
+            Some(joining) if self.engine.reads_from_outside() => joining.seq(),
+            _ => self.engine.saved.seq,
+        };
+        self.is_fresh = true;
+    }
 }
 
 /// A conversation and all who are or want to be in it.
@@ -129,6 +186,8 @@ struct Room {
     id: LogId,
     devices: Vec<Device>,
     now: Now,
+    /// Whoever did anything is started again after it; those named in vain are not.
+    restarts: Vec<&'static str>,
 }
 
 impl Room {
@@ -147,15 +206,16 @@ impl Room {
             suite,
             ..RoomOptions::new(relay, *first)
         };
-        let (engine, _) = Engine::found(options, NOON).unwrap();
+        let (engine, effects) = Engine::found(options, NOON).unwrap();
         let id = engine.saved.log;
         let mut room = Self {
             log: TestLog::new(&id),
             id,
             devices: Vec::new(),
             now: NOON,
+            restarts: Vec::new(),
         };
-        room.add(first, engine);
+        room.add(first, engine, effects);
         room.settle();
         for name in rest {
             room.join(name);
@@ -165,15 +225,18 @@ impl Room {
         room
     }
 
-    fn add(&mut self, name: &'static str, engine: Engine) {
+    fn add(&mut self, name: &'static str, engine: Engine, effects: Effects) {
         self.devices.push(Device {
             name,
             engine,
             given: 0,
             events: Vec::new(),
             is_online: true,
+            rows: BTreeMap::new(),
+            is_fresh: false,
         });
         let device = self.devices.last_mut().unwrap();
+        device.take(effects);
         if let Some(token) = device.engine.create_token {
             let created = Answer::Created(sotto_protocol::frame::Created {
                 chain: chain::genesis(&self.id),
@@ -189,8 +252,9 @@ impl Room {
     }
 
     fn join_by(&mut self, name: &'static str, link: &Link) {
-        let (engine, _) = Engine::join(link, &JoinOptions { name: name.into() }, NOON).unwrap();
-        self.add(name, engine);
+        let options = JoinOptions { name: name.into() };
+        let (engine, effects) = Engine::join(link, &options, NOON).unwrap();
+        self.add(name, engine, effects);
     }
 
     fn of(&self, name: &str) -> &Device {
@@ -200,13 +264,22 @@ impl Room {
             .unwrap()
     }
 
-    fn engine(&mut self, name: &str) -> &mut Engine {
-        &mut self
-            .devices
+    fn device(&mut self, name: &str) -> &mut Device {
+        self.devices
             .iter_mut()
             .find(|device| device.name == name)
             .unwrap()
-            .engine
+    }
+
+    fn engine(&mut self, name: &str) -> &mut Engine {
+        &mut self.device(name).engine
+    }
+
+    fn index(&self, name: &str) -> usize {
+        self.devices
+            .iter()
+            .position(|device| device.name == name)
+            .unwrap()
     }
 
     fn leaf(&self, name: &str) -> LeafId {
@@ -214,11 +287,7 @@ impl Room {
     }
 
     fn go_offline(&mut self, name: &str, offline: bool) {
-        let device = self
-            .devices
-            .iter_mut()
-            .find(|device| device.name == name)
-            .unwrap();
+        let device = self.device(name);
         device.is_online = !offline;
         device.engine.set_online(!offline);
         device.engine.head = None;
@@ -230,12 +299,7 @@ impl Room {
             self.engine(name).command(command, now)
         };
         reply.unwrap();
-        let device = self
-            .devices
-            .iter_mut()
-            .find(|device| device.name == name)
-            .unwrap();
-        device.events.extend(effects.events);
+        self.device(name).take(effects);
     }
 
     fn say(&mut self, name: &str, text: &str) {
@@ -269,15 +333,16 @@ impl Room {
         if !device.is_online || device.engine.is_over() {
             return false;
         }
-        let mut moved = Self::open(&self.log, device, now);
+        let is_fresh = core::mem::take(&mut device.is_fresh);
+        let mut moved = Self::open(&self.log, device, now) && !is_fresh;
         moved |= Self::give(&self.log, &self.id, device, now);
         if let Some(token) = device
             .engine
             .token
             .filter(|_| device.engine.flight.is_some())
         {
-            let items = device.engine.flight.as_ref().unwrap().items.clone();
-            let result = match self.log.append(&items) {
+            let flight = device.engine.flight.clone().unwrap();
+            let result = match self.log.append_once(&flight) {
                 Ok(()) => Ok(Answer::Appended(Vec::new())),
                 Err(refusal) => Err(Denied {
                     refusal,
@@ -288,8 +353,11 @@ impl Room {
             moved = true;
         }
         let effects = device.engine.finish(now);
-        moved |= !effects.events.is_empty();
-        device.events.extend(effects.events);
+        moved |= device.take(effects);
+        moved |= device.engine.token.is_some() && device.engine.flight.is_some();
+        if moved && self.restarts.contains(&device.name) {
+            device.restart(now);
+        }
         moved
     }
 
@@ -313,7 +381,7 @@ impl Room {
         if device.engine.reads_from_outside() {
             // It goes to a pin first; every pin is given here, oldest first.
             let effects = device.engine.finish(now);
-            device.events.extend(effects.events);
+            device.take(effects);
         }
         true
     }

@@ -104,6 +104,9 @@ fn a_newcomer_follows_a_commit_that_lets_somebody_go() {
 /// begins to join at that pin.
 fn joining_at_a_late_pin() -> Room {
     let mut room = Room::new(&["Ann", "Ben"]);
+    // Nothing is open then.
+    room.command("Ann", Command::Rotate);
+    room.settle();
     let ann = room.engine("Ann");
     ann.saved.snapshot_due = true;
     drop(ann.finish(NOON));
