@@ -21,15 +21,15 @@ use sotto_protocol::cbor;
 use sotto_protocol::id::RetryId;
 
 use crate::clock::Clock;
-use crate::limits::{LogLimits, UPKEEP_BYTES_MAX, UPKEEP_ENTRIES_MAX};
+use crate::limits::UPKEEP_ENTRIES_MAX;
 use crate::log::codec::{self, StoredAnswer};
 use crate::log::fault::Fault;
 use crate::log::shared::Shared;
 use crate::log::state::{GrantList, Head, StoredEntry};
-use crate::log::{LogParts, StartError};
+use crate::offline::{self, OfflineError};
 use crate::retention::{LogKeys, sealed_day, sync_folder};
 use crate::store::folder::{self, UNFINISHED};
-use crate::store::{Batch, Folder, FolderError, Key, Range, Record, SledOptions};
+use crate::store::{Batch, Folder, Key, Record, SledOptions};
 
 const MAGIC: &[u8] = b"sotto-export\x01";
 const CHECK_BYTES: u64 = 32;
@@ -53,12 +53,9 @@ pub struct Archived {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ArchiveError {
-    /// The data folder could not be opened.
-    #[error("the data folder could not be opened")]
-    Folder(#[from] FolderError),
-    /// The logs in it are not whole.
-    #[error("the logs of the data folder are not whole")]
-    Logs(#[from] StartError),
+    /// The data folder or its logs could not be read or filled.
+    #[error(transparent)]
+    Offline(OfflineError),
     /// A file could not be read or written.
     #[error("the export file could not be read or written")]
     Io(#[from] io::Error),
@@ -68,14 +65,11 @@ pub enum ArchiveError {
     /// The folder to import into holds something.
     #[error("the folder to import into is not empty")]
     NotEmpty,
-    /// The store refused.
-    #[error("the store refused")]
-    Store(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
-impl From<Fault> for ArchiveError {
-    fn from(fault: Fault) -> Self {
-        Self::Store(fault.into())
+impl<T: Into<OfflineError>> From<T> for ArchiveError {
+    fn from(error: T) -> Self {
+        Self::Offline(error.into())
     }
 }
 
@@ -128,7 +122,7 @@ pub async fn export(
     clock: Arc<dyn Clock>,
 ) -> Result<Archived, ArchiveError> {
     let folder = Folder::open(folder, SledOptions::offline())?;
-    let shared = shared(&folder, clock)?;
+    let shared = offline::logs_of(&folder, clock)?;
     shared.verify().await?;
     let file = File::options().write(true).create_new(true).open(to)?;
     let mut writer = Writer {
@@ -156,7 +150,7 @@ pub async fn export(
     }
     writer.item(&Item::End(writer.count))?;
     let count = writer.finish()?;
-    close(&shared).await?;
+    offline::close(&shared).await?;
     Ok(count)
 }
 
@@ -165,22 +159,15 @@ async fn export_records(
     log: &LogKeys,
     writer: &mut Writer,
 ) -> Result<(), ArchiveError> {
-    let mut range = Range {
-        from: Key::new(log.name, Record::Ordinary(0)),
-        to: Key::new(log.name, Record::Retry(u32::MAX, RetryId::new([0xff; 16]))),
-        records_max: UPKEEP_ENTRIES_MAX + 1,
-        bytes_max: UPKEEP_BYTES_MAX,
-        values: true,
-    };
-    let mut last: Option<Key> = None;
+    let last = Record::Retry(u32::MAX, RetryId::new([0xff; 16]));
+    let mut after = None;
     loop {
-        let mut found = shared.store.range(range).await.map_err(Fault::from)?;
-        found.retain(|(key, _)| Some(*key) != last);
-        let Some((key, _)) = found.last() else {
+        let found = shared.records(log.name, Record::Ordinary(0), after, last);
+        let found = found.await?;
+        after = found.last().map(|(key, _)| *key);
+        if after.is_none() {
             return Ok(());
-        };
-        range.from = *key;
-        last = Some(*key);
+        }
         for (key, value) in found {
             let day = sealed_day(&value).ok_or(Fault::Shape)?;
             if let Record::Retry(day, retry) = key.record {
@@ -257,7 +244,7 @@ pub async fn import(
     File::create_new(to.join(UNFINISHED))?.sync_all()?;
     sync_folder(to)?;
     let folder = Folder::open_locked(to, lock, SledOptions::offline())?;
-    let shared = shared(&folder, clock)?;
+    let shared = offline::logs_of(&folder, clock)?;
     let mut importer = Importer {
         shared: &shared,
         log: None,
@@ -278,7 +265,7 @@ pub async fn import(
     }
     let count = importer.count;
     shared.verify().await?;
-    close(&shared).await?;
+    offline::close(&shared).await?;
     std::fs::remove_file(to.join(UNFINISHED))?;
     sync_folder(to)?;
     Ok(count)
@@ -408,19 +395,4 @@ impl Write for Hashing<'_> {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
-}
-
-fn shared(folder: &Folder, clock: Arc<dyn Clock>) -> Result<Shared, ArchiveError> {
-    Ok(Shared::new(LogParts {
-        store: Arc::clone(&folder.store),
-        keys: Arc::clone(&folder.keys),
-        clock,
-        limits: LogLimits::default(),
-    })?)
-}
-
-async fn close(shared: &Shared) -> Result<(), ArchiveError> {
-    shared.keys.sync().map_err(Fault::from)?;
-    shared.store.close().await.map_err(Fault::from)?;
-    Ok(())
 }

@@ -15,6 +15,7 @@ pub mod limits;
 pub mod listener;
 pub mod log;
 pub mod metrics;
+pub mod offline;
 pub mod retention;
 pub mod seizure;
 pub mod server;

@@ -24,6 +24,9 @@ pub const HEADS_CACHED_MAX: usize = 16_384;
 pub const RECENT_BYTES_MAX: usize = 64 << 20;
 /// Bytes of encoded pushes kept for one log: two of the largest runs.
 pub const RECENT_BYTES_PER_LOG_MAX: usize = 2 << 20;
+/// Bytes of pushes that one follow is given at once: one of the largest entries, or many small ones.
+/// A peer that takes nothing holds them until the write timeout, and so do ten thousand such peers.
+pub const PUSH_BYTES_PER_TURN: usize = 64 << 10;
 /// Live leases of one log: supporters on duty at once.
 pub const LEASES_PER_LOG_MAX: usize = 1_024;
 /// Pairs of log and grant whose rate is counted in one minute.

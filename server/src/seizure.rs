@@ -12,15 +12,13 @@ use sotto_protocol::right::Rights;
 use sotto_protocol::size_class::SizeClass;
 
 use crate::clock::Clock;
-use crate::limits::{LogLimits, UPKEEP_BYTES_MAX, UPKEEP_ENTRIES_MAX};
 use crate::log::codec;
-use crate::log::fault::Fault;
 use crate::log::shared::Shared;
 use crate::log::state::{GrantRecord, Lease, LogState};
 use crate::log::verify::seq_of;
-use crate::log::{LogParts, StartError};
+use crate::offline::{self, OfflineError};
 use crate::retention::LogKeys;
-use crate::store::{BALLAST, Folder, FolderError, Key, Range, Record, SledOptions, folder};
+use crate::store::{BALLAST, Folder, Record, SledOptions, folder};
 
 /// Everything.
 #[derive(Clone, Debug, Serialize)]
@@ -128,23 +126,17 @@ pub struct EngineFacts {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SeizureError {
-    /// The folder is in use or damaged.
-    #[error("the data folder could not be opened")]
-    Folder(#[from] FolderError),
-    /// The logs in it are not whole.
-    #[error("the logs of the data folder are not whole")]
-    Logs(#[from] StartError),
+    /// The data folder or its logs could not be read.
+    #[error(transparent)]
+    Offline(OfflineError),
     /// The copy could not be made or read.
     #[error("the data folder could not be copied")]
     Io(#[from] io::Error),
-    /// The store refused.
-    #[error("the store refused")]
-    Store(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
-impl From<Fault> for SeizureError {
-    fn from(fault: Fault) -> Self {
-        Self::Store(fault.into())
+impl<T: Into<OfflineError>> From<T> for SeizureError {
+    fn from(error: T) -> Self {
+        Self::Offline(error.into())
     }
 }
 
@@ -152,7 +144,7 @@ impl From<Fault> for SeizureError {
 /// the temporary folder as the data folder has.
 ///
 /// # Errors
-/// [`SeizureError`]; [`FolderError::InUse`] while a relay runs on the folder.
+/// [`SeizureError`]; [`FolderError::InUse`](crate::store::FolderError::InUse) while a relay runs on the folder.
 ///
 /// # Cancel safety
 /// Changes nothing.
@@ -165,12 +157,7 @@ pub async fn seize(data: &Path, clock: Arc<dyn Clock>) -> Result<Seizure, Seizur
     drop(lock);
     let bytes = std::fs::read(copy.path().join("db").join("db"))?;
     let opened = Folder::open(copy.path(), SledOptions::offline())?;
-    let shared = Shared::new(LogParts {
-        store: Arc::clone(&opened.store),
-        keys: Arc::clone(&opened.keys),
-        clock,
-        limits: LogLimits::default(),
-    })?;
+    let shared = offline::logs_of(&opened, clock)?;
     shared.verify().await?;
     let mut logs = Vec::new();
     let mut marks = HashMap::new();
@@ -193,7 +180,7 @@ pub async fn seize(data: &Path, clock: Arc<dyn Clock>) -> Result<Seizure, Seizur
         key_days: shared.keys.day_count(),
         clock: shared.keys.clock_reading(),
     };
-    shared.store.close().await.map_err(Fault::from)?;
+    offline::close(&shared).await?;
     Ok(Seizure { logs, engine })
 }
 
@@ -211,20 +198,19 @@ async fn log_facts(
     let mut by_class = vec![0_u64; SizeClass::ALL.len()];
     let (mut first_day, mut last_day) = (None::<u32>, None::<u32>);
     let mut entries = 0;
-    let mut range = Range {
-        from: Key::new(log.name, Record::Ordinary(0)),
-        to: Key::new(log.name, Record::Fenced(u64::MAX)),
-        records_max: UPKEEP_ENTRIES_MAX + 1,
-        bytes_max: UPKEEP_BYTES_MAX,
-        values: true,
-    };
-    let mut last: Option<Key> = None;
+    let mut after = None;
     loop {
-        let mut found = shared.store.range(range).await.map_err(Fault::from)?;
-        found.retain(|(key, _)| Some(*key) != last);
-        let Some((key, _)) = found.last() else { break };
-        range.from = *key;
-        last = Some(*key);
+        let found = shared.records(
+            log.name,
+            Record::Ordinary(0),
+            after,
+            Record::Fenced(u64::MAX),
+        );
+        let found = found.await?;
+        after = found.last().map(|(key, _)| *key);
+        if after.is_none() {
+            break;
+        }
         for (key, value) in found {
             if let Some(mark) = value.get(MARK_AT).and_then(|mark| mark.try_into().ok()) {
                 marks.insert(mark, (index, seq_of(&key)));

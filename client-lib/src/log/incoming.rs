@@ -195,7 +195,7 @@ impl Session {
             (Ask::Read(read), Answer::Page(page)) => self.check_page(read.log, read.after, page),
             _ => {}
         }
-        let result = Ok(owned(answer));
+        let result = Ok(answer.into_owned());
         self.events
             .push_back(SessionEvent::Answered { token, result });
         Ok(())
@@ -345,38 +345,5 @@ impl Session {
             Ok(done) => self.worked(&done),
             Err(rest) => self.events.push_back(SessionEvent::WorkNeeded(rest)),
         }
-    }
-}
-
-/// An answer that borrows from nothing.
-fn owned(answer: Answer<'_>) -> Answer<'static> {
-    use sotto_protocol::frame::{Claimed, Taken};
-    match answer {
-        Answer::Created(created) => Answer::Created(created),
-        Answer::Opened(opened) => Answer::Opened(opened),
-        Answer::Appended(done) => Answer::Appended(done),
-        Answer::Page(page) => Answer::Page(Page {
-            more: page.more,
-            entries: page
-                .entries
-                .into_iter()
-                .map(sotto_protocol::frame::Entry::into_owned)
-                .collect(),
-        }),
-        Answer::Followed(followed) => Answer::Followed(followed),
-        Answer::Claimed(claimed) => Answer::Claimed(Claimed {
-            ms: claimed.ms,
-            held: claimed.held.map(sotto_protocol::frame::Bytes::into_owned),
-            lease: claimed.lease,
-        }),
-        Answer::Placed(placed) => Answer::Placed(placed),
-        Answer::Taken(taken) => Answer::Taken(Taken {
-            entry: taken.entry.into_owned(),
-            last_resort: taken.last_resort,
-        }),
-        Answer::Granted(granted) => Answer::Granted(granted),
-        Answer::Held(held) => Answer::Held(held),
-        Answer::Described(described) => Answer::Described(described),
-        Answer::Ok => Answer::Ok,
     }
 }

@@ -14,6 +14,8 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::error::TlsError;
 use tokio_tungstenite::tungstenite::http::{HeaderValue, header};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::protocol::frame::Frame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 use tokio_tungstenite::tungstenite::{Bytes, Error as WsError, Message};
 use tokio_tungstenite::{Connector, WebSocketStream, client_async_tls_with_config};
 
@@ -24,8 +26,11 @@ use crate::link::RelayAddress;
 
 /// The read buffer: one message of the smallest class and its frame.
 const READ_BUFFER_BYTES: usize = 4 * 1024;
-/// Sent messages that may wait in memory: two full appends.
-const WRITE_BUFFER_BYTES_MAX: usize = 2 * MESSAGE_BYTES_MAX;
+/// Longer messages are sent in fragments of this size (RFC 6455, section 5.4): the library keeps the
+/// buffer that the longest frame needed for as long as the connection lives.
+const FRAGMENT_BYTES: usize = 16 * 1024;
+/// Sent bytes that may wait in memory: a fragment, and the library's own answers to pings.
+const WRITE_BUFFER_BYTES_MAX: usize = 2 * FRAGMENT_BYTES;
 /// How long resolving, connecting, TLS and the upgrade may take together, over Tor too.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 /// After so long without a word the relay is asked for one, and after as long again given up.
@@ -225,8 +230,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebSocketLine<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Line for WebSocketLine<S> {
     fn send(&mut self, message: Vec<u8>) -> Pending<'_, Result<()>> {
         Box::pin(async move {
-            let sent = self.stream.send(Message::Binary(message.into())).await;
-            sent.map_err(sorted)
+            let mut rest = Bytes::from(message);
+            let mut data = Data::Binary;
+            loop {
+                let fragment = rest.split_to(FRAGMENT_BYTES.min(rest.len()));
+                let is_last = rest.is_empty();
+                let frame = Frame::message(fragment, OpCode::Data(data), is_last);
+                let sent = self.stream.send(Message::Frame(frame)).await;
+                sent.map_err(sorted)?;
+                if is_last {
+                    return Ok(());
+                }
+                data = Data::Continue;
+            }
         })
     }
 

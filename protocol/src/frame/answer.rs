@@ -117,6 +117,37 @@ pub enum Answer<'a> {
     Ok,
 }
 
+impl Answer<'_> {
+    /// A copy that borrows from nothing.
+    #[must_use]
+    pub fn into_owned(self) -> Answer<'static> {
+        match self {
+            Self::Created(created) => Answer::Created(created),
+            Self::Opened(opened) => Answer::Opened(opened),
+            Self::Appended(items) => Answer::Appended(items),
+            Self::Page(page) => Answer::Page(Page {
+                more: page.more,
+                entries: page.entries.into_iter().map(Entry::into_owned).collect(),
+            }),
+            Self::Followed(followed) => Answer::Followed(followed),
+            Self::Claimed(claimed) => Answer::Claimed(Claimed {
+                ms: claimed.ms,
+                held: claimed.held.map(Bytes::into_owned),
+                lease: claimed.lease,
+            }),
+            Self::Placed(placed) => Answer::Placed(placed),
+            Self::Taken(taken) => Answer::Taken(Taken {
+                entry: taken.entry.into_owned(),
+                last_resort: taken.last_resort,
+            }),
+            Self::Granted(granted) => Answer::Granted(granted),
+            Self::Held(held) => Answer::Held(held),
+            Self::Described(described) => Answer::Described(described),
+            Self::Ok => Answer::Ok,
+        }
+    }
+}
+
 /// The log stands. It is not open yet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -1,6 +1,6 @@
 //! Every limit of a request at its edge, and the largest items against the limits on bytes.
 
-use sotto_protocol::cbor;
+use sotto_protocol::cbor::{self, DecodeError};
 use sotto_protocol::error_code::ErrorCode;
 use sotto_protocol::frame::{
     Answer, Append, Described, Done, Entry, FromRelay, Grant, Item, NewEntry, NewGrants, Page,
@@ -164,6 +164,43 @@ fn counts_and_lengths_are_refused_one_past_their_limit() {
             assert_eq!(entries(other, 0, 1), Err(ErrorCode::BadRequest));
         }
     }
+}
+
+#[test]
+fn an_append_is_refused_one_entry_past_what_all_its_items_may_hold() {
+    let spread = |mut left: usize, length: usize, each: usize| {
+        change!("append", Append, |append| {
+            let first = append.items[0].clone();
+            append.items.clear();
+            while left > 0 {
+                let count = left.min(each);
+                left -= count;
+                append.items.push(Item {
+                    entries: vec![largest_entry(length, 0); count],
+                    ..first.clone()
+                });
+            }
+        })
+    };
+    let (all, each) = (limits::APPEND_ENTRIES_MAX, limits::ITEM_ENTRIES_MAX);
+    assert_eq!(spread(all, 1024, each), Ok(()));
+    assert_eq!(spread(all + 1, 1024, each), Err(ErrorCode::TooLarge));
+    let all = limits::APPEND_BYTES_MAX / limits::SEALED_BYTES_MAX;
+    let each = limits::RUN_BYTES_MAX / limits::SEALED_BYTES_MAX;
+    assert_eq!(spread(all, 65_536, each), Ok(()));
+    assert_eq!(spread(all + 1, 65_536, each), Err(ErrorCode::TooLarge));
+}
+
+#[test]
+fn an_item_may_be_as_deep_as_the_limit_and_no_deeper() {
+    let nested = |levels: usize| {
+        let mut bytes = vec![0x81; levels];
+        bytes.push(0x00);
+        cbor::check(&bytes)
+    };
+    // The number within is a level too.
+    assert_eq!(nested(limits::CBOR_DEPTH_MAX - 1), Ok(()));
+    assert_eq!(nested(limits::CBOR_DEPTH_MAX), Err(DecodeError::Depth));
 }
 
 #[test]

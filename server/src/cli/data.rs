@@ -13,8 +13,9 @@ use super::{Failure, Output};
 use crate::archive::{self, ArchiveError, Archived};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::Settings;
+use crate::offline::OfflineError;
 use crate::retention::Keys;
-use crate::seizure::{self, LogFacts};
+use crate::seizure::{self, LogFacts, SeizureError};
 use crate::store::Folder;
 
 /// Which data folder.
@@ -184,9 +185,19 @@ fn lines_of(facts: &[impl serde::Serialize]) -> Vec<String> {
         .collect()
 }
 
+impl From<OfflineError> for Failure {
+    fn from(error: OfflineError) -> Self {
+        match &error {
+            OfflineError::Folder(folder) => Self::of_folder(&error, folder),
+            _ => Self::store(&error, super::RESTORE),
+        }
+    }
+}
+
 impl From<ArchiveError> for Failure {
     fn from(error: ArchiveError) -> Self {
-        match &error {
+        match error {
+            ArchiveError::Offline(error) => error.into(),
             ArchiveError::NotEmpty => Self::could_not_run(
                 "folder",
                 &error,
@@ -198,22 +209,19 @@ impl From<ArchiveError> for Failure {
                 "See that the file can be read, or does not exist yet and can be written.",
             ),
             ArchiveError::File => Self::store(&error, "Use another copy of the export."),
-            ArchiveError::Folder(folder) => Self::of_folder(&error, folder),
-            _ => Self::store(&error, super::RESTORE),
         }
     }
 }
 
-impl From<seizure::SeizureError> for Failure {
-    fn from(error: seizure::SeizureError) -> Self {
-        match &error {
-            seizure::SeizureError::Io(_) => Self::could_not_run(
+impl From<SeizureError> for Failure {
+    fn from(error: SeizureError) -> Self {
+        match error {
+            SeizureError::Offline(error) => error.into(),
+            SeizureError::Io(_) => Self::could_not_run(
                 "file",
                 &error,
                 "See that the folder can be read and that there is room for a copy of it.",
             ),
-            seizure::SeizureError::Folder(folder) => Self::of_folder(&error, folder),
-            _ => Self::store(&error, super::RESTORE),
         }
     }
 }

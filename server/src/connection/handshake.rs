@@ -167,3 +167,61 @@ impl Sealer<'_> {
         Ok(sealed)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use sotto_protocol::limits::NOISE_PAYLOAD_BYTES_MAX;
+
+    use super::*;
+    use crate::clock::ManualClock;
+    use crate::identity::{DayKeys, Identity};
+
+    /// What a client seals with, and the relay's side.
+    fn connected() -> (snow::TransportState, Transport) {
+        let clock = Arc::new(ManualClock::at_day(20_000));
+        let days = DayKeys::new(Identity::generate().unwrap(), clock).unwrap();
+        let day = days.today().unwrap();
+        let greeting = day.greeting();
+        let mut client = Builder::new(NOISE_PATTERN.parse().unwrap())
+            .remote_public_key(greeting.key.as_bytes())
+            .unwrap()
+            .prologue(&prologue(&greeting.identity, greeting.day))
+            .unwrap()
+            .build_initiator()
+            .unwrap();
+        let mut message = vec![0; HANDSHAKE_MESSAGE_BYTES];
+        client.write_message(&[], &mut message).unwrap();
+        let (answer, transport) = Responder::new(&day).unwrap().answer(&message).unwrap();
+        client.read_message(&answer, &mut []).unwrap();
+        (client.into_transport_mode().unwrap(), transport)
+    }
+
+    #[test]
+    fn an_item_of_the_largest_length_is_opened_and_a_longer_one_is_not() {
+        let (mut client, transport) = connected();
+        let mut opener = transport.opener();
+        for (length, is_opened) in [
+            (1, true),
+            (NOISE_PAYLOAD_BYTES_MAX, true),
+            (NOISE_PAYLOAD_BYTES_MAX + 1, true),
+            (REQUEST_BYTES_MAX, true),
+            (REQUEST_BYTES_MAX + 1, false),
+        ] {
+            let item = vec![7; length];
+            let mut sealed = Vec::new();
+            for piece in channel::pieces(&item) {
+                let mut message = vec![0; NOISE_MESSAGE_BYTES_MAX];
+                let written = client.write_message(piece, &mut message).unwrap();
+                sealed.extend_from_slice(&message[..written]);
+            }
+            let opened = opener.open(&sealed);
+            assert_eq!(
+                opened.is_ok_and(|opened| opened == item),
+                is_opened,
+                "{length}"
+            );
+        }
+    }
+}

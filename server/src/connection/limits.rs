@@ -7,14 +7,23 @@ use std::time::Duration;
 
 use sotto_protocol::limits;
 
+use crate::limits::PUSH_BYTES_PER_TURN;
+
 /// The read buffer of an idle connection. 4 KiB gave twice the speed of the library's 128 KiB and a
 /// fifteenth of its memory.
 pub const READ_BUFFER_BYTES: usize = 4 * 1024;
 /// Small frames are gathered up to here before they go to the socket.
 pub const WRITE_BUFFER_BYTES: usize = 16 * 1024;
-/// Longer messages leave in fragments of this size (RFC 6455, section 5.4), because the write
-/// buffer never shrinks again: without them one page would cost 1.2 MiB for the connection's life.
+/// Longer messages leave in fragments of this size (RFC 6455, section 5.4), and longer frames reach
+/// the WebSocket library in them, because its buffers never shrink again: without fragments one page
+/// would cost 1.2 MiB for the connection's life, one large append 2.7 MB.
 pub const FRAGMENT_BYTES: usize = 16 * 1024;
+/// All that the relay holds for a follower that takes nothing, until the write timeout ends it: its
+/// buffers, and the pushes of one turn or the largest there is. Ten thousand such are 1.1 GiB.
+pub const STALLED_BYTES_MAX: usize = READ_BUFFER_BYTES
+    + WRITE_BUFFER_BYTES_MAX
+    + PUSH_BYTES_PER_TURN
+    + PUSHES_PER_TURN * limits::ENTRY_FRAME_BYTES_MAX;
 /// Past this the socket takes nothing and more was written: a bug, or a close frame on top.
 pub const WRITE_BUFFER_BYTES_MAX: usize = WRITE_BUFFER_BYTES + FRAGMENT_BYTES + 4 * 1024;
 /// All that a peer may send before the connection handshake is done: an HTTP request with a
@@ -23,7 +32,8 @@ pub const BYTES_BEFORE_HANDSHAKE_MAX: usize = 16 * 1024;
 /// A message up to here is read without asking: an entry of the usual class and its frame.
 pub const SMALL_MESSAGE_BYTES: usize = 16 * 1024;
 /// Messages longer than [`SMALL_MESSAGE_BYTES`] that all connections together may be in the middle
-/// of sending, or have waiting for their answer: 64 of 2.3 MiB are 147 MiB.
+/// of sending, or have waiting for their answer: 64 of 2.5 MiB, in buffers that may have grown to
+/// twice that, are 320 MiB.
 pub const LARGE_MESSAGES_MAX: usize = 64;
 /// How long one message longer than [`SMALL_MESSAGE_BYTES`] may take from its first byte to its
 /// last, in or out: 2.3 MiB at 300 kbit/s. A peer that sends or takes one byte a second cannot keep
@@ -57,5 +67,6 @@ const _: () = {
     assert!(WRITE_BUFFER_BYTES_MAX > WRITE_BUFFER_BYTES + FRAGMENT_BYTES);
     assert!(SMALL_MESSAGE_BYTES >= READ_BUFFER_BYTES);
     assert!(SMALL_MESSAGE_BYTES < limits::MESSAGE_BYTES_MAX);
+    assert!(PUSH_BYTES_PER_TURN >= limits::SEALED_BYTES_MAX);
     assert!(REPLIES_MAX < limits::REQUESTS_IN_FLIGHT_MAX);
 };

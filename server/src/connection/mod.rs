@@ -5,6 +5,7 @@
 //! who is at the other end.
 
 mod follow;
+mod fragments;
 mod handshake;
 mod jitter;
 pub mod limits;

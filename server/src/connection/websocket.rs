@@ -23,6 +23,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::{CloseFrame, Frame};
 use tokio_tungstenite::tungstenite::protocol::{Message, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{self};
 
+use super::fragments::Fragmenting;
 use super::limits::{
     CLOSE_REASON_BYTES_MAX, FRAGMENT_BYTES, READ_BUFFER_BYTES, WRITE_BUFFER_BYTES,
     WRITE_BUFFER_BYTES_MAX,
@@ -109,12 +110,17 @@ pub(super) async fn accept<S: AsyncRead + AsyncWrite + Unpin + Send>(
     slots: Arc<Semaphore>,
 ) -> Result<(Incoming<S>, Outgoing<S>, Arc<Meter>), SocketError> {
     let (metered, meter) = Metered::new(io, slots);
-    let accepted =
-        tokio_tungstenite::accept_hdr_async_with_config(metered, choose_protocol, Some(config()));
+    let accepted = tokio_tungstenite::accept_hdr_async_with_config(
+        Fragmenting::new(metered),
+        choose_protocol,
+        Some(config()),
+    );
     // Boxed: the library's future holds its buffers and lives for a moment only.
-    let socket = Box::pin(accepted)
+    let mut socket = Box::pin(accepted)
         .await
         .map_err(SocketError::from_library)?;
+    // The library has refused what came behind the request, so a frame begins here.
+    socket.get_mut().begin();
     let (sink, stream) = socket.split();
     let incoming = Incoming {
         stream,
@@ -131,13 +137,12 @@ pub(super) struct Received {
     pub(super) slot: Option<LargeSlot>,
 }
 
+/// The stream that the library reads and writes.
+type Beneath<S> = Fragmenting<Metered<S>>;
+
 /// The half that reads.
-///
-/// The library keeps the buffer that the largest frame needed for as long as the connection lives
-/// (seen: 1.05 MiB after a frame of 1 MiB), and nothing above it can take it away. A message that
-/// comes in fragments leaves nothing behind.
 pub(super) struct Incoming<S> {
-    stream: SplitStream<WebSocketStream<Metered<S>>>,
+    stream: SplitStream<WebSocketStream<Beneath<S>>>,
     meter: Arc<Meter>,
 }
 
@@ -173,7 +178,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Incoming<S> {
 
 /// The half that writes.
 pub(super) struct Outgoing<S> {
-    sink: SplitSink<WebSocketStream<Metered<S>>, Message>,
+    sink: SplitSink<WebSocketStream<Beneath<S>>, Message>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Outgoing<S> {

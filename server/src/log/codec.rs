@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use sotto_protocol::cbor;
-use sotto_protocol::frame::{Answer, Claimed, Page, Taken};
+use sotto_protocol::frame::Answer;
 use sotto_protocol::id::LogId;
 
 use super::fault::Fault;
@@ -150,38 +150,6 @@ pub(crate) fn open_answer(
     let stored: StoredAnswer<'_> = decode(&plain)?;
     Ok(StoredAnswer {
         at: stored.at,
-        answer: stored.answer.map(own),
+        answer: stored.answer.map(Answer::into_owned),
     })
-}
-
-/// A copy of an answer that borrows from nothing.
-pub(crate) fn own(answer: Answer<'_>) -> Answer<'static> {
-    match answer {
-        Answer::Created(created) => Answer::Created(created),
-        Answer::Opened(opened) => Answer::Opened(opened),
-        Answer::Appended(items) => Answer::Appended(items),
-        Answer::Page(page) => Answer::Page(Page {
-            more: page.more,
-            entries: page
-                .entries
-                .into_iter()
-                .map(sotto_protocol::frame::Entry::into_owned)
-                .collect(),
-        }),
-        Answer::Followed(followed) => Answer::Followed(followed),
-        Answer::Claimed(claimed) => Answer::Claimed(Claimed {
-            ms: claimed.ms,
-            held: claimed.held.map(sotto_protocol::frame::Bytes::into_owned),
-            lease: claimed.lease,
-        }),
-        Answer::Placed(placed) => Answer::Placed(placed),
-        Answer::Taken(taken) => Answer::Taken(Taken {
-            entry: taken.entry.into_owned(),
-            last_resort: taken.last_resort,
-        }),
-        Answer::Granted(granted) => Answer::Granted(granted),
-        Answer::Held(held) => Answer::Held(held),
-        Answer::Described(described) => Answer::Described(described),
-        Answer::Ok => Answer::Ok,
-    }
 }

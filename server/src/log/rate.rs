@@ -54,3 +54,35 @@ impl Rates {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_rates_are_counted_than_their_limit() {
+        let mut rates = Rates::default();
+        let now = Now {
+            day: 1,
+            lives_from: 1,
+            wall_s: 0,
+            mono_ms: 0,
+            start_ms: 0,
+            run: 1,
+            random: 0,
+        };
+        let payer = append::Payer {
+            key: PublicKey::new([1; 32]),
+            work: 0,
+            rate: None,
+            is_join: false,
+        };
+        for number in 0..=RATES_COUNTED_MAX {
+            let mut log = [0; 32];
+            log[..8].copy_from_slice(&number.to_be_bytes());
+            let log = LogId::new(log);
+            rates.count(&[(log, payer)], 1, &now).unwrap();
+            assert!(rates.counts.len() <= RATES_COUNTED_MAX);
+        }
+    }
+}

@@ -18,7 +18,7 @@ use super::recent::RecentPush;
 use super::shared::{LaneRange, Shared, state_keys};
 use super::state::{LogState, Now, StoredEntry};
 use super::verify::seq_of;
-use crate::limits::POSITION_COUNTED_MAX;
+use crate::limits::{POSITION_COUNTED_MAX, PUSH_BYTES_PER_TURN};
 use crate::retention::{LogKeys, SealError};
 use crate::store::{Key, LogName};
 
@@ -154,19 +154,36 @@ fn readable(state: &LogState, access: Access, lane: Lane) -> Option<u64> {
     to.map(|to| to.min(state.head.seq))
 }
 
-/// Entries of a lane with their records' keys, and how far this goes.
+/// What is asked of a lane.
+#[derive(Clone, Copy, Debug)]
+struct Wanted {
+    lane: Lane,
+    /// Exclusive.
+    after: u64,
+    /// Inclusive.
+    to: u64,
+    entries_max: usize,
+    /// Sealed bytes; the first entry is always given.
+    bytes_max: usize,
+}
+
+/// Entries of a lane, and how far this goes.
 async fn entries(
     shared: &Shared,
     log: &LogKeys,
     state: &LogState,
-    lane: Lane,
-    after: u64,
-    to: u64,
-    max: usize,
+    wanted: Wanted,
 ) -> Result<(Vec<StoredEntry<'static>>, u64), Fault> {
+    let Wanted {
+        lane,
+        after,
+        to,
+        entries_max: max,
+        bytes_max,
+    } = wanted;
     let after = after.max(state.head.floor);
     if max == 0 || after >= to {
-        return Ok((Vec::new(), after.max(to.min(after))));
+        return Ok((Vec::new(), after));
     }
     let mut records: Vec<(Key, Bytes)> = Vec::new();
     let mut covered = to;
@@ -179,12 +196,12 @@ async fn entries(
             after,
             to: covered,
             records_max: max,
-            bytes_max: PAGE_BYTES_MAX,
+            bytes_max,
             values: true,
         };
         let found = shared.lane(log.name, range).await?;
         let bytes: usize = found.iter().map(|(_, value)| value.len()).sum();
-        if found.len() >= max || bytes >= PAGE_BYTES_MAX {
+        if found.len() >= max || bytes >= bytes_max {
             covered = found.last().map_or(covered, |(key, _)| seq_of(key));
         }
         records.extend(found);
@@ -196,7 +213,7 @@ async fn entries(
     for (key, value) in records {
         let entry = open_entry(shared, log, state, &key, &value)?;
         let next = bytes + entry.sealed.as_slice().len();
-        if list.len() >= max || next > PAGE_BYTES_MAX {
+        if list.len() >= max || (next > bytes_max && !list.is_empty()) {
             covered = list.last().map_or(after, |last: &StoredEntry<'_>| last.seq);
             break;
         }
@@ -246,9 +263,14 @@ pub(crate) async fn page(
     let max = usize::try_from(entries_max)
         .unwrap_or(usize::MAX)
         .clamp(1, PAGE_ENTRIES_MAX);
-    let (list, covered) = entries(shared, &log, &state, lane, after, to, max)
-        .await
-        .map_err(ours)?;
+    let wanted = Wanted {
+        lane,
+        after,
+        to,
+        entries_max: max,
+        bytes_max: PAGE_BYTES_MAX,
+    };
+    let (list, covered) = entries(shared, &log, &state, wanted).await.map_err(ours)?;
     let claims = access.rights.contains(Rights::CLAIM);
     let now = shared.now();
     let entries = list
@@ -324,9 +346,14 @@ pub(crate) async fn pushes(
     let (frames, cursor) = match shared.recent.after(id, after, to, fenced_only, max) {
         Some(found) => found,
         None => {
-            let (list, covered) = entries(shared, &log, &state, lane, after, to, max)
-                .await
-                .map_err(ours)?;
+            let wanted = Wanted {
+                lane,
+                after,
+                to,
+                entries_max: max,
+                bytes_max: PUSH_BYTES_PER_TURN,
+            };
+            let (list, covered) = entries(shared, &log, &state, wanted).await.map_err(ours)?;
             let encoded = list.iter().map(|entry| {
                 encode_push(shared, id, entry)
                     .map(|frame| (entry.seq, frame))

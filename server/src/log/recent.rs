@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use sotto_protocol::id::LogId;
 
-use crate::limits::{RECENT_BYTES_MAX, RECENT_BYTES_PER_LOG_MAX};
+use crate::limits::{PUSH_BYTES_PER_TURN, RECENT_BYTES_MAX, RECENT_BYTES_PER_LOG_MAX};
 
 /// One encoded push.
 #[derive(Clone, Debug)]
@@ -72,7 +72,7 @@ impl Recent {
     }
 
     /// The pushes after a cursor, if all of them up to `to` are here: at most `max` of the wanted
-    /// ones, and how far that went.
+    /// ones and no more than a turn's bytes, and how far that went.
     pub(crate) fn after(
         &self,
         log: &LogId,
@@ -88,11 +88,13 @@ impl Recent {
             return None;
         }
         let skip = usize::try_from(after + 1 - first).ok()?;
-        let mut pushes = Vec::new();
-        let mut cursor = after;
+        let mut pushes: Vec<(u64, Bytes)> = Vec::new();
+        let (mut cursor, mut bytes) = (after, 0);
         for push in run.iter().skip(skip).take_while(|push| push.seq <= to) {
             if push.is_fenced || !fenced_only {
-                if pushes.len() >= max {
+                bytes += push.frame.len();
+                let is_over = bytes > PUSH_BYTES_PER_TURN && !pushes.is_empty();
+                if pushes.len() >= max || is_over {
                     break;
                 }
                 pushes.push((push.seq, push.frame.clone()));
@@ -130,6 +132,27 @@ mod tests {
         assert!(recent.after(&log, 2, 7, false, 9).is_none());
         recent.forget(&log);
         assert_eq!(recent.inner().bytes, 0);
+    }
+
+    #[test]
+    fn a_turn_holds_no_more_bytes_than_its_limit_and_always_one_push() {
+        let log = LogId::new([1; 32]);
+        let recent = Recent::default();
+        let pushes = [20_000, 40_000, 10_000, 70_000];
+        recent.add(
+            &log,
+            (1..)
+                .zip(pushes)
+                .map(|(seq, bytes)| push(seq, bytes))
+                .collect(),
+        );
+        for (after, cursor) in [(0, 2), (2, 3), (3, 4)] {
+            let (pushes, to) = recent.after(&log, after, 4, false, 9).unwrap();
+            assert_eq!(
+                (to, pushes.len()),
+                (cursor, usize::try_from(cursor - after).unwrap())
+            );
+        }
     }
 
     #[test]

@@ -19,7 +19,7 @@ use super::state::{LogState, Now, StoredEntry};
 use super::watch::Watches;
 use super::{LogParts, Retention};
 use crate::clock::{Clock, day_of};
-use crate::limits::{HEADS_CACHED_MAX, LogLimits};
+use crate::limits::{HEADS_CACHED_MAX, LogLimits, UPKEEP_BYTES_MAX, UPKEEP_ENTRIES_MAX};
 use crate::retention::{Keys, KeysError, LogKeys};
 use crate::store::{Key, LogName, Range, Record, Store};
 
@@ -119,6 +119,12 @@ impl Shared {
 
     fn states(&self) -> MutexGuard<'_, HashMap<LogId, Arc<LogState>>> {
         self.states.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many states are in memory.
+    #[cfg(test)]
+    pub(crate) fn states_cached(&self) -> usize {
+        self.states().len()
     }
 
     /// The state of a log as it was last committed; nothing for an unknown log.
@@ -231,6 +237,27 @@ impl Shared {
                 values: range.values,
             })
             .await?)
+    }
+
+    /// Records of a log from one on, or after the key where the last step ended; nothing when all
+    /// were given.
+    pub(crate) async fn records(
+        &self,
+        name: LogName,
+        from: Record,
+        after: Option<Key>,
+        to: Record,
+    ) -> Result<Vec<(Key, Bytes)>, Fault> {
+        let range = Range {
+            from: after.unwrap_or_else(|| Key::new(name, from)),
+            to: Key::new(name, to),
+            records_max: UPKEEP_ENTRIES_MAX + 1,
+            bytes_max: UPKEEP_BYTES_MAX,
+            values: true,
+        };
+        let mut found = self.store.range(range).await?;
+        found.retain(|(key, _)| Some(*key) != after);
+        Ok(found)
     }
 
     /// One entry, wherever it lies; nothing if it is trimmed or gone.

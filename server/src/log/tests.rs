@@ -23,6 +23,7 @@ use crate::store::{MemoryStore, Store};
 mod disk;
 mod entries;
 mod folder;
+mod limits;
 mod model;
 mod queue;
 mod retention;
@@ -58,13 +59,22 @@ impl Bench {
         keys: Arc<Keys>,
         clock: Arc<ManualClock>,
     ) -> Self {
+        Self::limited(store, keys, clock, LogLimits::default()).await
+    }
+
+    pub(crate) async fn limited(
+        store: Arc<dyn Store>,
+        keys: Arc<Keys>,
+        clock: Arc<ManualClock>,
+        limits: LogLimits,
+    ) -> Self {
         let tasks = TaskTracker::new();
         let shutdown = CancellationToken::new();
         let parts = LogParts {
             store: Arc::clone(&store),
             keys: Arc::clone(&keys),
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
-            limits: LogLimits::default(),
+            limits,
         };
         let logs = Logs::start(parts, &tasks, shutdown.clone()).await.unwrap();
         Self {

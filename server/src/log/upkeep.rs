@@ -152,16 +152,8 @@ impl Work<'_> {
         after: Option<Key>,
         to: Record,
     ) -> Result<Vec<(Key, bytes::Bytes)>, Fault> {
-        let range = Range {
-            from: after.unwrap_or_else(|| self.key(from)),
-            to: self.key(to),
-            records_max: UPKEEP_ENTRIES_MAX + 1,
-            bytes_max: UPKEEP_BYTES_MAX,
-            values: true,
-        };
-        let mut found = self.shared.store.range(range).await?;
-        found.retain(|(key, _)| Some(*key) != after);
-        Ok(found)
+        let name = self.log.keys.name;
+        self.shared.records(name, from, after, to).await
     }
 
     async fn purge(&mut self) -> Result<(), Fault> {

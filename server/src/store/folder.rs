@@ -50,8 +50,23 @@ impl Disk for SystemDisk {
     }
 
     fn free_bytes(&self, folder: &Path) -> io::Result<u64> {
-        fs2::available_space(folder)
+        let free = fs2::available_space(folder)?;
+        Ok(file_limit().map_or(free, |limit| {
+            let used = folder.join("db").join("db").metadata();
+            free.min(limit.saturating_sub(used.map_or(0, |about| about.len())))
+        }))
     }
+}
+
+/// The longest file that this process may write, if there is such a limit and the system tells. The
+/// engine must not run into it: unlike on a full disk, giving something up makes no room.
+fn file_limit() -> Option<u64> {
+    let limits = std::fs::read_to_string("/proc/self/limits").ok()?;
+    let line = limits
+        .lines()
+        .find_map(|line| line.strip_prefix("Max file size"));
+    // `unlimited` is no number.
+    line?.split_whitespace().next()?.parse().ok()
 }
 
 /// Why a folder cannot be used.

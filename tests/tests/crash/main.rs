@@ -5,6 +5,8 @@
 //! The relay process is this test binary itself, see [`relay_process`]. `SOTTO_KILL_ROUNDS=500 cargo
 //! test -p sotto-tests --test crash` runs the long loop.
 
+mod full;
+mod memory;
 mod power;
 mod process;
 
@@ -45,14 +47,15 @@ fn relay_process() {
     let mut settings = Settings::new(CreateRule::DangerousOpen);
     settings.folder = PathBuf::from(folder);
     settings.listen = listen.parse().unwrap();
-    settings.admin.enabled = false;
+    settings.admin.listen = ([127, 0, 0, 1], 0).into();
     settings.logs.appends_per_minute = 1_000_000;
     settings.connections.requests_per_second = 100_000;
+    settings.connections.bytes_per_second = 1 << 30;
     let init = !settings.identity_path().exists();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
         let relay = Launch { settings, init }.launch().await.unwrap();
-        println!("listening {}", relay.address);
+        println!("listening {} {}", relay.address, relay.admin.unwrap());
         relay.run(CancellationToken::new()).await.unwrap();
     });
 }

@@ -15,6 +15,7 @@ pub(crate) struct RelayProcess {
     child: Child,
     pub(crate) address: RelayAddress,
     pub(crate) listen: SocketAddr,
+    pub(crate) admin: SocketAddr,
 }
 
 impl RelayProcess {
@@ -62,7 +63,10 @@ impl RelayProcess {
             line.split_once("listening ")
                 .map(|(_, address)| address.to_owned())
         });
-        let address: RelayAddress = line.expect("the relay starts").parse().unwrap();
+        let line = line.expect("the relay starts");
+        let (address, admin) = line.split_once(' ').unwrap();
+        let (address, admin): (RelayAddress, _) =
+            (address.parse().unwrap(), admin.parse().unwrap());
         let listen = address
             .url()
             .trim_start_matches("ws://")
@@ -73,7 +77,30 @@ impl RelayProcess {
             child,
             address,
             listen,
+            admin,
         }
+    }
+
+    /// From now on the relay may write no file of more than so many bytes; without, of any length.
+    pub(crate) fn limit_files(&self, bytes: Option<u64>) {
+        let bytes = bytes.map_or_else(|| "unlimited".to_owned(), |bytes| bytes.to_string());
+        let status = Command::new("prlimit")
+            .arg(format!("--fsize={bytes}:"))
+            .arg(format!("--pid={}", self.child.id()))
+            .status();
+        assert!(status.unwrap().success());
+    }
+
+    /// Memory that the process has in use now.
+    pub(crate) fn resident_bytes(&self) -> usize {
+        let status = format!("/proc/{}/status", self.child.id());
+        let status = std::fs::read_to_string(status).unwrap();
+        let line = status
+            .lines()
+            .find(|line| line.starts_with("VmRSS"))
+            .unwrap();
+        let kib = line.split_whitespace().nth(1).unwrap();
+        1_024 * kib.parse::<usize>().unwrap()
     }
 
     /// SIGKILL, and nothing else.

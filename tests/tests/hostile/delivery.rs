@@ -7,10 +7,12 @@ use sotto_protocol::error_code::ErrorCode;
 use sotto_protocol::frame::{
     Answer, Delete, Ended, Follow, Grants, Lane, NewGrants, Notice, Unfollow, Verb,
 };
-use sotto_protocol::limits::CREDIT_MAX;
+use sotto_protocol::limits::{CREDIT_MAX, ENTRY_FRAME_BYTES_MAX};
 use sotto_protocol::right::Rights;
 use sotto_protocol::size_class::SizeClass;
-use sotto_tests::peer::{Heard, TestLog, entry, retry, secret};
+use sotto_server::connection::limits::STALLED_BYTES_MAX;
+use sotto_server::limits::PUSH_BYTES_PER_TURN;
+use sotto_tests::peer::{Heard, Peer, TestLog, entry, retry, secret};
 use sotto_tests::relay::TestRelay;
 
 fn numbers(range: std::ops::Range<usize>) -> Vec<String> {
@@ -18,7 +20,7 @@ fn numbers(range: std::ops::Range<usize>) -> Vec<String> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn pushes_stop_where_credit_ends_and_go_on_with_more() {
+async fn no_credit_for_an_hour_stops_the_pushes_and_loses_nothing() {
     let relay = TestRelay::default().start().await;
     let mut peer = relay.peer().await;
     let log = peer.new_log().await;
@@ -220,6 +222,54 @@ async fn a_follower_that_takes_nothing_is_disconnected_and_nobody_waits_for_it()
     );
     author.say(&log.id(), "on").await.unwrap();
     assert_eq!(healthy.pushed(1).await, ["on"]);
+    relay.stop().await;
+}
+
+/// The line of the reader that stalls: a small one, so that what the relay keeps for it shows.
+const STALLED_LINE_BYTES: usize = 4 * 1024;
+
+#[tokio::test(start_paused = true)]
+async fn one_reader_stalls_while_999_read_on_and_costs_no_more_than_the_limit() {
+    const READERS: usize = 999;
+    const ENTRIES: usize = 100;
+    let relay = TestRelay::default().start().await;
+    let mut author = relay.peer().await;
+    let log = author.new_log().await;
+    let small = relay.connector.clone().with_pipe_bytes(STALLED_LINE_BYTES);
+    let line = small.connect().await.unwrap();
+    let mut stalled = Peer::connect(line, &relay.identity).await;
+    stalled.open_log(&log.id(), &log.key).await.unwrap();
+    stalled.follow(&log.id(), CREDIT_MAX).await.unwrap();
+    let mut readers = Vec::new();
+    for _ in 0..READERS {
+        let mut reader = relay.peer().await;
+        reader.open_log(&log.id(), &log.key).await.unwrap();
+        reader.follow(&log.id(), CREDIT_MAX).await.unwrap();
+        readers.push(reader);
+    }
+    for text in numbers(0..ENTRIES) {
+        author.say(&log.id(), &text).await.unwrap();
+    }
+    let began = tokio::time::Instant::now();
+    let all = readers.iter_mut().map(|reader| reader.pushed(ENTRIES));
+    for texts in futures_util::future::join_all(all).await {
+        assert_eq!(texts, numbers(0..ENTRIES));
+    }
+    assert!(began.elapsed() < Duration::from_secs(1), "others waited");
+    assert_eq!(
+        relay.metrics.value("sotto_connections_open_count"),
+        Some(1_001.0)
+    );
+    // What went out in all but to those who read, less what lies in its line, is what the relay
+    // keeps in buffers; the pushes that it has pulled and not sent yet are a turn at most.
+    let sent = relay.metrics.value("sotto_pushes_total").unwrap() as usize;
+    let to_it = sent - READERS * ENTRIES;
+    assert!(to_it > 0 && to_it < ENTRIES, "{to_it} pushes");
+    let frame = SizeClass::K1.bytes() + ENTRY_FRAME_BYTES_MAX;
+    let kept = (to_it * frame).saturating_sub(STALLED_LINE_BYTES) + PUSH_BYTES_PER_TURN;
+    assert!(kept <= STALLED_BYTES_MAX, "{kept} bytes are kept for it");
+    // It has missed nothing that it could not have had.
+    assert_eq!(stalled.pushed(ENTRIES).await, numbers(0..ENTRIES));
     relay.stop().await;
 }
 

@@ -48,6 +48,25 @@ async fn frames_that_break_the_rules_end_the_connection() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_frame_that_breaks_off_ends_its_connection_and_nothing_else() {
+    let relay = TestRelay::default().start().await;
+    let mut whole = vec![0x82, 0xfe, 0x01, 0x00, 1, 2, 3, 4];
+    whole.extend([0; 256]);
+    for length in [1, 2, 3, 5, 8, 9, 263] {
+        let mut line = upgrade_by_hand(relay.line().await).await;
+        line.write_all(&whole[..length]).await.unwrap();
+        drop(line);
+        relay.until("sotto_connections_open_count", 0.0).await;
+    }
+    // A line that stays, with a frame that never goes on: it ends with the handshake's deadline.
+    let mut line = upgrade_by_hand(relay.line().await).await;
+    line.write_all(&whole[..9]).await.unwrap();
+    assert_eq!(close_code(&mut line).await, Some(1008));
+    relay.peer().await.new_log().await;
+    relay.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_text_message_on_an_open_connection_ends_it_and_changes_nothing() {
     let relay = TestRelay::default().start().await;
     let mut peer = relay.peer().await;

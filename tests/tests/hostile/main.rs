@@ -1,6 +1,7 @@
 //! The relay against peers that speak bytes: every stage, every limit, every way to be a bad guest.
 
 mod delivery;
+mod edge;
 mod framing;
 mod handshake;
 mod limit;

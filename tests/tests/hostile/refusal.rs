@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use sotto_protocol::error_code::ErrorCode;
 use sotto_protocol::frame::{
-    Answer, NewEntry, NewGrants, Open, Position, Proof, Refusal, Take, Verb, Withdraw,
+    Answer, Grants, NewEntry, NewGrants, Open, Position, Proof, Refusal, Take, Verb, Withdraw,
 };
 use sotto_protocol::id::LogId;
 use sotto_protocol::proof::{self, Purpose};
 use sotto_protocol::right::Rights;
 use sotto_protocol::size_class::SizeClass;
+use sotto_server::clock::DAY;
 use sotto_tests::peer::{Peer, TestLog, entry, retry, secret, text_of};
 use sotto_tests::relay::{RunningRelay, TestRelay};
 use sotto_tests::store::WatchedStore;
@@ -28,6 +29,8 @@ struct Setting {
     store: Arc<WatchedStore>,
     log: TestLog,
     dropped: x25519_dalek::StaticSecret,
+    /// Cut so long ago that nobody can still be reading up to the cut.
+    expired: x25519_dalek::StaticSecret,
 }
 
 impl Setting {
@@ -40,44 +43,44 @@ impl Setting {
         .start()
         .await;
         let mut owner = relay.peer().await;
-        let (log, dropped) = (TestLog::default(), secret());
+        let (log, dropped, expired) = (TestLog::default(), secret(), secret());
         let all = TestLog::grant(&log.key, Rights::ALL);
         let reader = TestLog::grant(&dropped, Rights::READ);
-        let create = owner.create(&log, vec![all.clone(), reader]);
+        let cut = TestLog::grant(&expired, Rights::READ);
+        let create = owner.create(&log, vec![all.clone(), reader.clone(), cut]);
         owner.call(Verb::Create(create)).await.unwrap();
-        owner.open_log(&log.id(), &log.key).await.unwrap();
-        owner.say(&log.id(), "an entry").await.unwrap();
-        let grants = sotto_protocol::frame::Grants {
-            day: owner.day(),
-            log: log.id(),
-            new: NewGrants {
-                cut: false,
-                list: vec![all],
-                version: 1,
-            },
-            retry: retry(),
+        let Ok(Answer::Opened(opened)) = owner.open_log(&log.id(), &log.key).await else {
+            panic!("not opened");
         };
-        let version = match owner.call(Verb::Grants(grants.clone())).await {
-            Ok(_) => None,
-            Err(Refusal { version, .. }) => version,
-        };
-        if let Some(version) = version {
-            let new = NewGrants {
-                version,
-                ..grants.new.clone()
-            };
-            let again = sotto_protocol::frame::Grants {
-                new,
+        let grants = |day, cut, list, version| {
+            Verb::Grants(Grants {
+                day,
+                log: log.id(),
+                new: NewGrants { cut, list, version },
                 retry: retry(),
-                ..grants
-            };
-            owner.call(Verb::Grants(again)).await.unwrap();
+            })
+        };
+        let list = vec![all.clone(), reader];
+        let cuts = grants(owner.day(), true, list, opened.version);
+        owner.call(cuts).await.unwrap();
+        // The cut grant stays for as long as fenced entries do, and goes with them.
+        for _ in 0..4 * (u32::from(TestLog::policy().ttl_fenced_days) + 2) {
+            relay.clock.advance(DAY / 4);
+            relay.logs.sweep().await.unwrap();
         }
+        let mut owner = relay.peer().await;
+        let Ok(Answer::Opened(opened)) = owner.open_log(&log.id(), &log.key).await else {
+            panic!("not opened");
+        };
+        owner.say(&log.id(), "an entry").await.unwrap();
+        let drops = grants(owner.day(), false, vec![all], opened.version);
+        owner.call(drops).await.unwrap();
         Self {
             relay,
             store,
             log,
             dropped,
+            expired,
         }
     }
 
@@ -122,7 +125,7 @@ fn proofs(
 }
 
 #[tokio::test(start_paused = true)]
-async fn wrong_key_unknown_log_and_dropped_grant_are_refused_alike_at_the_same_cost() {
+async fn wrong_key_unknown_log_and_expired_grant_are_refused_alike_at_the_same_cost() {
     let setting = Setting::new().await;
     let known = setting.log.id();
     let unknown = TestLog::default().id();
@@ -130,6 +133,7 @@ async fn wrong_key_unknown_log_and_dropped_grant_are_refused_alike_at_the_same_c
     let (strange, strange_false) = proofs(&peer, &secret(), Purpose::Open, &known);
     let (_, granted_false) = proofs(&peer, &setting.log.key, Purpose::Open, &known);
     let (dropped, _) = proofs(&peer, &setting.dropped, Purpose::Open, &known);
+    let (expired, _) = proofs(&peer, &setting.expired, Purpose::Open, &known);
     let (elsewhere, elsewhere_false) = proofs(&peer, &setting.log.key, Purpose::Open, &unknown);
     let low_order = Proof {
         key: [0; 32].into(),
@@ -140,6 +144,7 @@ async fn wrong_key_unknown_log_and_dropped_grant_are_refused_alike_at_the_same_c
         ("strange key, false proof", known, strange_false),
         ("granted key, false proof", known, granted_false),
         ("dropped grant", known, dropped),
+        ("expired grant", known, expired),
         ("unknown log", unknown, elsewhere),
         ("unknown log, false proof", unknown, elsewhere_false),
         ("low order", known, low_order),

@@ -5,6 +5,7 @@ use std::path::Path;
 use super::disk::{TestDisk, bench_at, options, stop};
 use super::*;
 use crate::archive::{ArchiveError, export, import};
+use crate::offline::OfflineError;
 use crate::seizure::{SeizureError, seize};
 use crate::store::{Folder, FolderError};
 
@@ -87,7 +88,9 @@ async fn an_export_is_imported_with_everything_that_lives() {
     let running = export(folder.path(), &folder.path().join("x"), clock()).await;
     assert!(matches!(
         running,
-        Err(ArchiveError::Folder(FolderError::InUse))
+        Err(ArchiveError::Offline(OfflineError::Folder(
+            FolderError::InUse
+        )))
     ));
     stop(bench).await;
     let files = tempfile::tempdir().unwrap();
@@ -180,7 +183,9 @@ async fn a_seizure_tells_every_fact_and_changes_nothing() {
     let running = seize(folder.path(), clock()).await;
     assert!(matches!(
         running,
-        Err(SeizureError::Folder(FolderError::InUse))
+        Err(SeizureError::Offline(OfflineError::Folder(
+            FolderError::InUse
+        )))
     ));
     stop(bench).await;
 }
