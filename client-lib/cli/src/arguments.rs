@@ -1,6 +1,7 @@
 //! What can be typed after `sotto`.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use sotto_client::RelayAddress;
@@ -29,6 +30,12 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: RoomCommand,
     },
+    /// Come back on another device, with eight words.
+    Words {
+        /// What to do.
+        #[command(subcommand)]
+        command: WordsCommand,
+    },
     /// Talk in a conversation of this device.
     Chat(ChatArgs),
     /// Speak the conversations of a file through a relay that runs elsewhere.
@@ -43,6 +50,16 @@ pub(crate) enum RoomCommand {
     New(NewArgs),
     /// Enter a conversation by its link.
     Join(JoinArgs),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum WordsCommand {
+    /// Keep a backup on a relay, and print the eight words that bring it back.
+    New(WordsArgs),
+    /// Come back with words, which are read from stdin.
+    Use(WordsArgs),
+    /// End the backup of this device: its words open nothing any more.
+    End(DeviceArgs),
 }
 
 /// How the conversations of a file are spoken.
@@ -111,12 +128,31 @@ pub(crate) struct DeviceArgs {
     /// Where this device keeps its conversations; two people on one machine need two folders.
     #[arg(long, value_name = "FOLDER")]
     pub(crate) folder: Option<PathBuf>,
-    /// Ask for a passphrase that opens the folder, instead of keeping a key in it.
+    /// Open the folder with a passphrase instead of a key kept in it. It is asked at a terminal;
+    /// elsewhere it is the first line of stdin.
     #[arg(long)]
     pub(crate) passphrase: bool,
     /// Trust only the authorities in this PEM file for wss://.
     #[arg(long, value_name = "PEM")]
     pub(crate) authority: Option<PathBuf>,
+    /// How long to wait for the relay before giving up, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    pub(crate) patience: u32,
+}
+
+impl DeviceArgs {
+    pub(crate) fn patience(&self) -> Duration {
+        Duration::from_secs(self.patience.into())
+    }
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct WordsArgs {
+    /// The relay that keeps the backup, as it prints its address.
+    #[arg(long, value_name = "URL")]
+    pub(crate) relay: RelayAddress,
+    #[command(flatten)]
+    pub(crate) device: DeviceArgs,
 }
 
 #[derive(Args, Debug)]
@@ -127,6 +163,9 @@ pub(crate) struct NewArgs {
     /// What you are called in this conversation, and nowhere else.
     #[arg(long)]
     pub(crate) name: String,
+    /// The link leads to a door: whoever comes asks, and you say yes or no in `sotto chat`.
+    #[arg(long)]
+    pub(crate) approval: bool,
     /// Without post-quantum secrecy: for rooms of more than 100, and thin lines.
     #[arg(long)]
     pub(crate) classic: bool,

@@ -5,10 +5,11 @@
 
 use std::collections::BTreeSet;
 use std::io::IsTerminal;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use sotto_client::{
-    Client, Conversation, Delivery, Event, LeafId, Member, Message, MessageId, Standing,
+    Client, Conversation, Delivery, Event, Knock, LeafId, Member, Message, MessageId, Standing,
 };
 use tokio::io::{AsyncBufReadExt, BufReader, Lines, Stdin};
 use tokio::time::timeout;
@@ -24,12 +25,16 @@ const HISTORY_MAX: usize = 20;
 const NAME_CHARACTERS_MAX: usize = 24;
 const HELP: &str =
     "/members  who is here    /remove NAME-OR-NUMBER    /link  let somebody in    /leave    /quit";
+const HELP_AT_A_DOOR: &str = "/knocks  who waits to come in    /admit N    /turn-away N";
 
 /// One conversation at the terminal.
 struct Chat<'a> {
     conversation: Conversation,
     output: &'a Output,
     members: Vec<Member>,
+    /// Who waited at the door when it was last shown; numbers are places in this list.
+    knocks: Vec<Knock>,
+    patience: Duration,
     /// Ours that the relay does not have yet.
     unsent: BTreeSet<MessageId>,
     /// Told as sent before the answer to `send` was looked at.
@@ -52,6 +57,8 @@ pub(crate) async fn run(arguments: ChatArgs, output: &Output) -> Result<Done, Fa
     let conversation = choose(&client, arguments.number, output).await?;
     let mut chat = Chat {
         members: conversation.members().await?,
+        knocks: conversation.knocks().await?,
+        patience: arguments.device.patience(),
         unsent: BTreeSet::new(),
         conversation,
         output,
@@ -114,7 +121,14 @@ impl Chat<'_> {
             }
         }
         self.output.words(HELP);
-        self.show_members();
+        if self.conversation.standing().await? == Standing::Joining {
+            self.note("You are not in yet. What you write goes out once you are.");
+        } else {
+            self.show_members();
+        }
+        if !self.knocks.is_empty() {
+            self.show_knocks().await?;
+        }
         let mut lines = BufReader::new(tokio::io::stdin()).lines();
         loop {
             let then = self.one(&mut lines).await?;
@@ -144,6 +158,7 @@ impl Chat<'_> {
 
     /// At the end of stdin what was typed still goes out, if the relay can be reached.
     async fn wait_until_sent(&mut self) -> Result<(), Failure> {
+        let patience = self.patience;
         let sending = async {
             while !self.unsent.is_empty() {
                 match self.conversation.next_event().await {
@@ -153,7 +168,7 @@ impl Chat<'_> {
             }
             Ok::<_, Failure>(())
         };
-        timeout(device::PATIENCE, sending).await.unwrap_or(Ok(()))?;
+        timeout(patience, sending).await.unwrap_or(Ok(()))?;
         if !self.unsent.is_empty() {
             self.note(&format!(
                 "{} unsent; they go out with the next `sotto chat`",
@@ -176,6 +191,9 @@ impl Chat<'_> {
                 self.note("Leaving: keys and texts are erased here once the relay knows.");
             }
             "/remove" => self.remove(rest.trim()).await,
+            "/knocks" => self.show_knocks().await?,
+            "/admit" => self.answer(rest.trim(), true).await,
+            "/turn-away" => self.answer(rest.trim(), false).await,
             _ if line.starts_with('/') => self.note(HELP),
             _ => self.say(line).await,
         }
@@ -207,13 +225,56 @@ impl Chat<'_> {
         }
     }
 
+    /// Who waits at the door, oldest first.
+    async fn show_knocks(&mut self) -> Result<(), Failure> {
+        self.knocks = self.conversation.knocks().await?;
+        if self.knocks.is_empty() {
+            self.note("Nobody waits at the door.");
+            return Ok(());
+        }
+        for (knock, number) in self.knocks.iter().zip(1_u64..) {
+            let name = shown_short(&knock.name, NAME_CHARACTERS_MAX);
+            let was = knock.was.map(|leaf| self.name(leaf));
+            self.output
+                .object(&json!({"type": "knock", "number": number, "name": name, "was": was}));
+            let was = was.map_or_else(String::new, |was| {
+                format!(" (proves to have been {was} here before)")
+            });
+            self.output
+                .words(&format!("at the door: {number} {name}{was}"));
+        }
+        self.output.words(HELP_AT_A_DOOR);
+        Ok(())
+    }
+
+    async fn answer(&mut self, whom: &str, yes: bool) {
+        let Some(leaf) = find_knock(&self.knocks, whom) else {
+            self.note("Whom? Say /knocks and take the number.");
+            return;
+        };
+        let answered = if yes {
+            self.conversation.admit(leaf).await
+        } else {
+            self.conversation.turn_away(leaf).await
+        };
+        match answered {
+            Ok(()) if yes => self.note("Will be let in."),
+            Ok(()) => self.note("Will be told no."),
+            Err(error) => self.note(&format!("not answered: {error}")),
+        }
+    }
+
     async fn show_link(&self) -> Result<(), Failure> {
         match self.conversation.link().await? {
             Some(link) => {
                 self.output
                     .object(&json!({"type": "link", "link": link.to_string()}));
-                self.output
-                    .words(&format!("Whoever has this link can come in:\n{link}"));
+                let says = if link.asks_for_a_yes() {
+                    "Whoever has this link can ask to come in"
+                } else {
+                    "Whoever has this link can come in"
+                };
+                self.output.words(&format!("{says}:\n{link}"));
             }
             None => self.note("There is no link now."),
         }
@@ -231,6 +292,12 @@ impl Chat<'_> {
                 if !online {
                     self.show_unsent();
                 }
+            }
+            Event::Knock { .. } => self.show_knocks().await?,
+            Event::Knocked => self.note("You knocked. Somebody inside must say yes."),
+            Event::Standing(Standing::TurnedAway) => {
+                self.note("You were not let in. You may knock again.");
+                return Ok(Then::Quit);
             }
             Event::Joined { leaf, .. } => self.changed(leaf, "came in").await?,
             Event::Named { leaf, .. } => self.changed(leaf, "has a name now").await?,
@@ -395,6 +462,16 @@ fn line_of((at, member): (usize, &Member)) -> String {
         format!(" ({})", roles.join(", "))
     };
     format!("{} {}{roles}", at + 1, name_of(member))
+}
+
+/// By number, or by a name that only one of them has.
+fn find_knock(knocks: &[Knock], whom: &str) -> Option<LeafId> {
+    if let Ok(number) = whom.parse::<usize>() {
+        return knocks.get(number.checked_sub(1)?).map(|found| found.leaf);
+    }
+    let mut named = knocks.iter().filter(|knock| knock.name == whom);
+    let found = named.next()?;
+    named.next().is_none().then_some(found.leaf)
 }
 
 /// By number, or by a name that only one member has.

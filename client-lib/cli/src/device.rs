@@ -4,7 +4,7 @@
 //! only: whoever can copy the whole folder can then read it.
 
 use std::fs::{self, OpenOptions};
-use std::io::{IsTerminal, Read, Write};
+use std::io::{BufRead, IsTerminal, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -21,8 +21,6 @@ use crate::output::Failure;
 const FOLDER: &str = ".local/share/sotto";
 const KEY_FILE: &str = "key";
 const KEY_BYTES: usize = 32;
-/// How long one waits for a relay before one is told that it cannot be reached.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The folder that was given, or the usual one.
 pub(crate) fn folder(given: Option<&PathBuf>) -> Result<PathBuf, Failure> {
@@ -46,7 +44,7 @@ pub(crate) async fn open(arguments: &DeviceArgs) -> Result<Client, Failure> {
     let folder = folder(arguments.folder.as_ref())?;
     make_private(&folder)?;
     let key = if arguments.passphrase {
-        VaultKey::passphrase(ask_passphrase()?)
+        VaultKey::passphrase(ask_passphrase(!vault(&folder).exists())?)
     } else {
         VaultKey::raw(own_key(&folder.join(KEY_FILE))?)
     };
@@ -66,19 +64,38 @@ fn make_private(folder: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-fn ask_passphrase() -> Result<String, Failure> {
-    let refused = || {
-        Failure::usage(
-            "a passphrase is asked at a terminal only",
-            "Run it in a terminal",
-        )
-    };
+/// At a terminal it is asked without showing it, twice for a new folder; elsewhere it is the first
+/// line of stdin.
+fn ask_passphrase(is_new: bool) -> Result<String, Failure> {
     let terminal = Term::stderr();
     if !(terminal.is_term() && std::io::stdin().is_terminal()) {
-        return Err(refused());
+        let mut line = String::new();
+        std::io::stdin().lock().read_line(&mut line)?;
+        let typed = line.trim_end_matches(['\r', '\n']);
+        return not_empty(typed.to_owned());
     }
-    terminal.write_str("passphrase: ").map_err(|_| refused())?;
-    terminal.read_secure_line().map_err(|_| refused())
+    let ask = |what: &str| {
+        terminal.write_str(what)?;
+        terminal.read_secure_line()
+    };
+    let typed = not_empty(ask("passphrase: ")?)?;
+    if is_new && ask("the same again, since nobody can bring it back: ")? != typed {
+        return Err(Failure::usage(
+            "the two passphrases differ",
+            "Try again; nothing was made",
+        ));
+    }
+    Ok(typed)
+}
+
+fn not_empty(typed: String) -> Result<String, Failure> {
+    if typed.is_empty() {
+        return Err(Failure::usage(
+            "a passphrase is not empty",
+            "Type one, or leave --passphrase out",
+        ));
+    }
+    Ok(typed)
 }
 
 /// The key in the file; a new one where there is no file yet.
@@ -109,31 +126,77 @@ fn own_key(path: &Path) -> Result<[u8; KEY_BYTES], Failure> {
 }
 
 /// Waits until one has a place in the conversation.
-pub(crate) async fn until_in(conversation: &Conversation) -> Result<(), Failure> {
-    let refused = || {
-        Failure::could_not_run("the relay does not let this link in")
-            .then("Ask for a new link; this one no longer opens anything")
-    };
-    let entering = async {
-        loop {
-            match conversation.standing().await? {
-                Standing::In | Standing::Waiting => return Ok(()),
-                Standing::Removed | Standing::ShutOut | Standing::Left => {
-                    return Err(refused());
-                }
-                _ => {}
-            }
-            match conversation.next_event().await {
-                Some(Event::Refused) | None => return Err(refused()),
-                Some(_) => {}
-            }
-        }
-    };
-    timeout(PATIENCE, entering).await.unwrap_or_else(|_| {
-        let said = "the relay was not reached within half a minute";
-        Err(Failure::could_not_run(said)
-            .then("What was begun is kept and goes on with `sotto chat`"))
+pub(crate) async fn until_in(
+    conversation: &Conversation,
+    patience: Duration,
+) -> Result<(), Failure> {
+    within(patience, until_answered(conversation)).await
+}
+
+/// Waits until our knock lies at the door, or was answered before.
+pub(crate) async fn until_knocked(
+    conversation: &Conversation,
+    patience: Duration,
+) -> Result<(), Failure> {
+    within(patience, until_in_or_asked(conversation)).await
+}
+
+async fn within(
+    patience: Duration,
+    what: impl Future<Output = Result<(), Failure>>,
+) -> Result<(), Failure> {
+    timeout(patience, what).await.unwrap_or_else(|_| {
+        let said = format!(
+            "the relay was not reached within {} seconds",
+            patience.as_secs()
+        );
+        Err(Failure::unreachable(said).then("What was begun is kept and goes on with `sotto chat`"))
     })
+}
+
+/// Waits until one has a place, however long it takes.
+pub(crate) async fn until_answered(conversation: &Conversation) -> Result<(), Failure> {
+    while !is_settled(conversation).await? {
+        next_step(conversation).await?;
+    }
+    Ok(())
+}
+
+/// The same, or until one has asked for a place.
+pub(crate) async fn until_in_or_asked(conversation: &Conversation) -> Result<(), Failure> {
+    while !is_settled(conversation).await? {
+        if next_step(conversation).await? == Event::Knocked {
+            break;
+        }
+    }
+    Ok(())
+}
+
+async fn is_settled(conversation: &Conversation) -> Result<bool, Failure> {
+    match conversation.standing().await? {
+        Standing::In | Standing::Waiting => Ok(true),
+        Standing::Removed | Standing::ShutOut | Standing::Left => Err(refused()),
+        Standing::TurnedAway => Err(Failure::could_not_run("you were not let in")
+            .then("Ask whoever gave you the link; you may knock again")),
+        _ => Ok(false),
+    }
+}
+
+async fn next_step(conversation: &Conversation) -> Result<Event, Failure> {
+    match conversation.next_event().await {
+        Some(Event::Refused) => Err(refused()),
+        Some(event) => Ok(event),
+        // It ended; how, the standing says.
+        None => match is_settled(conversation).await {
+            Err(failure) => Err(failure),
+            Ok(_) => Err(refused()),
+        },
+    }
+}
+
+fn refused() -> Failure {
+    Failure::could_not_run("the relay does not let this link in")
+        .then("Ask for a new link; this one no longer opens anything")
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ mod residue;
 mod room;
 mod screen;
 mod speak;
+mod words;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -21,7 +22,7 @@ use clap::Parser;
 use clap::error::ErrorKind as UsageKind;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::arguments::{Cli, Command, RoomCommand};
+use crate::arguments::{Cli, Command, RoomCommand, WordsCommand};
 use crate::output::{Done, Failure, Output};
 
 fn main() -> ExitCode {
@@ -74,10 +75,19 @@ async fn run(cli: Cli) -> ExitCode {
         Command::Room {
             command: RoomCommand::Join(arguments),
         } => unless_interrupted(room::join(arguments, &output)).await,
+        Command::Words { command } => unless_interrupted(words_of(command, &output)).await,
         Command::Chat(arguments) => unless_interrupted(chat::run(arguments, &output)).await,
         Command::Residue(arguments) => unless_interrupted(residue::run(arguments, &output)).await,
     };
     ExitCode::from(output.finish(outcome))
+}
+
+async fn words_of(command: WordsCommand, output: &Output) -> Result<Done, Failure> {
+    match command {
+        WordsCommand::New(arguments) => words::new(arguments, output).await,
+        WordsCommand::Use(arguments) => words::come_back(arguments, output).await,
+        WordsCommand::End(arguments) => words::end(arguments, output).await,
+    }
 }
 
 /// Dropping a command's future ends what it started.

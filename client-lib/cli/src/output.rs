@@ -58,6 +58,16 @@ impl Failure {
         Self::new("system", COULD_NOT_RUN, message.into(), next.into())
     }
 
+    /// The relay was not reached.
+    pub(crate) fn unreachable(message: impl Into<String>) -> Self {
+        Self::new(
+            ErrorKind::Unreachable.name(),
+            COULD_NOT_RUN,
+            message.into(),
+            "Try again later".into(),
+        )
+    }
+
     /// One of the promises of README.md did not hold.
     pub(crate) fn promise(message: impl Into<String>, done: Done) -> Self {
         let next = "Please report this with the lines above; it must never happen";
@@ -95,7 +105,8 @@ impl From<sotto_client::Error> for Failure {
             ),
             ErrorKind::VaultKey => (
                 STORE_REFUSED,
-                "Try the passphrase again; without it nothing can be opened",
+                "Try the passphrase again (say --passphrase if the folder has one); without it \
+                 nothing can be opened",
             ),
             ErrorKind::VaultDamaged | ErrorKind::VaultFull | ErrorKind::VaultIo => (
                 STORE_REFUSED,

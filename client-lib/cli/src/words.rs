@@ -1,0 +1,134 @@
+//! `sotto words`: eight words that bring a person back on another device.
+//!
+//! Words are read from stdin and never from the arguments, which any process of the machine can see.
+
+use std::io::{BufRead, IsTerminal};
+
+use serde_json::json;
+use sotto_client::{BadWords, Conversation, NearWords, ReturnWords, Standing};
+use tokio::time::timeout;
+
+use crate::arguments::{DeviceArgs, WordsArgs};
+use crate::device;
+use crate::output::{Done, Failure, Output};
+
+/// Begins a backup and shows its words.
+pub(crate) async fn new(arguments: WordsArgs, output: &Output) -> Result<Done, Failure> {
+    let client = device::open(&arguments.device).await?;
+    let words = client.back_up(&arguments.relay).await?;
+    let written = timeout(arguments.device.patience(), client.backed_up()).await;
+    if !matches!(written, Ok(Ok(()))) {
+        // Words that open nothing would be worse than none.
+        client.close().await;
+        let said = "the relay did not take the backup, so there are no words";
+        return Err(Failure::could_not_run(said)
+            .then("Say `sotto words end` once the relay can be reached, then try again"));
+    }
+    client.close().await;
+    output.object(&json!({"type": "words", "words": words.text().as_str()}));
+    output.words(&format!(
+        "These eight words bring you back on any device. Write them down on paper; they are not\n\
+         shown again, and whoever reads them is you:\n\n    {}\n",
+        words.text().as_str()
+    ));
+    output.words("Come back with: sotto words use --relay ADDRESS");
+    Ok(Done::new())
+}
+
+/// Comes back with words, into everything they lead to.
+pub(crate) async fn come_back(arguments: WordsArgs, output: &Output) -> Result<Done, Failure> {
+    let words = read_words(output)?;
+    let client = device::open(&arguments.device).await?;
+    let conversations = client.come_back(&words, &arguments.relay).await?;
+    let (mut inside, mut outside) = (0_u64, 0_u64);
+    for conversation in &conversations {
+        if is_back(conversation, &arguments.device).await? {
+            inside += 1;
+        } else {
+            outside += 1;
+        }
+    }
+    // The backup is this device's from now on; if the relay is slow the next start writes it.
+    let _ = timeout(arguments.device.patience(), client.backed_up()).await;
+    client.close().await;
+    output.words(&format!("You are back in {inside} conversations."));
+    if outside > 0 {
+        output.words(&format!(
+            "{outside} more wait for somebody's yes, or need a new link: see `sotto chat`."
+        ));
+    }
+    output.words("Talk with: sotto chat");
+    let mut done = Done::new();
+    done.insert("inside".into(), json!(inside));
+    done.insert("outside".into(), json!(outside));
+    Ok(done)
+}
+
+/// Ends the backup: its words open nothing any more.
+pub(crate) async fn end(arguments: DeviceArgs, output: &Output) -> Result<Done, Failure> {
+    let client = device::open(&arguments).await?;
+    let ended = client.end_backup().await;
+    client.close().await;
+    ended?;
+    output.words("The backup is gone; its words open nothing any more.");
+    Ok(Done::new())
+}
+
+/// Whether one has a place in it again before patience ends.
+async fn is_back(conversation: &Conversation, device: &DeviceArgs) -> Result<bool, Failure> {
+    let ready = timeout(device.patience(), device::until_in_or_asked(conversation)).await;
+    if matches!(ready, Ok(Err(_)) | Err(_)) {
+        return Ok(false);
+    }
+    let standing = conversation.standing().await?;
+    Ok(matches!(standing, Standing::In | Standing::Waiting))
+}
+
+fn read_words(output: &Output) -> Result<ReturnWords, Failure> {
+    if std::io::stdin().is_terminal() {
+        output.words("Type the eight words:");
+    }
+    let mut line = String::new();
+    std::io::stdin().lock().read_line(&mut line)?;
+    line.parse().map_err(|bad| not_words(&bad))
+}
+
+fn not_words(bad: &BadWords) -> Failure {
+    let next = match bad {
+        BadWords::Unknown(words) | BadWords::Mixed(words) if !words.is_empty() => {
+            let named: Vec<_> = words.iter().map(named).collect();
+            format!("Look again at {}", named.join("; "))
+        }
+        _ => "Type all eight, in their order".to_owned(),
+    };
+    Failure::usage(bad.to_string(), next)
+}
+
+fn named(word: &NearWords) -> String {
+    if word.near.is_empty() {
+        format!("word {}", word.place)
+    } else {
+        format!("word {} (perhaps {})", word.place, word.near.join(" or "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slip_is_named_with_what_was_meant() {
+        let bad = "abandn abandon abandon abandon abandon abandon abandon xqzzzk";
+        let failure = not_words(&bad.parse::<ReturnWords>().unwrap_err());
+        assert_eq!(failure.code, crate::output::USAGE);
+        assert!(
+            failure
+                .next
+                .starts_with("Look again at word 1 (perhaps abandon"),
+            "{failure}"
+        );
+        assert!(failure.next.ends_with("; word 8"), "{failure}");
+        let few = not_words(&"zoo".parse::<ReturnWords>().unwrap_err());
+        assert_eq!(few.message, "there are 1 words, not eight");
+    }
+}
