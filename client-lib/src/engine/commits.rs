@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 
 use super::aside::Before;
 use super::dispute::Dispute;
+use super::disputing::SPOILED_JOINS_MAX;
 use super::reading::At;
 use super::saved::{FlightKind, Intent, SECRETS_KEPT, Stage};
 use super::{Engine, Event, group_id, internal, no_randomness};
@@ -225,6 +226,12 @@ impl Engine {
         let surplus = self.saved.secrets.len().saturating_sub(SECRETS_KEPT);
         self.saved.secrets.drain(..surplus);
         self.saved.join_work = self.next_join_work();
+        if self.saved.spoiled_joins >= SPOILED_JOINS_MAX {
+            // Every facilitator wanted it; once is enough.
+            self.saved
+                .intents
+                .retain(|intent| *intent != Intent::Rotate);
+        }
         self.saved.spoiled_joins = 0;
         self.saved.is_rotated = true;
         self.saved.fenced_since_pin = 0;

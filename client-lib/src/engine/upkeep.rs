@@ -267,7 +267,7 @@ impl Engine {
         }
         let at = *suspicion
             .again_ms
-            .get_or_insert(now.steady_ms.saturating_add(LOOK_AGAIN_MS));
+            .get_or_insert_with(|| now.steady_ms.saturating_add(LOOK_AGAIN_MS));
         if now.steady_ms < at {
             return Some(at);
         }

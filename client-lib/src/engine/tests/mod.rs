@@ -426,7 +426,7 @@ impl Room {
             self.now = self.now.plus_ms(1_000);
             for device in self.devices.iter_mut().filter(|device| device.is_online) {
                 let effects = device.engine.tick(self.now);
-                device.events.extend(effects.events);
+                device.take(effects);
             }
             self.settle();
         }

@@ -180,6 +180,26 @@ fn a_link_holder_who_spoils_again_and_again_ends_the_link_and_the_room_speaks_on
 }
 
 #[test]
+fn a_spoiled_link_is_renewed_once_however_many_facilitators_there_are() {
+    let mut room = Room::new(&["Ann", "Ben", "Cay"]);
+    for name in ["Ben", "Cay"] {
+        room.command("Ann", Command::Promote(room.leaf(name)));
+        room.settle();
+    }
+    let rotated = |room: &Room| {
+        let events = room.of("Cay").events.iter();
+        events.filter(|event| **event == Event::Rotated).count()
+    };
+    let before = rotated(&room);
+    for n in 0..3 {
+        spoil_join(&mut room, "Ann", 100 + n, Falsely::Psk);
+        room.settle();
+    }
+    assert_eq!(rotated(&room), before + 1);
+    room.assert_one_epoch(&["Ann", "Ben", "Cay"]);
+}
+
+#[test]
 fn a_newcomer_whose_commit_is_void_comes_in_again() {
     let mut room = Room::new(&["Ann", "Ben", "Cay"]);
     room.join("Hal");
