@@ -16,6 +16,9 @@ use sha2::{Digest, Sha256};
 use sotto_protocol::frame::Bytes;
 use sotto_protocol::id::{Commitment, LogId, PublicKey};
 
+use crate::attachment::{
+    ATTACHMENT_BYTES_MAX, AttachmentSecret, attachment_name_is_fit, media_type_is_fit,
+};
 use crate::mls::{LeafId, LeafKey};
 use crate::random;
 
@@ -94,8 +97,36 @@ pub(crate) enum ContentBody {
     Roster(Vec<RosterLine>),
     /// Somebody is writing.
     Typing,
+    /// Something to look at or to listen to, in a log of its own.
+    Attach(Box<Attach>),
     /// Messages the author has read.
     Receipt(Vec<MessageId>),
+}
+
+/// Where an attachment lies, how it opens, and what it is by its author's word.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Attach {
+    /// The message that it answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) to: Option<MessageId>,
+    pub(crate) log: LogId,
+    pub(crate) name: String,
+    /// What is said with it; may be empty.
+    pub(crate) text: String,
+    #[serde(rename = "type")]
+    pub(crate) media_type: String,
+    pub(crate) bytes: u64,
+    /// SHA-256 of all its bytes.
+    #[serde(with = "serde_bytes")]
+    pub(crate) digest: [u8; 32],
+    pub(crate) secret: AttachmentSecret,
+}
+
+impl core::fmt::Debug for Attach {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("Attach(…)")
+    }
 }
 
 impl core::fmt::Debug for ContentBody {
@@ -225,13 +256,19 @@ impl ContentBody {
             Self::Roster(lines) => {
                 lines.len() <= ROSTER_MAX && lines.iter().all(|line| name_is_fit(&line.name))
             }
+            Self::Attach(attach) => {
+                attach.text.len() <= TEXT_BYTES_MAX
+                    && attach.bytes <= ATTACHMENT_BYTES_MAX
+                    && attachment_name_is_fit(&attach.name)
+                    && media_type_is_fit(&attach.media_type)
+            }
             Self::Receipt(of) => of.len() <= RECEIPTS_MAX,
         }
     }
 
     /// Whether an app shows it as a message.
     pub(crate) const fn is_text(&self) -> bool {
-        matches!(self, Self::Text(_) | Self::Reply { .. })
+        matches!(self, Self::Text(_) | Self::Reply { .. } | Self::Attach(_))
     }
 
     /// Whether nobody wants it any more once it is old; what must reach the others does not expire.
@@ -261,6 +298,36 @@ mod tests {
             count: 0,
             minute: 1,
         }
+    }
+
+    fn attach(name: &str) -> Attach {
+        Attach {
+            to: None,
+            log: LogId::new([7; 32]),
+            name: name.into(),
+            text: String::new(),
+            media_type: "audio/ogg".into(),
+            bytes: 5,
+            digest: [8; 32],
+            secret: AttachmentSecret::new([9; 32]),
+        }
+    }
+
+    #[test]
+    fn an_attachment_that_names_a_path_or_is_too_long_is_not_listened_to() {
+        let fits = |attach: Attach| ContentBody::Attach(Box::new(attach)).is_within_limits();
+        assert!(fits(attach("note.ogg")));
+        assert!(!fits(attach("../note.ogg")));
+        let bytes = ATTACHMENT_BYTES_MAX + 1;
+        assert!(!fits(Attach {
+            bytes,
+            ..attach("a")
+        }));
+        let media_type = "a\nb".to_owned();
+        assert!(!fits(Attach {
+            media_type,
+            ..attach("a")
+        }));
     }
 
     #[test]
@@ -293,6 +360,7 @@ mod tests {
                 manage: PublicKey::new([6; 32]),
             }]),
             ContentBody::Typing,
+            ContentBody::Attach(Box::new(attach("note.ogg"))),
             ContentBody::Receipt(vec![id]),
         ];
         let key = LeafKey::from_seed(&[3; 32]);

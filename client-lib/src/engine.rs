@@ -24,6 +24,9 @@
 //! | `upkeep` | fresh keys, signs of life, a look at the grants |
 //! | `talk` | what was said, and which of it counts |
 //! | `pace` | time, where the device's clock cannot be trusted |
+//! | `transfers` | attachments on their way, and their logs |
+//! | `uploading` | attachments of ours: taken in, sent, said |
+//! | `fetching` | attachments of others: read, checked, kept |
 //! | `keeping` | texts and reactions that are kept, and for how long |
 //! | `obeying` | what the app wants, and the end |
 //!
@@ -43,6 +46,7 @@ mod dispute;
 mod disputing;
 mod door;
 mod event;
+mod fetching;
 mod joining;
 mod keeping;
 mod knocking;
@@ -55,14 +59,16 @@ mod sending;
 mod talk;
 #[cfg(test)]
 mod tests;
+mod transfers;
 mod upkeep;
+mod uploading;
 
 pub use begin::{Admission, JoinOptions, RoomOptions};
 pub(crate) use saved::{decode as decode_kept, encode as encode_kept};
 
 pub use event::{
-    Choices, Command, Delivery, Event, Fingerprint, Knock, Member, Message, Reaction, Reply,
-    Standing, Text, Unsent,
+    Attaching, Attachment, Choices, Command, Delivery, Event, Fingerprint, Knock, Member, Message,
+    NewAttachment, Reaction, Reply, Standing, Text, Transfer, Unsent,
 };
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -87,7 +93,8 @@ use beside::Beside;
 use dispute::Disputes;
 use joining::Joining;
 use reading::{Run, SeenRing};
-use saved::{Flight, Saved, Stage, Waiting};
+use saved::{Attached, Flight, Saved, Stage, Waiting};
+use transfers::Transfers;
 use upkeep::{Suspicion, Turn};
 
 /// What an input led to. The batch must stand on the disk before the rest is let out.
@@ -107,6 +114,9 @@ pub struct Effects {
     pub wake_at: Option<u64>,
     /// Work that the relay asks, to be done where it stops nobody; hand it to [`Engine::worked`].
     pub work: Vec<WorkOrder>,
+    /// Values that the engine goes on with: read them once the batch stands, and hand them to
+    /// [`Engine::loaded`]. A quarter of a mebibyte at most.
+    pub wants: Vec<Key>,
     /// The relay stops, and said when to come back.
     pub reconnect_after_ms: Option<u32>,
     /// End the connection; the driver makes a new one unless the conversation is over.
@@ -161,6 +171,8 @@ pub struct Engine {
     beside: Beside,
     /// What the line for a backup was last made of.
     line_of: Option<backing::LineOf>,
+    /// Attachments.
+    transfers: Transfers,
     out: Effects,
 }
 
@@ -244,8 +256,11 @@ impl Engine {
     /// Texts of ours that are not in the log yet, oldest first.
     #[must_use]
     pub fn unsent(&self) -> Vec<Unsent> {
+        let uploads = self.unsent_uploads();
         let waiting = self.outbox.values();
-        waiting.filter_map(|one| unsent(&one.content)).collect()
+        uploads
+            .chain(waiting.filter_map(|one| unsent(&one.content)))
+            .collect()
     }
 
     /// The suite that is in force.
@@ -278,6 +293,7 @@ impl Engine {
         self.session.disconnected(now);
         self.head = None;
         self.beside.disconnected();
+        self.transfers.is_loading = false;
         self.set_online(false);
         self.finish(now)
     }
@@ -308,6 +324,21 @@ impl Engine {
         self.finish(now)
     }
 
+    /// Values of the vault that [`Effects::wants`] asked for, in that order.
+    pub fn loaded(&mut self, values: Vec<Option<Vec<u8>>>, now: Now) -> Effects {
+        if core::mem::take(&mut self.transfers.is_loading) {
+            let whole: Option<Vec<_>> = values.into_iter().collect();
+            let sent = match whole {
+                Some(chunks) => self.send_batch(chunks, now),
+                None => Err(internal("a chunk that is not kept")),
+            };
+            if let Err(error) = sent {
+                self.fault(&error);
+            }
+        }
+        self.finish(now)
+    }
+
     /// The app wants something.
     ///
     /// # Errors
@@ -331,7 +362,7 @@ impl Engine {
             self.fault(&error);
             None
         });
-        let expire_at = self.expire_unsent(now);
+        let expire_at = self.expire_unsent(now).unwrap_or_default();
         let receipts_at = self.send_receipts(now).unwrap_or_default();
         let leave_pin_at = self.leave_quiet_pin(now);
         let turn_at = self.take_turn(now);
@@ -339,7 +370,10 @@ impl Engine {
         if let Err(error) = self.go_on(now) {
             self.fault(&error);
         }
-        let forget_at = self.forget_old(now);
+        let forget_at = self.forget_old(now).unwrap_or_else(|error| {
+            self.fault(&error);
+            None
+        });
         self.save();
         while let Some(message) = self.session.poll_output() {
             self.out.send.push(message);
@@ -395,7 +429,11 @@ impl Engine {
             SessionEvent::Delayed { token, refusal } if self.inbox_delays(token, &refusal) => {
                 return self.give_up_answer();
             }
-            SessionEvent::WorkNeeded(_) if self.is_answering() => return self.give_up_answer(),
+            SessionEvent::WorkNeeded(order)
+                if self.is_answering() && self.token == Some(order.token()) =>
+            {
+                return self.give_up_answer();
+            }
             SessionEvent::WorkNeeded(order) => self.out.work.push(order),
             SessionEvent::Restarting { ms } => self.out.reconnect_after_ms = Some(ms),
             SessionEvent::Doubt { doubt, .. } => self.tell(Event::Doubt(doubt)),
@@ -406,7 +444,7 @@ impl Engine {
                     self.tell(Event::Refused);
                 }
             }
-            SessionEvent::OpenRefused { log, .. } => self.refused_beside(log),
+            SessionEvent::OpenRefused { log, .. } => return self.refused_beside(log),
             SessionEvent::Ended { log } if log == self.saved.log => self.head = None,
             SessionEvent::Ended { log } => self.ended_beside(&log),
             _ => {}
@@ -514,9 +552,18 @@ impl Engine {
 
 /// What an app may show of a content that waits.
 fn unsent(content: &Content) -> Option<Unsent> {
-    let (reply_to, text) = match &content.body {
-        ContentBody::Text(text) => (None, text),
-        ContentBody::Reply { to, text } => (Some(*to), text),
+    let (reply_to, text, attachment) = match &content.body {
+        ContentBody::Text(text) => (None, text, None),
+        ContentBody::Reply { to, text } => (Some(*to), text, None),
+        ContentBody::Attach(attach) => {
+            let attachment = Attachment {
+                name: attach.name.clone(),
+                media_type: attach.media_type.clone(),
+                bytes: attach.bytes,
+                is_here: true,
+            };
+            (attach.to, &attach.text, Some(attachment))
+        }
         _ => return None,
     };
     Some(Unsent {
@@ -524,6 +571,7 @@ fn unsent(content: &Content) -> Option<Unsent> {
         reply_to,
         minute: content.minute,
         text: text.clone(),
+        attachment,
     })
 }
 
@@ -535,6 +583,7 @@ struct Indexed {
     reply_to: Option<MessageId>,
     here_ms: u64,
     reacted: BTreeSet<LeafId>,
+    attached: Option<Attached>,
 }
 
 /// The MLS group id of a log (32 bytes): `SHA-256("sotto/v1/group" || log id)`.

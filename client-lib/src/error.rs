@@ -47,6 +47,12 @@ pub enum ErrorKind {
     NotAllowed,
     /// It waited too long and will not be tried again.
     Expired,
+    /// What was asked for is no longer there: it expired, or its author took it back.
+    Gone,
+    /// What came is not what its author sent.
+    Altered,
+    /// What the app gave to read from or write to failed.
+    Stream,
     /// What ran this has stopped.
     Closed,
     /// A fault of this SDK.
@@ -74,6 +80,9 @@ impl ErrorKind {
         Self::NotMember,
         Self::NotAllowed,
         Self::Expired,
+        Self::Gone,
+        Self::Altered,
+        Self::Stream,
         Self::Closed,
         Self::Internal,
     ];
@@ -100,6 +109,9 @@ impl ErrorKind {
             Self::NotMember => "not_member",
             Self::NotAllowed => "not_allowed",
             Self::Expired => "expired",
+            Self::Gone => "gone",
+            Self::Altered => "altered",
+            Self::Stream => "stream",
             Self::Closed => "closed",
             Self::Internal => "internal",
         }

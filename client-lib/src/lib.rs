@@ -75,6 +75,35 @@
 //! A vault is one process's at a time, and not to be copied: a copy that is started comes in again
 //! in place of the original, which all others are told ([`Event::Returned`]).
 //!
+//! # Attachments
+//!
+//! A voice note, a photo, a file of up to 64 MiB: [`Conversation::attach`] takes it from a reader into
+//! the vault, sealed, and sends it from there; [`Event::Attachment`] tells how far it is. Others are
+//! told by an [`Event::Message`] with a [`Message::attachment`], and bring it by
+//! [`Conversation::fetch`], which writes it into whatever plays or shows it. It then stays in the
+//! vault, sealed, as long as its message; nothing is written anywhere else.
+//!
+//! ```no_run
+//! # async fn example(room: sotto_client::Conversation) -> Result<(), Box<dyn std::error::Error>> {
+//! use sotto_client::{Event, NewAttachment};
+//!
+//! let file = tokio::fs::File::open("note.ogg").await?;
+//! room.attach(NewAttachment::new("note.ogg", "audio/ogg"), file).await?;
+//!
+//! while let Some(event) = room.next_event().await {
+//!     match event {
+//!         Event::Message(message) if message.attachment.is_some() => {
+//!             let mut sound = Vec::new();
+//!             room.fetch(message.id, &mut sound).await?;
+//!         }
+//!         Event::Attachment { transfer, .. } => println!("{transfer:?}"),
+//!         _ => {}
+//!     }
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # People
 //!
 //! [`Conversation::members`] is everybody who can read what is said now. The founder *facilitates*:
@@ -103,7 +132,8 @@
 //!
 //! Nothing beyond one's words unless it is chosen: receipts and *typing* are off
 //! ([`Choices`]). The relay sees sealed entries, padded to a few sizes, of a log without a name.
-//! [`RoomOptions::keep_seconds`] makes every device forget messages after a time.
+//! [`RoomOptions::keep_seconds`] makes every device forget messages and attachments after a time; who
+//! is removed from such a conversation forgets them at once.
 //!
 //! # Coming back
 //!
@@ -150,6 +180,7 @@
 //! | [`log`] | the connection to a relay, without I/O: for clients that speak of logs, not of people |
 //! | [`vault`], [`transport`] | where things are kept, and how a relay is reached; both can be replaced |
 
+mod attachment;
 #[cfg(feature = "native")]
 mod client;
 mod content;
@@ -168,12 +199,17 @@ pub mod time;
 pub mod transport;
 pub mod vault;
 
+pub use attachment::{
+    ATTACHMENT_BYTES_MAX, ATTACHMENT_NAME_BYTES_MAX, ATTACHMENTS_UNSENT_MAX,
+    ATTACHMENTS_WANTED_MAX, MEDIA_TYPE_BYTES_MAX,
+};
 #[cfg(feature = "native")]
 pub use client::{BackupStanding, Client, ClientOptions, Conversation, ConversationId};
 pub use content::{MessageId, NAME_BYTES_MAX, REACTION_BYTES_MAX, TEXT_BYTES_MAX};
 pub use engine::{
-    Admission, Choices, Command, Delivery, Event, Fingerprint, JoinOptions, Knock, Member, Message,
-    Reaction, Reply, RoomOptions, Standing, Text, Unsent,
+    Admission, Attaching, Attachment, Choices, Command, Delivery, Event, Fingerprint, JoinOptions,
+    Knock, Member, Message, NewAttachment, Reaction, Reply, RoomOptions, Standing, Text, Transfer,
+    Unsent,
 };
 pub use error::{Error, ErrorKind, Result};
 pub use link::{BadLink, Link, RelayAddress};

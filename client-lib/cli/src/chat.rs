@@ -15,6 +15,7 @@ use tokio::io::{AsyncBufReadExt, BufReader, Lines, Stdin};
 use tokio::time::timeout;
 
 use crate::arguments::ChatArgs;
+use crate::attached::{self, Attachments};
 use crate::device;
 use crate::output::{Done, Failure, Output};
 use crate::screen::{shown, shown_short};
@@ -23,8 +24,7 @@ use crate::screen::{shown, shown_short};
 const HISTORY_MAX: usize = 20;
 /// A name's place on a line.
 const NAME_CHARACTERS_MAX: usize = 24;
-const HELP: &str =
-    "/members  who is here    /remove NAME-OR-NUMBER    /link  let somebody in    /leave    /quit";
+const HELP: &str = "/members  who is here    /remove NAME-OR-NUMBER    /link  let somebody in    /attach FILE    /save NUMBER [FILE]    /leave    /quit";
 const HELP_AT_A_DOOR: &str = "/knocks  who waits to come in    /admit N    /turn-away N";
 
 /// One conversation at the terminal.
@@ -42,6 +42,7 @@ struct Chat<'a> {
     /// What one types stands on the screen already.
     is_terminal: bool,
     is_online: bool,
+    attachments: Attachments,
 }
 
 /// Whether to go on.
@@ -65,6 +66,7 @@ pub(crate) async fn run(arguments: ChatArgs, output: &Output) -> Result<Done, Fa
         early: BTreeSet::new(),
         is_terminal: std::io::stdin().is_terminal(),
         is_online: false,
+        attachments: Attachments::default(),
     };
     let outcome = chat.talk().await;
     client.close().await;
@@ -149,6 +151,11 @@ impl Chat<'_> {
                     Ok(Then::Quit)
                 }
             },
+            saved = self.attachments.saved() => {
+                let (Ok(words) | Err(words)) = saved;
+                self.note(&words);
+                Ok(Then::GoOn)
+            }
             event = conversation.next_event() => match event {
                 Some(event) => self.told(event).await,
                 None => Ok(Then::Quit),
@@ -194,6 +201,12 @@ impl Chat<'_> {
             "/knocks" => self.show_knocks().await?,
             "/admit" => self.answer(rest.trim(), true).await,
             "/turn-away" => self.answer(rest.trim(), false).await,
+            "/attach" => self.attach(rest.trim()).await,
+            "/save" => {
+                if let Err(words) = self.attachments.save(&self.conversation, rest.trim()) {
+                    self.note(&words);
+                }
+            }
             _ if line.starts_with('/') => self.note(HELP),
             _ => self.say(line).await,
         }
@@ -211,6 +224,17 @@ impl Chat<'_> {
                 }
             }
             Err(error) => self.note(&format!("not said: {error}")),
+        }
+    }
+
+    async fn attach(&mut self, path: &str) {
+        match attached::attach(&self.conversation, path).await {
+            Ok(id) => {
+                if !self.early.remove(&id) {
+                    self.unsent.insert(id);
+                }
+            }
+            Err(words) => self.note(&words),
         }
     }
 
@@ -285,6 +309,9 @@ impl Chat<'_> {
         match event {
             Event::Message(message) => self.show_message(&message, false),
             Event::Delivery { id, state } => self.delivered(id, state),
+            Event::Attachment { id, transfer } => {
+                self.attachments.told(id, transfer, self.output);
+            }
             Event::Online(online) => {
                 self.is_online = online;
                 self.output
@@ -396,15 +423,26 @@ impl Chat<'_> {
             .map_or_else(|| "somebody".to_owned(), name_of)
     }
 
-    fn show_message(&self, message: &Message, is_old: bool) {
+    fn show_message(&mut self, message: &Message, is_old: bool) {
         let author = self.name(message.author);
-        self.output.object(&json!({
+        let attached = message.attachment.as_ref();
+        let attached = attached.map(|one| (self.attachments.note(message.id, one), one));
+        let mut line = json!({
             "type": "message", "seq": message.seq, "author": author,
             "mine": message.is_mine, "text": message.text,
-        }));
-        if !message.is_mine || is_old || !self.is_terminal {
-            self.output
-                .quote(&format!("{author}: {}", shown(&message.text)));
+        });
+        if let (Some(((number, _), one)), Some(line)) = (&attached, line.as_object_mut()) {
+            let attachment = json!({
+                "number": number, "name": one.name, "type": one.media_type, "bytes": one.bytes,
+            });
+            line.insert("attachment".into(), attachment);
+        }
+        self.output.object(&line);
+        let words = attached.map(|((_, words), _)| words);
+        if !message.is_mine || is_old || !self.is_terminal || words.is_some() {
+            let text = shown(&message.text);
+            let words = words.unwrap_or_default();
+            self.output.quote(&format!("{author}: {text}{words}"));
         }
     }
 

@@ -4,6 +4,7 @@
 //! stderr.
 
 mod arguments;
+mod attached;
 mod chat;
 mod demo;
 mod device;

@@ -32,12 +32,12 @@ pub(crate) struct Failure {
     /// The exit code.
     pub(crate) code: u8,
     /// What is known all the same.
-    pub(crate) done: Done,
+    pub(crate) done: Box<Done>,
 }
 
 impl Failure {
     fn new(kind: &'static str, code: u8, message: String, next: String) -> Self {
-        let done = Done::new();
+        let done = Box::default();
         Self {
             kind,
             message,
@@ -72,7 +72,7 @@ impl Failure {
     pub(crate) fn promise(message: impl Into<String>, done: Done) -> Self {
         let next = "Please report this with the lines above; it must never happen";
         Self {
-            done,
+            done: Box::new(done),
             ..Self::new("promise", PROMISE_FAILED, message.into(), next.into())
         }
     }
@@ -153,6 +153,11 @@ impl Output {
         })
     }
 
+    /// Whether people read it.
+    pub(crate) const fn is_for_people(&self) -> bool {
+        !self.json
+    }
+
     /// A line for programs.
     pub(crate) fn object(&self, object: &Value) {
         if self.json {
@@ -198,7 +203,7 @@ impl Output {
     pub(crate) fn finish_silently(&self, outcome: Result<Done, Failure>) -> u8 {
         let (done, failure) = match outcome {
             Ok(done) => (done, None),
-            Err(mut failure) => (core::mem::take(&mut failure.done), Some(failure)),
+            Err(mut failure) => (core::mem::take(&mut *failure.done), Some(failure)),
         };
         self.object(&summary(done, failure.as_ref()));
         failure.map_or(0, |failure| failure.code)

@@ -115,6 +115,27 @@ fn two_people_chat_in_two_terminals_and_leave_nothing() {
     let heard = first.line_where("message", |line| line["mine"] == false);
     assert_eq!(heard["text"], "And back from the second");
 
+    let (sound, saved) = (
+        path(folder.path(), "note.ogg"),
+        path(folder.path(), "saved"),
+    );
+    let bytes: Vec<u8> = (0..300_000_u32)
+        .map(|number| (number % 251) as u8)
+        .collect();
+    std::fs::write(&sound, &bytes).expect("a file");
+    first.type_line(&format!("/attach {sound}"));
+    let heard = second.line_where("message", |line| line["mine"] == false);
+    assert_eq!(heard["attachment"]["name"], "note.ogg");
+    assert_eq!(heard["attachment"]["type"], "audio/ogg");
+    second.type_line(&format!("/save 1 {saved}"));
+    second.line_where("attachment", |line| line["state"] == "here");
+    second.line_where("note", |line| {
+        line["text"]
+            .as_str()
+            .is_some_and(|text| text.starts_with("saved"))
+    });
+    assert!(std::fs::read(&saved).expect("saved") == bytes);
+
     // The folder is in use: a second process on it is refused.
     let (code, refused) = done(&["chat", "--folder", &ana]);
     assert_eq!(code, Some(4));

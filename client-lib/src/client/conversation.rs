@@ -36,8 +36,10 @@ impl fmt::Debug for ConversationId {
 #[derive(Clone)]
 pub struct Conversation {
     id: ConversationId,
-    vault: SharedVault,
-    asks: mpsc::Sender<Ask>,
+    pub(super) vault: SharedVault,
+    pub(super) asks: mpsc::Sender<Ask>,
+    /// One attachment is taken in at a time.
+    pub(super) attaching: Arc<Mutex<()>>,
     events: Arc<Mutex<mpsc::Receiver<Event>>>,
     standing: watch::Receiver<Standing>,
 }
@@ -51,6 +53,8 @@ impl fmt::Debug for Conversation {
 /// What a handle asks of its driver.
 pub(super) enum Ask {
     Do(Command, oneshot::Sender<Result<Reply>>),
+    /// Answered once the attachment is here, or will not come.
+    Fetch(MessageId, oneshot::Sender<Result<()>>),
     Look(Box<dyn FnOnce(&Engine) + Send>),
 }
 
@@ -69,6 +73,7 @@ pub(super) fn pair(space: Space, vault: SharedVault, standing: Standing) -> (Con
         id: ConversationId(space),
         vault,
         asks,
+        attaching: Arc::default(),
         events: Arc::new(Mutex::new(events)),
         standing: standing_in,
     };
@@ -82,7 +87,7 @@ pub(super) fn pair(space: Space, vault: SharedVault, standing: Standing) -> (Con
     )
 }
 
-fn closed() -> Error {
+pub(super) fn closed() -> Error {
     Error::new(ErrorKind::Closed, "this conversation no longer runs")
 }
 
@@ -405,7 +410,7 @@ impl Conversation {
         self.command(Command::Choose(choices)).await.map(drop)
     }
 
-    async fn look<T: Send + 'static>(
+    pub(super) async fn look<T: Send + 'static>(
         &self,
         at: impl FnOnce(&Engine) -> T + Send + 'static,
     ) -> Result<T> {

@@ -17,11 +17,13 @@ use tokio_util::sync::CancellationToken;
 use super::clock::Clock;
 use super::conversation::{Ask, Seat};
 use super::on_disk;
-use crate::engine::{Effects, Engine, Event, Reply};
+use crate::attachment::ATTACHMENTS_WANTED_MAX;
+use crate::content::MessageId;
+use crate::engine::{Command, Effects, Engine, Event, Reply, Transfer};
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::{WorkDone, WorkOrder};
 use crate::transport::{Backoff, Dial, Line, Pending};
-use crate::vault::{Batch, SharedVault, Vault};
+use crate::vault::{Batch, Key, SharedVault, Vault};
 
 /// Messages or commands whose batches share one sync of the disk.
 const GATHER_MAX: usize = 64;
@@ -32,6 +34,8 @@ const OUTGOING_BYTES_MAX: usize = 32 << 20;
 /// How long the messages of one input may take to be handed to the system: a full append over a
 /// line of 16 KiB a second. A relay that reads nothing is given up.
 const SEND_TIMEOUT: Duration = Duration::from_secs(180);
+/// Calls that may wait for attachments at once: as many as may be wanted, with some to spare.
+const FETCHING_MAX: usize = 2 * ATTACHMENTS_WANTED_MAX;
 /// Tries of a proof of work between two looks at whether it is still wanted.
 const WORK_TRIES: u32 = 1 << 16;
 
@@ -77,6 +81,8 @@ struct Run {
     /// The relay said when to come back.
     hint_ms: Option<u32>,
     events: VecDeque<Event>,
+    /// Who waits for an attachment to be here.
+    fetching: Vec<(MessageId, oneshot::Sender<Result<()>>)>,
     /// Taken from the app and not looked at yet.
     put_back: Option<Ask>,
     wake_at: Option<u64>,
@@ -99,6 +105,7 @@ impl Run {
             backoff: Backoff::new(),
             hint_ms: None,
             events: VecDeque::new(),
+            fetching: Vec::new(),
             put_back: None,
             wake_at: None,
             work: JoinSet::new(),
@@ -151,6 +158,25 @@ impl Run {
         }));
     }
 
+    /// Tells those who wait for an attachment what became of it.
+    fn tell_fetching(&mut self, event: &Event) {
+        let (of, outcome) = match event {
+            Event::Attachment {
+                id,
+                transfer: Transfer::Here,
+            } => (id, Ok(())),
+            Event::Attachment {
+                id,
+                transfer: Transfer::Failed(kind),
+            } => (id, Err(Error::new(*kind, "the attachment does not come"))),
+            _ => return,
+        };
+        for (_, answer) in self.fetching.extract_if(.., |(id, _)| id == of) {
+            // Who gave up waiting may ask again.
+            let _ = answer.send(outcome.clone());
+        }
+    }
+
     /// Does work where it stops nobody, until the connection ends.
     fn work(&mut self, order: WorkOrder) {
         let wanted = self.work_wanted.clone();
@@ -185,6 +211,7 @@ impl Driver {
                 woken => self.woken(&mut run, woken).await,
             }
         }
+        run.fetching.clear();
         // No more events come. Texts of a conversation that is over can still be asked for.
         self.seat.events = mpsc::channel(1).0;
         while let Some(Some(ask)) = self.stop.run_until_cancelled(self.seat.asks.recv()).await {
@@ -260,6 +287,10 @@ impl Driver {
                 look(&self.engine);
                 return;
             }
+            Woken::Asked(Some(Ask::Fetch(id, answer))) => {
+                self.fetch(run, id, answer).await;
+                return;
+            }
             Woken::Dialed(Ok(line)) => {
                 run.dialing = None;
                 run.line = Some(line);
@@ -285,6 +316,30 @@ impl Driver {
             Woken::Due => self.engine.tick(now),
             Woken::Worked(None) | Woken::EventTaken | Woken::Stop | Woken::Asked(None) => return,
         };
+        self.let_out(run, effects).await;
+    }
+
+    /// Wants an attachment here, and answers when it is.
+    async fn fetch(&mut self, run: &mut Run, id: MessageId, answer: oneshot::Sender<Result<()>>) {
+        run.fetching.retain(|(_, answer)| !answer.is_closed());
+        let now = self.clock.now();
+        let (reply, effects) = self.engine.command(Command::Fetch(id), now);
+        let at_once = match reply {
+            Err(error) => Some(Err(error)),
+            Ok(_) if self.engine.has_attachment(&id) => Some(Ok(())),
+            Ok(_) if run.fetching.len() >= FETCHING_MAX => Some(Err(Error::new(
+                ErrorKind::TooLarge,
+                "too many wait for attachments",
+            ))),
+            Ok(_) => None,
+        };
+        match at_once {
+            Some(outcome) => {
+                // As above.
+                let _ = answer.send(outcome);
+            }
+            None => run.fetching.push((id, answer)),
+        }
         self.let_out(run, effects).await;
     }
 
@@ -361,6 +416,10 @@ impl Driver {
             });
             run.wake_at = effects.wake_at;
             run.hint_ms = effects.reconnect_after_ms.or(run.hint_ms);
+            effects
+                .events
+                .iter()
+                .for_each(|event| run.tell_fetching(event));
             run.events.append(&mut effects.events.into());
             effects.work.drain(..).for_each(|order| run.work(order));
             if !run.is_connected() {
@@ -368,17 +427,41 @@ impl Driver {
             }
             run.outgoing.append(&mut effects.send.into());
             let waiting: usize = run.outgoing.iter().map(Vec::len).sum();
-            if !effects.hang_up && waiting <= OUTGOING_BYTES_MAX {
+            if effects.hang_up || waiting > OUTGOING_BYTES_MAX {
+                run.hang_up(&self.stop);
+                effects = self.engine.disconnected(self.clock.now());
+            } else if effects.wants.is_empty() {
                 return;
+            } else {
+                effects = self.load(effects.wants).await;
             }
-            run.hang_up(&self.stop);
-            effects = self.engine.disconnected(self.clock.now());
         }
+    }
+
+    /// Reads what the engine asked for.
+    async fn load(&mut self, wants: Vec<Key>) -> Effects {
+        let vault = self.vault.clone();
+        let read = move || {
+            vault.with(|vault| {
+                let values: Result<Vec<_>> = wants.iter().map(|key| vault.get(key)).collect();
+                values
+            })
+        };
+        let values = on_disk(read).await.unwrap_or_else(|error| {
+            tracing::error!(kind = error.kind().name(), "the vault could not be read");
+            vec![None]
+        });
+        self.engine.loaded(values, self.clock.now())
     }
 
     fn answer_only(&mut self, ask: Ask) {
         match ask {
             Ask::Look(look) => look(&self.engine),
+            Ask::Fetch(id, answer) => {
+                let is_here = self.engine.has_attachment(&id);
+                // As above: nobody may be waiting.
+                let _ = answer.send(if is_here { Ok(()) } else { Err(broken()) });
+            }
             Ask::Do(command, answer) => {
                 let (reply, _) = self.engine.command(command, self.clock.now());
                 // As above: nobody may be waiting.
@@ -396,7 +479,7 @@ async fn or_never<T>(future: &mut Option<Pending<'static, T>>) -> T {
     }
 }
 
-fn write(vault: &mut dyn Vault, batch: &Batch, scrub: bool) -> Result<()> {
+pub(super) fn write(vault: &mut dyn Vault, batch: &Batch, scrub: bool) -> Result<()> {
     vault.apply(batch)?;
     if scrub && vault.scrub().is_err() {
         // The batch stands; the vault tries again by itself.
@@ -412,6 +495,7 @@ fn merge(effects: &mut Effects, later: Effects) {
     effects.backup |= later.backup;
     effects.send.extend(later.send);
     effects.events.extend(later.events);
+    effects.wants.extend(later.wants);
     effects.work.extend(later.work);
     effects.wake_at = later.wake_at;
     effects.reconnect_after_ms = later.reconnect_after_ms.or(effects.reconnect_after_ms);

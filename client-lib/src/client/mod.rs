@@ -1,6 +1,7 @@
 //! The door for apps: a [`Client`] holds a vault and runs its conversations, each on a connection of
 //! its own.
 
+mod attaching;
 mod backup;
 mod clock;
 mod conversation;
@@ -150,13 +151,13 @@ impl Client {
                 let spaces = vault.spaces()?;
                 let spaces = spaces
                     .into_iter()
-                    .map(|space| Ok((space, vault.load(space)?)))
+                    .map(|space| Ok((space, vault.range(space, Engine::rows())?)))
                     .collect::<Result<Vec<_>>>();
                 Ok((vault.is_copy(), spaces?))
             })
         })
         .await?;
-        let (mut loaded, mut first) = (Vec::new(), Batch::default());
+        let (mut loaded, mut first, mut scrub) = (Vec::new(), Batch::default(), false);
         let mut kept = None;
         for (space, rows) in spaces {
             if let Some(backup) = backup::Kept::load(&rows)? {
@@ -165,11 +166,12 @@ impl Client {
             }
             let (engine, mut effects) = Engine::load(space, rows, is_copy, client.0.clock.now())?;
             first.then(core::mem::take(&mut effects.store));
+            scrub |= core::mem::take(&mut effects.scrub);
             loaded.push((engine, effects));
         }
         // In one batch, since the vault says only until the next one that it is a copy.
         let vault = client.0.vault.clone();
-        on_disk(move || vault.with(|vault| vault.apply(&first))).await?;
+        on_disk(move || vault.with(|vault| driver::write(vault, &first, scrub))).await?;
         for (engine, effects) in loaded {
             client.run(engine, effects);
         }

@@ -18,6 +18,7 @@ use super::door::Door;
 use super::pace::Pace;
 use super::reading::SeenRing;
 use super::saved::{self, RootKey, Saved, Stage};
+use super::transfers::Transfers;
 use super::upkeep::Suspicion;
 use super::{Choices, Effects, Engine, Indexed, group_id, internal, no_randomness, retry_id};
 use crate::content::{ContentBody, name_is_fit};
@@ -33,7 +34,7 @@ use crate::time::Now;
 use crate::vault::{Row, Space};
 
 /// Days an ordinary entry of a conversation lives: who was away for a month still gets all.
-const TTL_DAYS: u16 = 30;
+pub(super) const TTL_DAYS: u16 = 30;
 /// Bytes of all entries of a conversation: a busy room of 25 for a month, and its snapshots.
 const LOG_BYTES_MAX: u64 = 64 << 20;
 /// What every member's key may do.
@@ -189,10 +190,10 @@ impl Engine {
         let (mut state, mut flight, mut outbox, mut index) =
             (None, None, BTreeMap::new(), BTreeMap::<_, Indexed>::new());
         let mut reactions = Vec::new();
-        let mut beside = Beside::default();
+        let (mut beside, mut transfers) = (Beside::default(), Transfers::default());
         let mut disputes = Loading::default();
         for row in rows {
-            if beside.load(&row)? || disputes.take(&row)? {
+            if beside.load(&row)? || disputes.take(&row)? || transfers.load(&row)? {
                 continue;
             }
             let (name, value) = row;
@@ -214,6 +215,7 @@ impl Engine {
                         reply_to: stored.reply_to,
                         here_ms: stored.here_ms,
                         reacted: BTreeSet::new(),
+                        attached: stored.attachment,
                     },
                 );
             } else if let Some(reaction) = saved::reaction_of(&name) {
@@ -235,6 +237,8 @@ impl Engine {
             engine.group = Some(group);
         }
         engine.beside = beside;
+        engine.transfers = transfers;
+        engine.drop_half_taken();
         engine.outbox = outbox;
         engine.index = index;
         engine.flight = flight;
@@ -284,6 +288,7 @@ impl Engine {
             clock_off: 0,
             beside: Beside::default(),
             line_of: None,
+            transfers: Transfers::default(),
             out: Effects::default(),
         }
     }

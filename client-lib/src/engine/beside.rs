@@ -18,6 +18,7 @@ use super::door::{Door, KeptKnock};
 use super::knocking::Knocking;
 use super::saved::{self, RootKey};
 use super::{Engine, Event, internal, no_randomness, retry_id};
+use crate::content::MessageId;
 use crate::error::Result;
 use crate::log::{Ask, Cursor, Denied, NewLog, Token};
 use crate::mls::LeafId;
@@ -56,6 +57,16 @@ pub(super) enum Side {
     DeleteDoor,
     MakeInbox,
     DeleteInbox,
+    /// The log of an attachment of ours.
+    MakeAttachment(MessageId),
+    /// Chunks of it.
+    Upload(MessageId),
+    /// How many of them arrived.
+    Count(MessageId),
+    /// Chunks of an attachment that is wanted here.
+    Fetch(MessageId),
+    /// A log that shall be deleted.
+    Discard(LogId),
 }
 
 /// Where one is in a log that is read and trimmed.
@@ -243,12 +254,16 @@ impl Engine {
         self.beside.open.remove(log);
     }
 
-    pub(super) fn refused_beside(&mut self, log: LogId) {
+    pub(super) fn refused_beside(&mut self, log: LogId) -> Result<()> {
         self.beside.open.remove(&log);
+        if self.attachment_refused(&log)? {
+            return Ok(());
+        }
         if self.waits_for_answer() {
             self.tell(Event::Refused);
         }
         self.inbox_refused(&log);
+        Ok(())
     }
 
     /// Whether the token was of an ask beside the conversation, which is then dealt with.
@@ -256,6 +271,7 @@ impl Engine {
         &mut self,
         token: Token,
         result: &core::result::Result<Answer<'static>, Denied>,
+        now: Now,
     ) -> Result<bool> {
         let Some(side) = self.beside.asked.remove(&token) else {
             return Ok(false);
@@ -273,6 +289,7 @@ impl Engine {
             (Side::DeleteInbox, None | Some(ErrorCode::Refused)) => self.inbox_deleted(),
             (Side::CloseDoor, Some(_)) => self.open_door_again(),
             (Side::DeleteDoor | Side::DeleteInbox, Some(_)) => self.out.hang_up = true,
+            _ => self.transfer_answered(side, result, now)?,
         }
         Ok(true)
     }

@@ -78,7 +78,7 @@ pub(super) struct KeptKnock {
     pub(super) name: String,
     pub(super) manage: PublicKey,
     pub(super) package: ByteString,
-    inbox: LogId,
+    pub(super) inbox: LogId,
     #[serde(with = "serde_bytes")]
     append: [u8; 32],
     reply: PublicKey,

@@ -5,6 +5,7 @@ use core::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::content::MessageId;
+use crate::error::ErrorKind;
 use crate::log::Doubt;
 use crate::mls::LeafId;
 
@@ -96,8 +97,58 @@ pub struct Message {
     pub is_edited: bool,
     /// What members reacted with, at most one each; empty in [`Event::Message`].
     pub reactions: Vec<Reaction>,
-    /// What was said.
+    /// What was said; with an attachment, what was said with it, maybe nothing.
     pub text: String,
+    /// What was sent with it.
+    pub attachment: Option<Attachment>,
+}
+
+/// What came with a message. Name and type are its author's word: show them, and trust neither.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Attachment {
+    /// What its author calls it; one part of a path, without control characters, at most
+    /// [`ATTACHMENT_NAME_BYTES_MAX`](crate::ATTACHMENT_NAME_BYTES_MAX) bytes.
+    pub name: String,
+    /// What it is, such as `audio/ogg`; at most
+    /// [`MEDIA_TYPE_BYTES_MAX`](crate::MEDIA_TYPE_BYTES_MAX) bytes of ASCII.
+    pub media_type: String,
+    /// How long it is; at most [`ATTACHMENT_BYTES_MAX`](crate::ATTACHMENT_BYTES_MAX).
+    pub bytes: u64,
+    /// Whether this device has all of it; then it can be read without a line.
+    pub is_here: bool,
+}
+
+impl fmt::Debug for Attachment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Attachment")
+            .field("is_here", &self.is_here)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How an attachment fares on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Transfer {
+    /// On its way to the relay; then its message goes out.
+    Sending {
+        /// Parts that the relay has.
+        done: u32,
+        /// Parts in all, of at most 64 KiB, padding included.
+        of: u32,
+    },
+    /// On its way to this device.
+    Fetching {
+        /// Parts that are here.
+        done: u32,
+        /// Parts in all.
+        of: u32,
+    },
+    /// All of it is here, and is what its author sent.
+    Here,
+    /// It will not come: [`ErrorKind::Gone`], [`ErrorKind::Altered`], or
+    /// [`ErrorKind::NotMember`] as the conversation is over for us.
+    Failed(ErrorKind),
 }
 
 impl fmt::Debug for Message {
@@ -129,6 +180,8 @@ pub struct Unsent {
     pub minute: u64,
     /// What it says.
     pub text: String,
+    /// What goes with it.
+    pub attachment: Option<Attachment>,
 }
 
 impl fmt::Debug for Unsent {
@@ -233,6 +286,13 @@ pub enum Event {
         id: MessageId,
         /// What.
         state: Delivery,
+    },
+    /// An attachment is on its way, or at the end of it. In steps of a twentieth or more.
+    Attachment {
+        /// Of which message.
+        id: MessageId,
+        /// How it fares.
+        transfer: Transfer,
     },
     /// Somebody knocks and waits for a yes or no: [`Command::Admit`], [`Command::TurnAway`].
     Knock {
@@ -357,6 +417,64 @@ impl fmt::Debug for Text {
     }
 }
 
+/// Something to be sent: what its readers are told of it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct NewAttachment {
+    /// As in [`Attachment::name`].
+    pub name: String,
+    /// As in [`Attachment::media_type`].
+    pub media_type: String,
+    /// What is said with it; at most [`TEXT_BYTES_MAX`](crate::TEXT_BYTES_MAX) bytes, may be empty.
+    pub text: String,
+    /// The message it answers.
+    pub reply_to: Option<MessageId>,
+}
+
+impl NewAttachment {
+    /// Without words, and an answer to nothing.
+    #[must_use]
+    pub fn new(name: impl Into<String>, media_type: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            media_type: media_type.into(),
+            text: String::new(),
+            reply_to: None,
+        }
+    }
+}
+
+impl fmt::Debug for NewAttachment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("NewAttachment(…)")
+    }
+}
+
+/// An attachment is taken in piece by piece, one attachment at a time, and goes out once it is
+/// whole. What is not whole when the process ends is forgotten.
+#[derive(Clone)]
+#[non_exhaustive]
+pub enum Attaching {
+    /// Begins; one that was begun before and is not whole is forgotten.
+    Begin(NewAttachment),
+    /// The next bytes, at most a mebibyte at once.
+    More {
+        /// Of the message that beginning gave.
+        id: MessageId,
+        /// Of any length.
+        bytes: Vec<u8>,
+    },
+    /// That was all of it.
+    End(MessageId),
+    /// Never mind.
+    Cancel(MessageId),
+}
+
+impl fmt::Debug for Attaching {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Attaching(…)")
+    }
+}
+
 /// What an app wants of a conversation.
 #[derive(Clone)]
 #[non_exhaustive]
@@ -375,8 +493,14 @@ pub enum Command {
         /// What it shall say.
         text: String,
     },
-    /// Take back a message of ours.
+    /// Take back a message of ours. Of one whose attachment is not yet with the relay, nobody hears.
     Delete(MessageId),
+    /// Send an attachment.
+    Attach(Attaching),
+    /// Bring the attachment of this message here, however long it takes; [`Event::Attachment`] tells.
+    Fetch(MessageId),
+    /// Forget our copy of this message's attachment, and bring it no further. The message stays.
+    Release(MessageId),
     /// React to a message; an empty emoji takes it back.
     React {
         /// To which.

@@ -11,6 +11,8 @@ use crate::vault::{Key, Range, Row, Space, Vault};
 
 /// Reactions kept for one message; more than people of the largest room give.
 const REACTIONS_MAX: usize = 256;
+/// Rows deleted because their time is over, in one batch; the rest go with the next.
+const DELETES_MAX: usize = 4_096;
 
 impl Engine {
     /// The last `max` messages (0: all) that `vault` keeps of the conversation in `space` and that
@@ -36,7 +38,8 @@ impl Engine {
         )?;
         messages.reverse();
         let reactions = vault.range(space, Range::of(saved::REACTION))?;
-        kept_messages(&messages, &reactions)
+        let here = vault.range(space, Range::of(saved::HERE))?;
+        kept_messages(&messages, &reactions, &here)
     }
 
     pub(super) fn keep(&mut self, seq: u64, id: MessageId, stored: &Stored) -> Result<()> {
@@ -53,6 +56,7 @@ impl Engine {
                 reply_to: stored.reply_to,
                 here_ms: stored.here_ms,
                 reacted: reacted.unwrap_or_default(),
+                attached: stored.attachment.clone(),
             },
         );
         Ok(())
@@ -84,7 +88,10 @@ impl Engine {
         Ok(())
     }
 
-    pub(super) fn forget(&mut self, id: MessageId) {
+    pub(super) fn forget(&mut self, id: MessageId) -> Result<()> {
+        if let Some(attached) = self.index.get(&id).and_then(|one| one.attached.clone()) {
+            self.forget_attached(&id, &attached)?;
+        }
         if let Some(old) = self.index.remove(&id) {
             self.delete_row(&saved::message_name(old.seq, &id));
             for by in old.reacted {
@@ -94,11 +101,16 @@ impl Engine {
             self.out.scrub = true;
             self.tell(Event::Deleted { id });
         }
+        Ok(())
     }
 
     /// What was kept longer than the rules say goes; answers when the next one is due (wall clock).
-    pub(super) fn forget_old(&mut self, now: Now) -> Option<u64> {
-        let keep_ms = u64::from(self.policy.as_ref()?.keep_seconds?) * 1_000;
+    pub(super) fn forget_old(&mut self, now: Now) -> Result<Option<u64>> {
+        let rules = self.policy.as_ref();
+        let Some(keep) = rules.and_then(|policy| policy.keep_seconds) else {
+            return Ok(None);
+        };
+        let keep_ms = u64::from(keep) * 1_000;
         let due = |one: &Indexed| one.here_ms.saturating_add(keep_ms);
         let old: Vec<_> = self
             .index
@@ -107,9 +119,12 @@ impl Engine {
             .map(|(id, _)| *id)
             .collect();
         for id in old {
-            self.forget(id);
+            if self.out.store.deletes.len() > DELETES_MAX {
+                break;
+            }
+            self.forget(id)?;
         }
-        self.index.values().map(due).min()
+        Ok(self.index.values().map(due).min())
     }
 
     /// Deletes a row, also one that this very batch was about to write.
@@ -121,7 +136,7 @@ impl Engine {
 }
 
 /// Kept messages from their rows and those of all reactions.
-fn kept_messages(messages: &[Row], reactions: &[Row]) -> Result<Vec<Message>> {
+fn kept_messages(messages: &[Row], reactions: &[Row], here: &[Row]) -> Result<Vec<Message>> {
     let reactions = reactions
         .iter()
         .map(|(name, value)| {
@@ -142,6 +157,9 @@ fn kept_messages(messages: &[Row], reactions: &[Row]) -> Result<Vec<Message>> {
             let (seq, id) = saved::message_of(name).ok_or_else(nameless)?;
             let stored: Stored = saved::decode(value)?;
             let to_this = reactions.iter().filter(|(to, _)| *to == id);
+            let is_here = here
+                .iter()
+                .any(|(name, _)| saved::id_of(name, saved::HERE) == Some(id));
             Ok(Message {
                 id,
                 seq,
@@ -152,6 +170,9 @@ fn kept_messages(messages: &[Row], reactions: &[Row]) -> Result<Vec<Message>> {
                 is_edited: stored.is_edited,
                 reactions: to_this.map(|(_, reaction)| reaction.clone()).collect(),
                 text: stored.text,
+                attachment: stored
+                    .attachment
+                    .map(|attached| Engine::shown_attachment(&attached, is_here)),
             })
         })
         .collect()

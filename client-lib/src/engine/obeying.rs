@@ -38,7 +38,13 @@ impl Engine {
                 self.queue(ContentBody::Edit { of, text }, now)
                     .map(|_| Reply::Kept)
             }
+            Command::Attach(step) => self.attach(step, now),
+            Command::Fetch(id) => self.fetch(id).map(|()| Reply::Kept),
+            Command::Release(id) => self.release(&id).map(|()| Reply::Kept),
             Command::Delete(of) => {
+                if self.withdraw_upload(&of)? {
+                    return Ok(Reply::Kept);
+                }
                 self.own(of)?;
                 self.queue(ContentBody::Delete(of), now)
                     .map(|_| Reply::Kept)
@@ -193,23 +199,31 @@ impl Engine {
         Ok(None)
     }
 
-    /// The conversation is over for us. Removed or shut out: texts stay, keys go. Left: everything
-    /// goes.
+    /// The conversation is over for us. Left: everything goes. Removed or shut out: texts stay and
+    /// keys go, but where texts are kept for a time only they go as well, as nobody looks at the
+    /// time any more.
     pub(super) fn end(&mut self, stage: Stage) {
-        let keeps_texts = matches!(stage, Stage::Removed | Stage::ShutOut);
+        let rules = self.policy.as_ref();
+        let texts_stay = matches!(stage, Stage::Removed | Stage::ShutOut)
+            && rules.is_none_or(|rules| rules.keep_seconds.is_none());
         self.set_stage(stage);
         // What this input was about to write of keys and unsent words must not come after the erasing.
         self.out
             .store
             .puts
-            .retain(|(key, _)| keeps_texts && is_of_texts(&key.name));
+            .retain(|(key, _)| texts_stay && is_of_texts(&key.name));
         self.forget_beside();
         self.forget_disputes();
-        if !keeps_texts || self.keep_texts_only().is_err() {
+        self.forget_transfers();
+        if !texts_stay || self.keep_texts_only().is_err() {
             self.out.store.erase(self.space);
         }
         // The next backup is without it.
         self.out.backup = true;
+        if !texts_stay {
+            self.index.clear();
+            self.transfers.here.clear();
+        }
         self.group = None;
         self.flight = None;
         self.token = None;
@@ -250,5 +264,7 @@ impl Engine {
 }
 
 fn is_of_texts(name: &[u8]) -> bool {
-    name.starts_with(saved::MESSAGE) || name.starts_with(saved::REACTION)
+    [saved::MESSAGE, saved::REACTION, saved::HERE, saved::CHUNK]
+        .iter()
+        .any(|prefix| name.starts_with(prefix))
 }

@@ -16,6 +16,13 @@
 //! | `door` | [`Door`](super::door::Door), on its keeper's device |
 //! | `knock/` and a leaf | [`KeptKnock`](super::door::KeptKnock), until it is answered |
 //! | `knocking` | [`Knocking`](super::knocking::Knocking), until our own knock is answered |
+//! | `up/` and a number | [`Upload`](super::uploading::Upload), until its message stands in the log |
+//! | `get/` and a message id | [`Download`](super::fetching::Download), until it is here |
+//! | `here/` and a message id | nothing: all of its attachment is on this device |
+//! | `drop/` and a log | [`OwnerKey`] of a log of ours that the relay shall delete |
+//! | `~att/`, message id and index | a chunk of an attachment, sealed as it stands in its log |
+//!
+//! Names that begin with `~` are bulk: a conversation is loaded without them.
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -25,6 +32,7 @@ use sotto_protocol::id::{ChainValue, LogId, PublicKey, RetryId};
 use super::Choices;
 use super::aside::Packed;
 use super::pace::Pace;
+use crate::attachment::AttachmentSecret;
 use crate::content::{Content, MessageId, RosterLine};
 use crate::error::{Error, ErrorKind, Result};
 use crate::link::{DoorLink, RelayAddress};
@@ -45,6 +53,13 @@ pub(super) const LINE: &[u8] = b"line";
 pub(super) const DOOR: &[u8] = b"door";
 pub(super) const KNOCK: &[u8] = b"knock/";
 pub(super) const KNOCKING: &[u8] = b"knocking";
+pub(super) const UPLOAD: &[u8] = b"up/";
+pub(super) const DOWNLOAD: &[u8] = b"get/";
+pub(super) const HERE: &[u8] = b"here/";
+pub(super) const DISCARD: &[u8] = b"drop/";
+/// What bulk begins with; behind every other name.
+pub(super) const BULK: &[u8] = b"~";
+pub(super) const CHUNK: &[u8] = b"~att/";
 
 /// Secrets kept: the present one and those that late entries may still be sealed under.
 pub(super) const SECRETS_KEPT: usize = 3;
@@ -288,6 +303,38 @@ pub(super) struct Stored {
     /// When this device first had it, for keeping it no longer than the rules say.
     pub(super) here_ms: u64,
     pub(super) text: String,
+    pub(super) attachment: Option<Attached>,
+}
+
+/// An attachment as it is kept with its message.
+#[derive(Clone, Serialize, Deserialize)]
+pub(super) struct Attached {
+    pub(super) name: String,
+    pub(super) media_type: String,
+    pub(super) bytes: u64,
+    pub(super) log: LogId,
+    pub(super) secret: AttachmentSecret,
+    #[serde(with = "serde_bytes")]
+    pub(super) digest: [u8; 32],
+    /// Of ours: what deletes the log.
+    pub(super) owner: Option<OwnerKey>,
+}
+
+impl core::fmt::Debug for Attached {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("Attached(…)")
+    }
+}
+
+/// Secret grant key that appends to the log of an attachment and manages it.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(super) struct OwnerKey(#[serde(with = "serde_bytes")] pub(super) [u8; 32]);
+
+impl core::fmt::Debug for OwnerKey {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("OwnerKey(…)")
+    }
 }
 
 /// Encodes a value that only this device reads; field order is free here.
@@ -352,6 +399,32 @@ pub(super) fn reaction_of(name: &[u8]) -> Option<(MessageId, LeafId)> {
 
 pub(super) fn knock_name(leaf: &LeafId) -> Vec<u8> {
     [KNOCK, leaf.as_bytes()].concat()
+}
+
+pub(super) fn upload_name(number: u64) -> Vec<u8> {
+    [UPLOAD, &number.to_be_bytes()].concat()
+}
+
+pub(super) fn download_name(id: &MessageId) -> Vec<u8> {
+    [DOWNLOAD, id.as_bytes()].concat()
+}
+
+pub(super) fn here_name(id: &MessageId) -> Vec<u8> {
+    [HERE, id.as_bytes()].concat()
+}
+
+pub(super) fn discard_name(log: &LogId) -> Vec<u8> {
+    [DISCARD, log.as_bytes()].concat()
+}
+
+pub(super) fn chunk_name(id: &MessageId, index: u32) -> Vec<u8> {
+    [CHUNK, id.as_bytes(), &index.to_be_bytes()].concat()
+}
+
+/// The message id behind `prefix`.
+pub(super) fn id_of(name: &[u8], prefix: &[u8]) -> Option<MessageId> {
+    let id = name.strip_prefix(prefix)?;
+    Some(MessageId::new(id.try_into().ok()?))
 }
 
 /// A content that waits to be sent.

@@ -45,7 +45,7 @@ impl Engine {
         Ok(id)
     }
 
-    fn queue_as(&mut self, id: MessageId, body: ContentBody, now: Now) -> Result<()> {
+    pub(super) fn queue_as(&mut self, id: MessageId, body: ContentBody, now: Now) -> Result<()> {
         let content = Content {
             id,
             body,
@@ -74,7 +74,7 @@ impl Engine {
 
     /// What waited too long to be sent is given back; answers when the next is due (the
     /// conversation's time).
-    pub(super) fn expire_unsent(&mut self, now: Now) -> Option<u64> {
+    pub(super) fn expire_unsent(&mut self, now: Now) -> Result<Option<u64>> {
         let due = |queued: &Queued| queued.since_ms.saturating_add(UNSENT_DAYS_MAX * DAY_MS);
         let waiting: Vec<_> = self
             .outbox
@@ -82,7 +82,7 @@ impl Engine {
             .filter(|(number, one)| one.content.body.may_expire() && !self.is_flying(**number))
             .map(|(number, one)| (*number, one.content.id, due(one)))
             .collect();
-        let mut next = None;
+        let mut next = self.expire_uploads(now)?;
         for (number, id, due) in waiting {
             if due > now.wall_ms {
                 next = Some(next.map_or(due, |next: u64| next.min(due)));
@@ -90,13 +90,14 @@ impl Engine {
                 .unqueue(number)
                 .is_some_and(|content| content.body.is_text())
             {
+                self.abandon_upload(&id)?;
                 self.tell(Event::Delivery {
                     id,
                     state: Delivery::Expired,
                 });
             }
         }
-        next
+        Ok(next)
     }
 
     fn is_flying(&self, number: u64) -> bool {
@@ -106,6 +107,7 @@ impl Engine {
     /// Starts the next append if there is one to make and nothing else is on its way.
     pub(super) fn go_on(&mut self, now: Now) -> Result<()> {
         self.go_on_beside(now)?;
+        self.go_on_transfers(now)?;
         if self.head.is_some()
             && self
                 .joining
@@ -121,7 +123,7 @@ impl Engine {
             if !self.has_passed_by()? {
                 return Ok(());
             }
-            self.expire_unsent(now);
+            self.expire_unsent(now)?;
         }
         if self.reads_from_outside() {
             if self.fly_verdict(now)? {
@@ -251,7 +253,7 @@ impl Engine {
         result: core::result::Result<Answer<'static>, Denied>,
         now: Now,
     ) -> Result<()> {
-        if self.answered_beside(token, &result)? {
+        if self.answered_beside(token, &result, now)? {
             return Ok(());
         }
         if self.create_token == Some(token) {
@@ -369,7 +371,7 @@ impl Engine {
                 self.head = None;
                 self.out.hang_up = true;
             }
-            _ => self.give_up(&flight),
+            _ => self.give_up(&flight)?,
         }
         Ok(())
     }
@@ -390,7 +392,7 @@ impl Engine {
             && landed_before
         {
             // It stands there and does not count: the same again would not either.
-            self.give_up(&flown);
+            self.give_up(&flown)?;
         }
         Ok(passed)
     }
@@ -437,7 +439,7 @@ impl Engine {
     }
 
     /// The relay will never take these.
-    fn give_up(&mut self, flown: &Flown) {
+    fn give_up(&mut self, flown: &Flown) -> Result<()> {
         match &flown.kind {
             FlightKind::Messages => {
                 for one in &flown.messages {
@@ -445,6 +447,7 @@ impl Engine {
                         .unqueue(one.number)
                         .filter(|content| content.body.is_text())
                     {
+                        self.abandon_upload(&content.id)?;
                         self.tell(Event::Delivery {
                             id: content.id,
                             state: Delivery::Failed,
@@ -463,6 +466,7 @@ impl Engine {
             | FlightKind::Knock
             | FlightKind::TurnAway(_) => {}
         }
+        Ok(())
     }
 
     /// Somebody else's Commit came first: ours is void, what it was for is built anew.

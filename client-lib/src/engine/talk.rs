@@ -3,9 +3,9 @@
 use sotto_protocol::frame::Bytes;
 
 use super::reading::At;
-use super::saved::{FlightKind, Stage, Stored};
+use super::saved::{Attached, FlightKind, Stage, Stored};
 use super::{Delivery, Engine, Event, Message, Text};
-use crate::content::{self, Content, ContentBody, MessageId, Place, RosterLine};
+use crate::content::{self, Attach, Content, ContentBody, MessageId, Place, RosterLine};
 use crate::error::Result;
 use crate::mls::{Group, Incoming, LeafId, PAST_EPOCHS};
 use crate::time::Now;
@@ -17,6 +17,7 @@ struct Said {
     reply_to: Option<MessageId>,
     minute: u64,
     text: String,
+    attached: Option<Attached>,
 }
 
 impl Engine {
@@ -148,6 +149,7 @@ impl Engine {
                     reply_to: None,
                     minute,
                     text,
+                    attached: None,
                 },
                 at,
                 now,
@@ -159,15 +161,17 @@ impl Engine {
                     reply_to: Some(to),
                     minute,
                     text,
+                    attached: None,
                 },
                 at,
                 now,
             ),
-            ContentBody::Edit { of, text } => self.edited(author, of, text, minute),
-            ContentBody::Delete(of) => {
-                self.deleted(author, of);
-                Ok(())
+            ContentBody::Attach(attach) => {
+                let said = attached(author, id, minute, *attach);
+                self.text(said, at, now)
             }
+            ContentBody::Edit { of, text } => self.edited(author, of, text, minute),
+            ContentBody::Delete(of) => self.deleted(author, of),
             ContentBody::React { to, emoji } => self.reacted(author, to, emoji),
             ContentBody::Hello { name, manage } => {
                 self.named(
@@ -203,12 +207,20 @@ impl Engine {
             reply_to,
             minute,
             text,
+            mut attached,
         } = said;
         // The same id twice is a resend after a lost answer, or somebody's copy: the first counts.
         if self.index.contains_key(&id) {
             return Ok(());
         }
         let is_mine = author == self.key.id();
+        if let Some(attached) = attached.as_mut().filter(|_| is_mine) {
+            self.said_attachment(&id, attached);
+        }
+        let is_here = self.has_attachment(&id);
+        let shown = attached
+            .as_ref()
+            .map(|attached| Self::shown_attachment(attached, is_here));
         let stored = Stored {
             author,
             is_mine,
@@ -217,6 +229,7 @@ impl Engine {
             is_edited: false,
             here_ms: now.wall_ms,
             text: text.clone(),
+            attachment: attached,
         };
         self.keep(at.first, id, &stored)?;
         self.tell(Event::Message(Message {
@@ -229,6 +242,7 @@ impl Engine {
             is_edited: false,
             reactions: Vec::new(),
             text,
+            attachment: shown,
         }));
         Ok(())
     }
@@ -247,6 +261,7 @@ impl Engine {
             is_edited: true,
             here_ms: old.here_ms,
             text: text.clone(),
+            attachment: old.attached.clone(),
         };
         self.keep(seq, of, &stored)?;
         self.tell(Event::Edited {
@@ -256,10 +271,11 @@ impl Engine {
         Ok(())
     }
 
-    fn deleted(&mut self, author: LeafId, of: MessageId) {
+    fn deleted(&mut self, author: LeafId, of: MessageId) -> Result<()> {
         if self.index.get(&of).is_some_and(|old| old.author == author) {
-            self.forget(of);
+            self.forget(of)?;
         }
+        Ok(())
     }
 
     /// A facilitator hands newcomers the names that were said before they came. What somebody says of
@@ -312,5 +328,25 @@ impl Engine {
             return Ok(());
         }
         self.queue(ContentBody::Roster(lines), now).map(drop)
+    }
+}
+
+/// An attachment, as its author said it.
+fn attached(author: LeafId, id: MessageId, minute: u64, attach: Attach) -> Said {
+    Said {
+        author,
+        id,
+        reply_to: attach.to,
+        minute,
+        text: attach.text,
+        attached: Some(Attached {
+            name: attach.name,
+            media_type: attach.media_type,
+            bytes: attach.bytes,
+            log: attach.log,
+            secret: attach.secret,
+            digest: attach.digest,
+            owner: None,
+        }),
     }
 }

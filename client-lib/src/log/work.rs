@@ -27,6 +27,12 @@ pub struct WorkDone {
 }
 
 impl WorkOrder {
+    /// Which ask it is for.
+    #[must_use]
+    pub const fn token(&self) -> Token {
+        self.token
+    }
+
     /// How many bits are asked; each more takes twice as long.
     #[must_use]
     pub const fn bits(&self) -> u8 {

@@ -27,6 +27,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub use memory::MemoryVault;
 #[cfg(feature = "native")]
 pub use sealing::VaultKey;
+#[cfg(all(test, feature = "native"))]
+pub(crate) use sqlite::test_access;
 #[cfg(feature = "native")]
 pub use sqlite::{SCRUB_EVERY, SqliteVault};
 

@@ -634,7 +634,7 @@ pub(super) fn io(error: std::io::Error) -> Error {
 
 /// What tests do to a vault that nobody else may.
 #[cfg(test)]
-pub(super) mod test_access {
+pub(crate) mod test_access {
     use super::{Space, SqliteVault};
 
     /// Lets the database grow to so many pages: a full disk.
@@ -644,7 +644,7 @@ pub(super) mod test_access {
     }
 
     /// Every sealed name, value and key of a space.
-    pub(in crate::vault) fn sealed_of(vault: &SqliteVault, space: Space) -> Vec<Vec<u8>> {
+    pub(crate) fn sealed_of(vault: &SqliteVault, space: Space) -> Vec<Vec<u8>> {
         let id = vault.spaces[&space].id;
         let statement = "SELECT name FROM row WHERE space = ?1
              UNION ALL SELECT value FROM row WHERE space = ?1

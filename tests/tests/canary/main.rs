@@ -14,7 +14,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use sotto_client::vault::VaultKey;
 use sotto_client::{
     Admission, Client, ClientOptions, Command, Conversation, Event, JoinOptions, Link,
-    RelayAddress, RoomOptions, Standing,
+    NewAttachment, RelayAddress, RoomOptions, Standing,
 };
 use sotto_server::config::{CreateRule, Settings};
 use sotto_server::launch::Launch;
@@ -33,6 +33,12 @@ const NAMES: [&str; 4] = [
     "Bartholomew-Zinc",
     "Clementine-Ochre",
     "Theodorus-Basalt",
+];
+/// What is attached: its name, its type, and what stands in it.
+const ATTACHED: [&str; 3] = [
+    "cormorant-at-dawn.ogg",
+    "audio/x-cormorant-sound",
+    "the rusty key hangs behind the clock",
 ];
 const RELAY_FILES: &str = "the relay's files";
 const LOG_ID: &str = "a log id";
@@ -198,6 +204,18 @@ async fn live_in_a_room(
         ann.conversation.send(text).await.unwrap();
         ben.hears(text).await;
     }
+    let what = NewAttachment::new(ATTACHED[0], ATTACHED[1]);
+    ann.printed.push_str(&format!("{what:?}"));
+    let attached = ann.conversation.attach(what, ATTACHED[2].as_bytes());
+    let id = attached.await.unwrap();
+    ben.until(|event| {
+        let is_it = matches!(event, Event::Message(message) if message.id == id);
+        is_it.then_some(())
+    })
+    .await;
+    let mut got = Vec::new();
+    ben.conversation.fetch(id, &mut got).await.unwrap();
+    assert_eq!(got, ATTACHED[2].as_bytes());
     ann.conversation.command(Command::Rotate).await.unwrap();
     ben.until(|event| (*event == Event::Rotated).then_some(()))
         .await;
@@ -330,7 +348,7 @@ fn logged(lines: &Lines) -> Vec<u8> {
 fn search(secrets: &Secrets, places: [(&str, Vec<u8>); 5]) {
     assert!(secrets.kept.len() > 20, "there is something to look for");
     for (place, mut bytes) in places {
-        for text in TEXTS.iter().chain(&NAMES) {
+        for text in TEXTS.iter().chain(&NAMES).chain(&ATTACHED) {
             assert!(
                 !holds(&bytes, text.as_bytes()),
                 "{place} hold a text or name"

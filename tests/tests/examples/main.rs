@@ -6,6 +6,9 @@ mod room;
 #[expect(dead_code, reason = "its main is not called here")]
 #[path = "../../../client-lib/examples/two_people.rs"]
 mod two_people;
+#[expect(dead_code, reason = "its main is not called here")]
+#[path = "../../../client-lib/examples/voice_note.rs"]
+mod voice_note;
 
 use sotto_client::RelayAddress;
 use sotto_server::config::{CreateRule, Settings};
@@ -42,4 +45,10 @@ async fn two_people_talk() {
 async fn a_room_of_three_becomes_two() {
     let [said, read] = beside_a_relay(async |address| room::run(address).await.unwrap()).await;
     assert_eq!((said, read), (2, 1));
+}
+
+#[tokio::test]
+async fn a_voice_note_is_listened_to() {
+    let heard = beside_a_relay(async |address| voice_note::run(address).await.unwrap()).await;
+    assert_eq!(heard, ("How I got home".to_owned(), 300_000));
 }

@@ -1,6 +1,7 @@
 //! What people can rely on, one test a promise, over a real relay and a network of memory.
 
 mod approval;
+mod attachments;
 mod clock;
 mod coming_back;
 mod copy;

@@ -3,6 +3,7 @@
 //! The log here refuses nobody, which is what a relay does that helps an attacker: whatever is
 //! refused in these tests is refused by the members themselves.
 
+mod attachments;
 mod backing;
 mod chance;
 mod disputes;
@@ -15,6 +16,7 @@ mod races;
 mod restarts;
 mod spoiling;
 mod upkeep;
+mod vanishing;
 mod vectors;
 
 use sotto_protocol::chain::{self, Link as ChainLink};
@@ -26,6 +28,7 @@ use sotto_protocol::right::Rights;
 use super::*;
 use crate::log::{Cursor, Denied};
 use crate::mls::Suite;
+use crate::vault::{SqliteVault, Vault as _};
 
 const NOON: Now = Now {
     wall_ms: 1_700_000_000_000,
@@ -137,6 +140,8 @@ struct Device {
     is_online: bool,
     /// What its vault holds.
     rows: BTreeMap<Vec<u8>, Vec<u8>>,
+    /// A disk, where a test looks at it.
+    vault: Option<SqliteVault>,
     /// It was just started again.
     is_fresh: bool,
 }
@@ -145,6 +150,12 @@ impl Device {
     /// What an input led to; answers whether a person would notice.
     fn take(&mut self, effects: Effects) -> bool {
         let store = effects.store;
+        if let Some(vault) = &mut self.vault {
+            vault.apply(&store).unwrap();
+            if effects.scrub {
+                vault.scrub().unwrap();
+            }
+        }
         if !store.erase.is_empty() {
             self.rows.clear();
         }
@@ -233,6 +244,7 @@ impl Room {
             events: Vec::new(),
             is_online: true,
             rows: BTreeMap::new(),
+            vault: None,
             is_fresh: false,
         });
         let device = self.devices.last_mut().unwrap();
@@ -293,13 +305,13 @@ impl Room {
         device.engine.head = None;
     }
 
-    fn command(&mut self, name: &str, command: Command) {
+    fn command(&mut self, name: &str, command: Command) -> Reply {
         let (reply, effects) = {
             let now = self.now;
             self.engine(name).command(command, now)
         };
-        reply.unwrap();
         self.device(name).take(effects);
+        reply.unwrap()
     }
 
     fn say(&mut self, name: &str, text: &str) {

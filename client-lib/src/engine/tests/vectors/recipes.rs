@@ -9,8 +9,10 @@ use sotto_protocol::size_class::SizeClass;
 use zeroize::Zeroizing;
 
 use super::samples::{
-    self, EPOCH, FOUNDER_SEED, OPENING, SECRET, founder, log, manage, message, place, spoken,
+    self, ATTACHED, ATTACHMENT_SECRET, EPOCH, FOUNDER_SEED, OPENING, SECRET, founder, log, manage,
+    message, place, spoken,
 };
+use crate::attachment::{AttachmentSecret, CHUNK_BYTES, Cut};
 use crate::content::{ContentBody, listen};
 use crate::engine::commits::{box_next_under, open_next};
 use crate::engine::group_id;
@@ -25,6 +27,8 @@ const NEXT: [u8; 32] = [0x21; 32];
 const NONCE: [u8; 24] = [0x22; 24];
 /// Bytes of the message whose envelope takes a run of two.
 const LONG: usize = 70_000;
+/// Bytes of an attachment of five chunks.
+const FIVE_CHUNKS: u64 = 5 * CHUNK_BYTES as u64;
 
 pub(super) fn hexed(bytes: impl AsRef<[u8]>) -> Value {
     json!(hex::encode(bytes))
@@ -42,7 +46,8 @@ pub(super) fn recipes() -> Value {
         snapshot(),
         farewell(),
         commitment(),
-        next()
+        next(),
+        attachment()
     ])
 }
 
@@ -149,6 +154,32 @@ fn next() -> Value {
     })
 }
 
+/// The keys of an attachment, its only chunk, and the third of five (of which six are sent).
+fn attachment() -> Value {
+    let (secret, log) = (
+        AttachmentSecret::new(ATTACHMENT_SECRET),
+        samples::attachment_log(),
+    );
+    let keys = secret.keys(&log);
+    let only = Cut::of(ATTACHED.len() as u64).unwrap().chunk(0);
+    let third = Cut::of(FIVE_CHUNKS).unwrap().chunk(2);
+    let sealed = |at, content: &[u8], class| keys.seal_under(NONCE, at, content, class).unwrap();
+    json!({
+        "name": "attachment",
+        "log": hexed(log.as_bytes()),
+        "secret": hexed(ATTACHMENT_SECRET),
+        "chunk_key": hexed(keys.chunk_key()),
+        "read_secret": hexed(keys.read_key().to_bytes()),
+        "read_key": hexed(public_key(&keys.read_key()).as_bytes()),
+        "nonce": hexed(NONCE),
+        "bytes": hexed(ATTACHED),
+        "digest": hexed(Sha256::digest(ATTACHED)),
+        "only_chunk": hexed(sealed(only, ATTACHED, SizeClass::K1)),
+        "third_of_five": printed(&sealed(third, &[0xaa; CHUNK_BYTES], SizeClass::K64)),
+        "third_of_five_content": { "byte": "aa", "times": CHUNK_BYTES },
+    })
+}
+
 /// Randomness that counts: the first string drawn is all 0x31, the second all 0x32, and so on.
 fn sealed(envelope: &Envelope<'_>, floor: SizeClass) -> Vec<Vec<u8>> {
     let mut byte = 0x30;
@@ -221,6 +252,11 @@ pub(super) fn open_all(seals: &Value, recipes: &Value) {
             "{name}"
         );
     }
+    let attached = find(recipes, "attachment");
+    let keys = AttachmentSecret::new(ATTACHMENT_SECRET).keys(&samples::attachment_log());
+    let only = Cut::of(ATTACHED.len() as u64).unwrap().chunk(0);
+    let opened = keys.open(only, ATTACHED.len(), &bytes(&attached["only_chunk"]));
+    assert_eq!(opened.unwrap(), ATTACHED);
     let next = find(recipes, "next");
     let key = Zeroizing::new(bytes(&next["rotate_key"]).try_into().unwrap());
     let secret = open_next(&key, &log(), &bytes(&next["next"])).unwrap();

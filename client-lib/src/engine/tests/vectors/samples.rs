@@ -1,10 +1,14 @@
 //! One value of every structure that clients exchange, with and without its optional fields.
 
 use serde::Serialize;
+use sha2::{Digest as _, Sha256};
 use sotto_protocol::cbor;
 use sotto_protocol::id::{ChainValue, LogId, PublicKey, RelayIdentity};
 
-use crate::content::{Content, ContentBody, MessageId, Place, RosterLine, Spoken, speak_opening};
+use crate::attachment::AttachmentSecret;
+use crate::content::{
+    Attach, Content, ContentBody, MessageId, Place, RosterLine, Spoken, speak_opening,
+};
 use crate::engine::commits::CommitAad;
 use crate::engine::group_id;
 use crate::link::{DoorLink, Link, LinkBody, RelayAddress, RoomLink};
@@ -23,6 +27,9 @@ pub(super) const FOUNDER_SEED: [u8; 32] = [0x12; 32];
 pub(super) const OTHER_SEED: [u8; 32] = [0x13; 32];
 pub(super) const OPENING: [u8; 32] = [0x14; 32];
 pub(super) const EPOCH: u64 = 7;
+pub(super) const ATTACHMENT_SECRET: [u8; 32] = [0x1c; 32];
+/// What is attached.
+pub(super) const ATTACHED: &[u8] = b"a short sound";
 
 /// A named item, the CDDL rule it follows, and whether the code takes given bytes as that.
 pub(super) struct Sample {
@@ -208,6 +215,24 @@ pub(super) fn content(body: ContentBody) -> Content {
     }
 }
 
+/// A voice note of [`recipes`](super::recipes).
+pub(super) fn attach(to: Option<MessageId>) -> Attach {
+    Attach {
+        to,
+        log: attachment_log(),
+        name: "note.ogg".into(),
+        text: String::new(),
+        media_type: "audio/ogg".into(),
+        bytes: ATTACHED.len() as u64,
+        digest: Sha256::digest(ATTACHED).into(),
+        secret: AttachmentSecret::new(ATTACHMENT_SECRET),
+    }
+}
+
+pub(super) fn attachment_log() -> LogId {
+    LogId::new([0x1b; 32])
+}
+
 fn contents() -> Vec<Sample> {
     let (id, text) = (MessageId::new([0x1a; 16]), "hello".to_owned());
     let line = RosterLine {
@@ -242,6 +267,11 @@ fn contents() -> Vec<Sample> {
         ("delete", ContentBody::Delete(id)),
         ("roster", ContentBody::Roster(vec![line])),
         ("typing", ContentBody::Typing),
+        ("attach", ContentBody::Attach(Box::new(attach(None)))),
+        (
+            "attach, reply",
+            ContentBody::Attach(Box::new(attach(Some(id)))),
+        ),
         ("receipt", ContentBody::Receipt(vec![id, id])),
     ];
     let takes = |bytes: &[u8]| {
