@@ -95,13 +95,18 @@ async fn a_message_is_answered_changed_reacted_to_and_taken_back() {
 
 /// What the other tells of itself until it says "the end".
 async fn told_until_the_end(person: &Person) -> Vec<Event> {
+    told_until(person, "the end").await
+}
+
+/// What the other tells of itself until it says this.
+async fn told_until(person: &Person, words: &str) -> Vec<Event> {
     let mut told = Vec::new();
     person
-        .until("the end", |event| {
+        .until(words, |event| {
             if matches!(event, Event::Typing { .. } | Event::Read { .. }) {
                 told.push(event.clone());
             }
-            matches!(event, Event::Message(message) if message.text == "the end").then_some(())
+            matches!(event, Event::Message(message) if message.text == words).then_some(())
         })
         .await;
     told
@@ -143,6 +148,102 @@ async fn receipts_and_typing_are_off_unless_chosen_and_then_few() {
     ben.conversation.choose(Choices::default()).await.unwrap();
     reads_and_types(&ben, [one, two]).await;
     assert_eq!(told_until_the_end(&ann).await, []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn receipts_come_late_and_typing_once_in_ten_seconds_in_an_entry_like_any_other() {
+    let world = World::start().await;
+    let (ann, ben) = two_people(&world).await;
+    let one = is_heard(&ann, &ben, "one").await.id;
+    let both = Choices {
+        sends_receipts: true,
+        sends_typing: true,
+    };
+    ben.conversation.choose(both).await.unwrap();
+    let by = ann.leaf_of("Ben").await;
+    does(&ben, Command::Read(vec![one])).await;
+    pass(Duration::from_secs(19)).await;
+    ben.says("not yet").await;
+    assert_eq!(told_until(&ann, "not yet").await, []);
+    pass(Duration::from_secs(45)).await;
+    ben.says("by now").await;
+    let of = vec![one];
+    assert_eq!(told_until(&ann, "by now").await, [Event::Read { by, of }]);
+    let received = || world.relay.metrics.value("sotto_bytes_received_total");
+    pass(Duration::from_secs(5)).await;
+    let before = received().unwrap();
+    for wait in [9, 2, 0] {
+        does(&ben, Command::Typing).await;
+        pass(Duration::from_secs(wait)).await;
+    }
+    pass(Duration::from_secs(1)).await;
+    let came = received().unwrap() - before;
+    assert!((2_048.0..3_072.0).contains(&came), "{came} in two entries");
+    ben.says("the end").await;
+    let typing = Event::Typing { by };
+    assert_eq!(told_until_the_end(&ann).await, [typing.clone(), typing]);
+}
+
+/// The class of the entry that the relay was sent last, by how many bytes came in.
+async fn class_sent(world: &World, ann: &Person, text: &str) -> usize {
+    let received = || {
+        world
+            .relay
+            .metrics
+            .value("sotto_bytes_received_total")
+            .unwrap()
+    };
+    let before = received();
+    ann.says(text).await;
+    assert_eq!(ann.hears().await.text, text);
+    let came = received() - before;
+    // Behind the largest class comes a run of two entries.
+    let run = (1 << 16) + (1 << 10);
+    let classes = (10..=16).map(|power| 1 << power).chain([run]);
+    let fits = |class: &usize| f64::from(u32::try_from(*class).unwrap()) <= came;
+    classes.filter(fits).max().unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn texts_of_every_script_and_length_arrive_as_they_were_said() {
+    let world = World::start().await;
+    let (ann, ben) = two_people(&world).await;
+    let mut said: Vec<String> = [
+        "",
+        " ",
+        "\u{1f469}\u{200d}\u{1f469}\u{200d}\u{1f467} \u{1f44d}\u{1f3ff} \u{1f1f3}\u{1f1e6}",
+        "\u{5e9}\u{5dc}\u{5d5}\u{5dd} abc \u{645}\u{631}\u{62d}\u{628}\u{627} \u{202e}123\u{202c}",
+        "a\u{301} \u{e1} \u{fb01} \u{0}\r\n\t\u{feff}",
+        "\u{10ffff}\u{fffd}\u{e000}",
+    ]
+    .map(String::from)
+    .into();
+    said.push("\u{1f49b}".repeat((1 << 20) / 4));
+    for text in &said {
+        ann.says(text).await;
+        assert_eq!(ann.hears().await.text, *text);
+    }
+    // The longest text of each class, found by halves, and one byte more.
+    for class in (10..=16).map(|power| 1_usize << power) {
+        let (mut fits, mut over) = (class - 700, class);
+        while over - fits > 1 {
+            let middle = fits.midpoint(over);
+            let text = "x".repeat(middle);
+            if class_sent(&world, &ann, &text).await == class {
+                fits = middle;
+            } else {
+                over = middle;
+            }
+            said.push(text);
+        }
+        assert!(over < class && fits > class - 700, "{class}: {fits}");
+    }
+    for text in said {
+        assert!(ben.hears().await.text == text, "{} bytes", text.len());
+    }
+    let longer = "x".repeat((1 << 20) + 1);
+    let refused = ann.conversation.send(&longer).await;
+    assert_eq!(refused.unwrap_err().kind(), ErrorKind::TooLarge);
 }
 
 #[tokio::test(start_paused = true)]
