@@ -52,6 +52,12 @@ pub const CBOR_DEPTH_MAX: usize = 12;
 pub const GRANTS_ACTIVE_MAX: usize = 1_024;
 /// Grants in all: the active ones and 1,024 old member grants of those who are away.
 pub const GRANTS_MAX: usize = 2_048;
+/// Admitted grants of today and yesterday, past which only `manage` admits: a flood of admissions
+/// does not reach the key that the members had before it.
+pub const ADMITTED_MAX: usize = 768;
+/// Those of them that join keys admitted, past which join keys admit no more: half, so that who
+/// has a link cannot use up what members need. An evening's joins fit several times over.
+pub const JOIN_ADMITTED_MAX: usize = 384;
 /// Grants proved in one `open`: a reader's, an appender's, a manager's and a spare.
 pub const PROOFS_MAX: usize = 4;
 /// Logs one connection may have open: a conversation, its door, inboxes and attachments; the SDK
@@ -91,6 +97,7 @@ const _: () = {
     assert!(REQUEST_BYTES_MAX < MESSAGE_BYTES_MAX);
     assert!(ANSWER_BYTES_MAX < MESSAGE_BYTES_MAX);
     assert!(GRANTS_ACTIVE_MAX < GRANTS_MAX);
+    assert!(ADMITTED_MAX < GRANTS_ACTIVE_MAX && 2 * JOIN_ADMITTED_MAX <= ADMITTED_MAX);
     assert!(PAGE_BYTES_MAX >= RUN_BYTES_MAX);
     assert!(GRANTS_MAX * GRANT_BYTES_MAX + (1 << 10) < ANSWER_BYTES_MAX);
 };

@@ -68,6 +68,8 @@ pub struct GrantFacts {
     pub cut_day: Option<u32>,
     /// Who added it, if a fenced append did: a `link` (a join key) or a `member`.
     pub admitted_by: Option<&'static str>,
+    /// The day on which it was added so.
+    pub admitted_day: Option<u32>,
 }
 
 /// A pin.
@@ -277,7 +279,8 @@ fn grant_facts(record: &GrantRecord) -> GrantFacts {
         cut_day: record.cut.map(|cut| cut.day),
         admitted_by: record
             .admitted
-            .map(|by_link| if by_link { "link" } else { "member" }),
+            .map(|admitted| if admitted.join { "link" } else { "member" }),
+        admitted_day: record.admitted.map(|admitted| admitted.day),
     }
 }
 

@@ -11,7 +11,7 @@ use sotto_protocol::limits::{
 use sotto_protocol::right::Rights;
 use sotto_protocol::size_class::SizeClass;
 
-use super::grant::{self, Access};
+use super::grant::{self, Access, Admitter};
 use super::lease;
 use super::state::{Head, LogState, Now, Pin, StoredEntry, widen};
 
@@ -159,6 +159,11 @@ pub(crate) fn apply(
     }
     let first = log.head.seq + 1;
     let is_join = rights.payer.is_some_and(|payer| payer.is_join);
+    let admitter = match (is_join, manages) {
+        (_, true) => Admitter::Manager,
+        (true, false) => Admitter::Join,
+        (false, false) => Admitter::Member,
+    };
     let entries = write(&mut log.head, &item, is_join, now, stamp);
     if item.fence.is_some() {
         log.head.fence += 1;
@@ -167,7 +172,7 @@ pub(crate) fn apply(
         grant::replace(log, new, now.day)?;
     }
     if let Some(key) = item.admit {
-        grant::admit(log, key, is_join)?;
+        grant::admit(log, key, admitter, now.day)?;
     }
     if item.pin {
         log.head.pins.push(Pin {
@@ -223,8 +228,7 @@ fn check_quota(
     };
     let used = head.ordinary.bytes.saturating_add(head.fenced.bytes);
     let full = used.saturating_add(bytes) > quota - reserved;
-    let joins = item.fence.is_some() && is_join;
-    if bytes > 0 && (full || (joins && head.join_bytes + bytes > quota / 8)) {
+    if bytes > 0 && (full || (is_join && head.join_bytes + bytes > quota / 8)) {
         return Err(Refusal::of(ErrorCode::QuotaExceeded));
     }
     Ok(())
@@ -267,7 +271,7 @@ fn write(
             day: now.day,
             seq,
             held: new.held.clone(),
-            join: is_join && item.fence.is_some(),
+            join: is_join,
             fence: item.fence,
             owner: new.owner,
             stamp: stamp(&head.id, seq, now.day, &new.commitment),
@@ -322,7 +326,7 @@ pub(crate) fn forget(head: &mut Head, entry: &StoredEntry<'_>) {
     let bytes = stored_bytes(entry);
     head.lane_mut(entry.is_fenced_lane())
         .remove(entry.seq, bytes);
-    if entry.join {
+    if entry.join && entry.seq >= head.join_from {
         head.join_bytes = head.join_bytes.saturating_sub(widen(bytes));
     }
     head.pins.retain(|pin| pin.seq != entry.seq);

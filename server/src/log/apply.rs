@@ -593,6 +593,7 @@ fn new_head(id: LogId, policy: frame::Policy, now: &Now) -> Head {
         retries: Vec::new(),
         version: 1,
         ordinary: LaneUse::default(),
+        join_from: 0,
         pin_fence: None,
         disordered: false,
         join_bytes: 0,

@@ -5,16 +5,15 @@ use std::sync::Arc;
 use sotto_protocol::error_code::ErrorCode;
 use sotto_protocol::frame::{Grant, NewGrants, Refusal};
 use sotto_protocol::id::PublicKey;
-use sotto_protocol::limits::{GRANTS_ACTIVE_MAX, GRANTS_MAX, WORK_BITS_MAX};
+use sotto_protocol::limits::{
+    ADMITTED_MAX, GRANTS_ACTIVE_MAX, GRANTS_MAX, JOIN_ADMITTED_MAX, WORK_BITS_MAX,
+};
 use sotto_protocol::right::Rights;
 
-use super::state::{CutPoint, GrantList, GrantRecord, LogState};
+use super::state::{Admitted, CutPoint, GrantList, GrantRecord, LogState};
 
 /// Cut grants kept: who was away longer knocks.
 const GRANTS_CUT_MAX: usize = GRANTS_MAX - GRANTS_ACTIVE_MAX;
-/// Admitted by join keys at once. Past it the oldest of them goes, so that whoever holds a link
-/// cannot push out what members admitted.
-const JOIN_ADMITTED_MAX: usize = GRANTS_ACTIVE_MAX / 4;
 /// What is left of a grant that is cut.
 const READING: Rights = Rights::READ.union(Rights::PEEK);
 
@@ -100,11 +99,21 @@ pub(crate) fn payer<'a>(
         .min_by_key(|grant| (grant.work.unwrap_or(0), is_join(grant)))
 }
 
-/// Whether a grant is a join key: it may fence, but neither read nor append otherwise.
+/// Whether a grant is a join key: it may fence, but not read.
 pub(crate) const fn is_join(grant: &Grant) -> bool {
-    grant.rights.contains(Rights::FENCE)
-        && !grant.rights.contains(Rights::APPEND)
-        && !grant.rights.contains(Rights::READ)
+    grant.rights.contains(Rights::FENCE) && !grant.rights.contains(Rights::READ)
+}
+
+/// The join keys of a list that are not cut.
+fn join_keys<'a>(grants: impl IntoIterator<Item = &'a Grant>) -> Vec<PublicKey> {
+    let joins = |grant: &&Grant| grant.until_seq.is_none() && is_join(grant);
+    let mut keys: Vec<_> = grants
+        .into_iter()
+        .filter(joins)
+        .map(|grant| grant.key)
+        .collect();
+    keys.sort_unstable();
+    keys
 }
 
 /// A list of grants as a client may set it.
@@ -138,6 +147,12 @@ pub(crate) fn replace(log: &mut LogState, new: &NewGrants, day: u32) -> Result<u
         });
     }
     check(&new.list, log.head.seq)?;
+    let joined_by = join_keys(log.grants.list.iter().map(|record| &record.grant));
+    if joined_by != join_keys(&new.list) {
+        // What came by the old link takes nothing from those who come by the new one.
+        log.head.join_bytes = 0;
+        log.head.join_from = log.head.seq + 1;
+    }
     let here = CutPoint {
         day,
         chain: log.head.chain,
@@ -190,8 +205,23 @@ pub(crate) fn replace(log: &mut LogState, new: &NewGrants, day: u32) -> Result<u
     Ok(log.grants.version)
 }
 
+/// Whose fenced item admits a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Admitter {
+    /// A join key: whoever has a link.
+    Join,
+    Member,
+    /// Somebody with `manage`.
+    Manager,
+}
+
 /// Adds the grant of a fenced append, with the rights that the policy gives.
-pub(crate) fn admit(log: &mut LogState, key: PublicKey, by_join: bool) -> Result<(), Refusal> {
+pub(crate) fn admit(
+    log: &mut LogState,
+    key: PublicKey,
+    by: Admitter,
+    today: u32,
+) -> Result<(), Refusal> {
     let rights = log.head.policy.admit_rights;
     if rights == Rights::NONE {
         return Err(Refusal::of(ErrorCode::BadRequest));
@@ -206,7 +236,7 @@ pub(crate) fn admit(log: &mut LogState, key: PublicKey, by_join: bool) -> Result
         };
     }
     let mut list = log.grants.list.clone();
-    make_room(&mut list, by_join)?;
+    make_room(&mut list, by, today)?;
     list.push(GrantRecord {
         cut: None,
         grant: Grant {
@@ -216,34 +246,38 @@ pub(crate) fn admit(log: &mut LogState, key: PublicKey, by_join: bool) -> Result
             rights,
             until_seq: None,
         },
-        admitted: Some(by_join),
+        admitted: Some(Admitted {
+            day: today,
+            join: by == Admitter::Join,
+        }),
     });
     set(log, list);
     Ok(())
 }
 
-/// Every epoch admits a key; so that a log never runs full, the oldest admitted ones go.
-fn make_room(list: &mut Vec<GrantRecord>, by_join: bool) -> Result<(), Refusal> {
-    let joins =
-        |record: &GrantRecord| record.admitted == Some(true) && record.grant.until_seq.is_none();
-    if by_join && list.iter().filter(|record| joins(record)).count() >= JOIN_ADMITTED_MAX {
-        if let Some(oldest) = list.iter().position(joins) {
-            list.remove(oldest);
-        }
-        return Ok(());
+/// Every epoch admits a key; so that a log never runs full, the oldest admitted ones go. How many
+/// may come in two days is bounded, so that a flood never makes the present one the oldest.
+fn make_room(list: &mut Vec<GrantRecord>, by: Admitter, today: u32) -> Result<(), Refusal> {
+    let active = || {
+        let active = list.iter().enumerate();
+        active.filter(|(_, record)| record.grant.until_seq.is_none())
+    };
+    let recent = || {
+        let admitted = active().filter_map(|(_, record)| record.admitted);
+        admitted.filter(|admitted| admitted.day.saturating_add(1) >= today)
+    };
+    let full = || Refusal::of(ErrorCode::QuotaExceeded);
+    let joins = || recent().filter(|admitted| admitted.join).count();
+    if (by != Admitter::Manager && recent().count() >= ADMITTED_MAX)
+        || (by == Admitter::Join && joins() >= JOIN_ADMITTED_MAX)
+    {
+        return Err(full());
     }
-    let active = list
-        .iter()
-        .filter(|record| record.grant.until_seq.is_none())
-        .count();
-    if active < GRANTS_ACTIVE_MAX {
-        return Ok(());
+    if active().count() >= GRANTS_ACTIVE_MAX {
+        let oldest = active().find(|(_, record)| record.admitted.is_some());
+        let oldest = oldest.map(|(index, _)| index).ok_or_else(full)?;
+        list.remove(oldest);
     }
-    let oldest = list
-        .iter()
-        .position(|record| record.admitted.is_some() && record.grant.until_seq.is_none())
-        .ok_or_else(|| Refusal::of(ErrorCode::QuotaExceeded))?;
-    list.remove(oldest);
     Ok(())
 }
 

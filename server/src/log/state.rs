@@ -156,12 +156,14 @@ pub(crate) struct Head {
     /// The version of the grants that belong to this head.
     pub(crate) version: u64,
     pub(crate) ordinary: LaneUse,
+    /// From which entry on `join_bytes` counts: the present join keys are no older.
+    pub(crate) join_from: u64,
     /// The fence when the last pin was set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) pin_fence: Option<u64>,
     /// Some entry goes earlier than one before it: the clock went back.
     pub(crate) disordered: bool,
-    /// Sealed bytes of fenced entries by keys that may neither read nor append otherwise.
+    /// Sealed bytes of entries by the present join keys.
     pub(crate) join_bytes: u64,
 }
 
@@ -199,9 +201,18 @@ pub(crate) struct GrantRecord {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) cut: Option<CutPoint>,
     pub(crate) grant: Grant,
-    /// Added by a fenced append; `true`: by a join key.
+    /// Added by a fenced append.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) admitted: Option<bool>,
+    pub(crate) admitted: Option<Admitted>,
+}
+
+/// When and how a key was admitted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Admitted {
+    pub(crate) day: u32,
+    /// By a join key.
+    pub(crate) join: bool,
 }
 
 /// All grants of a log.
@@ -229,7 +240,7 @@ pub(crate) struct StoredEntry<'a> {
     pub(crate) seq: u64,
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub(crate) held: Option<Bytes<'a>>,
-    /// Fenced with a join key.
+    /// By a join key.
     pub(crate) join: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) fence: Option<u64>,

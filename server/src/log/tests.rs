@@ -20,6 +20,7 @@ use crate::limits::LogLimits;
 use crate::retention::Keys;
 use crate::store::{MemoryStore, Store};
 
+mod admissions;
 mod disk;
 mod entries;
 mod folder;

@@ -1,5 +1,6 @@
 //! The relay against peers that speak bytes: every stage, every limit, every way to be a bad guest.
 
+mod crowd;
 mod delivery;
 mod edge;
 mod framing;

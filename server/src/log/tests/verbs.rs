@@ -261,28 +261,6 @@ async fn nobody_changes_anothers_grant_by_admitting_its_key() {
 }
 
 #[tokio::test]
-async fn a_link_holder_cannot_push_out_what_members_admitted() {
-    let mut bench = Bench::new().await;
-    let log = bench
-        .create(1, vec![grant(2, Rights::ALL), grant(4, Rights::FENCE)])
-        .await;
-    let admit = |key: PublicKey, fence| Item {
-        admit: Some(key),
-        ..fenced(log, 1, fence)
-    };
-    bench.append(vec![admit(key(5), 0)], &[2]).await.unwrap();
-    for number in 0..300_u64 {
-        let mut bytes = [0xee; 32];
-        bytes[..8].copy_from_slice(&number.to_be_bytes());
-        let junk = admit(PublicKey::new(bytes), number + 1);
-        bench.append(vec![junk], &[4]).await.unwrap();
-    }
-    let described = bench.logs.describe(&log, &keys(&[2])).await.unwrap();
-    assert_eq!(described.grants.len(), 3 + 256);
-    assert!(bench.logs.open(&log, &keys(&[5])).await.is_ok());
-}
-
-#[tokio::test]
 async fn peek_reads_pins_and_fenced_entries_only() {
     let mut bench = Bench::new().await;
     let log = bench
