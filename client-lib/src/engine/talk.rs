@@ -41,10 +41,7 @@ impl Engine {
                 self.own_unknown();
                 return Ok(());
             }
-            // Its author did not know of us yet; those who were there can tell whether it is junk.
-            _ if Group::epoch_of(bytes.as_slice()).is_ok_and(|of| of < self.saved.joined_epoch) => {
-                return Ok(());
-            }
+            _ if self.is_of_another_time(bytes.as_slice(), current) => return Ok(()),
             _ => {
                 self.junk();
                 return Ok(());
@@ -76,6 +73,13 @@ impl Engine {
                 Ok(())
             }
         }
+    }
+
+    /// Whether a message that does not open is of an epoch before ours, whose author did not know of
+    /// us yet, or of one so long over that nobody opens it and its author says it again.
+    fn is_of_another_time(&self, message: &[u8], current: u64) -> bool {
+        let is_past = |of| current.saturating_sub(of) > PAST_EPOCHS as u64;
+        Group::epoch_of(message).is_ok_and(|of| of < self.saved.joined_epoch || is_past(of))
     }
 
     /// A removal closes all earlier epochs; otherwise a message may be a few epochs late.

@@ -51,6 +51,7 @@ pub(crate) fn commit_of_ending(
     let suite = Suite::of(group.ciphersuite()).unwrap();
     let bundle = group
         .commit_builder()
+        .force_self_update(true)
         .propose_adds([ending_package(suite, added, until)])
         .load_psks(provider.storage())
         .unwrap()

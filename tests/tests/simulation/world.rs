@@ -156,7 +156,8 @@ impl World {
             }
             91..=93 => self.come(now),
             94..=96 => self.facilitate(who, now),
-            97 if who > 0 && self.dice.roll(4) == 0 => {
+            // Who gives up at a door may still be let in by somebody, as a leaf without a name.
+            97 if who > 0 && self.actors[who].leaf().is_some() && self.dice.roll(4) == 0 => {
                 self.actors[who].command(Command::Leave, now);
             }
             _ => self.fidget(who, now),
