@@ -28,6 +28,8 @@ use serde::{Deserialize, Serialize};
 /// The GroupContext extension that holds the conversation's policy; from the range for private use
 /// (RFC 9420, section 17.3).
 pub(crate) const POLICY_EXTENSION: u16 = 0xf050;
+/// The leaf extension that holds the day (UTC, since 1970-01-01) on which its keys were made.
+pub(crate) const DAY_EXTENSION: u16 = 0xf051;
 /// Past epochs whose messages can still be opened; SPEC.md, "Order".
 pub(crate) const PAST_EPOCHS: usize = 3;
 
@@ -186,6 +188,8 @@ pub(crate) struct Facts {
     pub(crate) left: Vec<LeafId>,
     /// New bytes of the policy extension.
     pub(crate) policy: Option<Vec<u8>>,
+    /// The newest day in a leaf that it brings: its author's own, and those it adds.
+    pub(crate) newest_day: u32,
     /// Ids of the external PSKs it mixes in.
     pub(crate) psks: Vec<Vec<u8>>,
     /// Whether it holds a kind of proposal that no policy admits.
@@ -209,7 +213,10 @@ fn capabilities() -> Capabilities {
             Suite::Hybrid.ciphersuite(),
             Suite::Classic.ciphersuite(),
         ])
-        .extensions(vec![ExtensionType::Unknown(POLICY_EXTENSION)])
+        .extensions(vec![
+            ExtensionType::Unknown(POLICY_EXTENSION),
+            ExtensionType::Unknown(DAY_EXTENSION),
+        ])
         .credentials(vec![CredentialType::Basic])
         .build()
 }

@@ -14,6 +14,11 @@ use crate::seal::Farewell;
 
 /// The newest policy this client understands; with a higher one it pauses.
 pub(crate) const CLIENT_VERSION: u16 = 1;
+/// How much older a leaf's keys are than those of others, in days, when it is dead: its owner could not
+/// come back any more, as fenced entries are kept for 60, and everybody renews theirs each week.
+const DEAD_DAYS: u32 = 90;
+/// So many leaves with newer keys show it; in small rooms half of all.
+const WITNESSES: usize = 3;
 /// Facilitators of one conversation; more would make every Commit's policy a burden.
 const FACILITATORS_MAX: usize = 32;
 
@@ -64,11 +69,13 @@ pub(crate) enum Forbidden {
     NotFacilitator,
     #[error("a farewell that does not hold, or whose leaf stays")]
     Farewell,
+    #[error("a leaf with keys of a day that has not come")]
+    NotYet,
     #[error("the new policy does not hold together")]
     BadPolicy,
     /// Not to be judged, and not to be skipped: whoever reads it pauses.
     #[error("this takes a newer client")]
-    TooNew,
+    TooNew(u16),
 }
 
 /// What a Commit is judged by beside the policy and itself; all of it stands in the log.
@@ -76,14 +83,39 @@ pub(crate) enum Forbidden {
 pub(crate) struct Case<'a> {
     pub(crate) log: &'a LogId,
     pub(crate) group_id: &'a [u8],
-    /// The leaves of the epoch that the Commit ends.
-    pub(crate) leaves: &'a [LeafId],
+    /// The leaves of the epoch that the Commit ends, and the days of their keys.
+    pub(crate) leaves: &'a [(LeafId, u32)],
+    /// The day of the entry it stands in.
+    pub(crate) day: u32,
     /// Of the present secret's PSK.
     pub(crate) psk_id: &'a [u8],
     /// Those that came with the Commit.
     pub(crate) farewells: &'a [Farewell],
     /// Whether its author signed a next secret.
     pub(crate) rotates: bool,
+}
+
+impl Case<'_> {
+    fn has(&self, leaf: &LeafId) -> bool {
+        self.leaves.iter().any(|(one, _)| one == leaf)
+    }
+}
+
+/// The leaves whose owners have not been here for so long that any member may remove them.
+///
+/// Leaves alone show it, each with a day that its owner signed and that was not ahead of its entry:
+/// so who follows from a snapshot on knows it as well, and no relay and no single member can make
+/// somebody look dead.
+pub(crate) fn dead(leaves: &[(LeafId, u32)]) -> BTreeSet<LeafId> {
+    let mut days: Vec<_> = leaves.iter().map(|(_, day)| *day).collect();
+    days.sort_unstable();
+    let enough = leaves.len().div_ceil(2).min(WITNESSES);
+    let witnessed = days.len().checked_sub(enough).and_then(|at| days.get(at));
+    leaves
+        .iter()
+        .filter(|(_, day)| witnessed.is_some_and(|newer| day.saturating_add(DEAD_DAYS) <= *newer))
+        .map(|(leaf, _)| *leaf)
+        .collect()
 }
 
 fn vouched(group_id: &[u8], leaf: &LeafId, manage: &PublicKey) -> Vec<u8> {
@@ -115,7 +147,7 @@ impl Facilitator {
 }
 
 /// The version that a policy of any form asks for; the one thing that never changes its place.
-pub(crate) fn min_version(bytes: &[u8]) -> Option<u16> {
+fn min_version(bytes: &[u8]) -> Option<u16> {
     #[derive(Deserialize)]
     struct AnyForm {
         min_version: u16,
@@ -125,9 +157,9 @@ pub(crate) fn min_version(bytes: &[u8]) -> Option<u16> {
     Some(form.min_version)
 }
 
-/// Whether a policy asks for a newer client than this one.
-pub(crate) fn is_too_new(bytes: &[u8]) -> bool {
-    min_version(bytes).is_some_and(|version| version > CLIENT_VERSION)
+/// The version that a policy asks for, if it is newer than this client.
+pub(crate) fn newer_version(bytes: &[u8]) -> Option<u16> {
+    min_version(bytes).filter(|version| *version > CLIENT_VERSION)
 }
 
 impl Policy {
@@ -216,6 +248,10 @@ impl Policy {
         if facts.strange {
             return Err(Forbidden::Strange);
         }
+        // A clock may be a day off; a leaf further ahead would never die, and could bury others.
+        if facts.newest_day > case.day.saturating_add(1) {
+            return Err(Forbidden::NotYet);
+        }
         match facts.author {
             Author::Newcomer(leaf) => self.judge_newcomer(case, facts, leaf),
             Author::Member(leaf) => self.judge_member(case, facts, leaf),
@@ -230,7 +266,7 @@ impl Policy {
     ) -> Result<(), Forbidden> {
         // At most one Remove, and only of the old leaf with the same signature key.
         let returns = facts.removed == [leaf];
-        let is_new = facts.removed.is_empty() && !case.leaves.contains(&leaf);
+        let is_new = facts.removed.is_empty() && !case.has(&leaf);
         if !(returns || is_new) {
             return Err(Forbidden::NewcomerRemoves);
         }
@@ -261,7 +297,9 @@ impl Policy {
         if self.is_facilitator(&leaf) {
             return self.judge_facilitator(case, facts);
         }
-        let removes = facts.removed.iter().any(|leaf| !asked.contains(leaf));
+        let dead = dead(case.leaves);
+        let may_go = |leaf: &LeafId| asked.contains(leaf) || dead.contains(leaf);
+        let removes = !facts.removed.iter().all(may_go);
         let adds = !facts.added.is_empty()
             && (!self.members_add || facts.added.iter().any(|leaf| self.is_facilitator(leaf)));
         if removes || adds || facts.policy.is_some() {
@@ -272,7 +310,7 @@ impl Policy {
 
     fn judge_facilitator(&self, case: &Case<'_>, facts: &Facts) -> Result<(), Forbidden> {
         let is_left = |leaf: &LeafId| {
-            let was_in = case.leaves.contains(leaf) && !facts.removed.contains(leaf);
+            let was_in = case.has(leaf) && !facts.removed.contains(leaf);
             was_in || facts.added.contains(leaf)
         };
         let Some(bytes) = &facts.policy else {
@@ -285,8 +323,8 @@ impl Policy {
                 Ok(())
             };
         };
-        if is_too_new(bytes) {
-            return Err(Forbidden::TooNew);
+        if let Some(version) = newer_version(bytes) {
+            return Err(Forbidden::TooNew(version));
         }
         let new = Self::parse(bytes)?;
         let leaves: BTreeSet<_> = new.facilitators.iter().map(|one| one.leaf).collect();

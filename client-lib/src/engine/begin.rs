@@ -139,7 +139,7 @@ impl Engine {
             keep_seconds: options.keep_seconds,
         };
         let bytes = policy.encode().map_err(|_| internal("a policy"))?;
-        let group = Group::create(options.suite, &group_id(&log), &key, &bytes)?;
+        let group = Group::create(options.suite, &group_id(&log), &key, &bytes, now.day())?;
         let generation = secret.generation(&log);
         let (psk_id, psk) = generation.psk();
         group.store_psk(psk_id, psk)?;
@@ -299,6 +299,7 @@ impl Engine {
         if !self.is_over() {
             self.start_beside();
         }
+        self.go_on_if_new_enough();
         match self.saved.stage {
             Stage::Removed | Stage::Left | Stage::ShutOut | Stage::TurnedAway => return Ok(()),
             Stage::Joining if self.is_knocking() => {
@@ -319,6 +320,8 @@ impl Engine {
                 self.repeat_flight();
                 return Ok(());
             }
+            // On the way in when it turned out that this client is too old.
+            Stage::Paused if self.group.is_none() => return Ok(()),
             _ => {}
         }
         self.open_as_member()?;
@@ -475,6 +478,8 @@ pub(super) fn new_saved(relay: RelayAddress, log: LogId, name: &str) -> Result<S
         founder: LeafKey::from_seed(&seed).id(),
         secrets: Vec::new(),
         stage: Stage::Founding,
+        paused: None,
+        mended_at: None,
         seq: 0,
         chain: Some(sotto_protocol::chain::genesis(&log)),
         day: 0,

@@ -9,10 +9,10 @@ use x25519_dalek::StaticSecret;
 use super::begin::{MANAGE_RIGHTS, MEMBER_RIGHTS, grant};
 use super::commits::{CommitAad, box_next};
 use super::saved::{FlightKind, Intent, Stage};
-use super::{Engine, group_id, internal, no_randomness};
+use super::{Engine, Event, group_id, internal, no_randomness};
 use crate::error::Result;
 use crate::mls::{Group, LeafId, Plan, StagedOut};
-use crate::policy::{Facilitator, Policy};
+use crate::policy::{self, Facilitator, Policy};
 use crate::random;
 use crate::seal::{
     self, CommitBody, ConversationSecret, Envelope, EnvelopeBody, Farewell, Generation,
@@ -43,6 +43,15 @@ impl Engine {
             .collect()
     }
 
+    /// Leaves, other than our own, whose owners have not been here for so long that anybody may
+    /// remove them.
+    pub(super) fn dead(&self) -> Vec<LeafId> {
+        let days = self.group.as_ref().map(Group::days).unwrap_or_default();
+        let mut dead = policy::dead(&days);
+        dead.remove(&self.key.id());
+        dead.into_iter().collect()
+    }
+
     /// Builds the Commit for all that is wanted and sends it under the fence we read.
     pub(super) fn fly_commit(&mut self, now: Now) -> Result<bool> {
         let facilitates = self.facilitates();
@@ -51,8 +60,9 @@ impl Engine {
             return Ok(false);
         }
         let farewells = self.farewells();
+        let lets_go = !(farewells.is_empty() && self.dead().is_empty());
         self.saved.intents.retain(|intent| match intent {
-            Intent::LetGo => !farewells.is_empty(),
+            Intent::LetGo => lets_go,
             Intent::Update => true,
             _ => facilitates,
         });
@@ -69,7 +79,8 @@ impl Engine {
         } else {
             None
         };
-        let (plan, policy) = self.plan(&done, &farewells, next.as_ref())?;
+        let (mut plan, policy) = self.plan(&done, &farewells, next.as_ref())?;
+        plan.day = self.session.today(now);
         let log = self.log_bytes();
         let group = self
             .group
@@ -112,6 +123,9 @@ impl Engine {
                 Intent::Rotate | Intent::LetGo | Intent::Update | Intent::TurnAway(_) => {}
             }
         }
+        if next.is_some() || intents.contains(&Intent::LetGo) {
+            remove.extend(self.dead());
+        }
         let mut leaves = self.group.as_ref().map(Group::leaves).unwrap_or_default();
         leaves.retain(|leaf| !remove.contains(leaf));
         leaves.extend(added);
@@ -141,6 +155,7 @@ impl Engine {
                 remove,
                 policy: bytes,
                 aad,
+                day: 0,
             },
             next.map(|_| policy),
         ))
@@ -301,9 +316,35 @@ impl Engine {
         self.fly(FlightKind::Farewell, vec![item], now)
     }
 
-    /// A pinned snapshot stands: the next is due a number of fenced entries later.
-    pub(super) const fn snapshot_met(&mut self) {
-        self.saved.fenced_since_pin = 0;
+    /// A snapshot stands. A true one of a facilitator puts the next one off; a false one is told of,
+    /// and a facilitator pins a true one behind it, once for each place in the log.
+    pub(super) fn snapshot_met(&mut self, body: &SnapshotBody<'_>) -> Result<()> {
+        let (Some(group), Some(policy)) = (&self.group, &self.policy) else {
+            return Ok(());
+        };
+        // One that lands behind a Commit which it does not hold is only late; and who is not where
+        // the others are cannot judge.
+        if body.fence < self.saved.fence || self.joining.is_some() {
+            return Ok(());
+        }
+        let (info, tree) = (body.info.as_slice(), body.tree.as_slice());
+        let signed = SnapshotBody::signed(&self.saved.log, body.fence, info, tree);
+        let is_signed = body.by.verifies(&signed, &body.signature);
+        let by_facilitator = policy.present(&group.leaves()).contains(&body.by);
+        let is_true = body.fence == self.saved.fence
+            && tree == group.tree()?
+            && group.info_is_true(info, &self.key);
+        if is_signed && by_facilitator && is_true {
+            self.saved.fenced_since_pin = 0;
+            return Ok(());
+        }
+        let by = is_signed.then_some(body.by);
+        self.tell(Event::FalseSnapshot { by });
+        if self.facilitates() && self.saved.mended_at != Some(self.saved.fence) {
+            self.saved.mended_at = Some(self.saved.fence);
+            self.saved.snapshot_due = true;
+        }
+        Ok(())
     }
 
     /// Seals a body with what we saw, as one entry or a run; commitments are random, as there is

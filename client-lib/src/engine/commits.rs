@@ -44,8 +44,8 @@ impl Engine {
         let is_own_join = self.is_own_join(&at);
         let (facts, dispute) = match self.facts_if_admitted(body, at)? {
             Ok(admitted) => admitted,
-            Err(Forbidden::TooNew) => {
-                self.set_stage(Stage::Paused);
+            Err(Forbidden::TooNew(version)) => {
+                self.pause(version);
                 return Ok(());
             }
             Err(_) => {
@@ -115,8 +115,8 @@ impl Engine {
             return Ok(Err(Forbidden::Strange));
         };
         let generation = self.newest_generation()?;
-        let leaves = group.leaves();
-        let facts = match judged(policy, facts, body, &self.saved.log, &generation, &leaves) {
+        let (log, leaves) = (&self.saved.log, group.days());
+        let facts = match judged(policy, facts, body, log, &generation, (&leaves, at.day)) {
             Ok(facts) => facts,
             Err(forbidden) => return Ok(Err(forbidden)),
         };
@@ -299,13 +299,14 @@ pub(super) fn judged(
     body: &CommitBody<'_>,
     log: &LogId,
     generation: &Generation,
-    leaves: &[LeafId],
+    (leaves, day): (&[(LeafId, u32)], u32),
 ) -> core::result::Result<Facts, Forbidden> {
     let aad = sotto_protocol::cbor::decode::<CommitAad>(&facts.aad);
     let case = Case {
         log,
         group_id: &group_id(log),
         leaves,
+        day,
         psk_id: generation.psk().0,
         farewells: &body.farewells,
         rotates: aad.is_ok_and(|aad| aad.next.is_some()),

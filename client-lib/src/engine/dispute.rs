@@ -276,6 +276,7 @@ mod tests {
             removed: Vec::new(),
             left: Vec::new(),
             policy: None,
+            newest_day: 0,
             psks: Vec::new(),
             strange: false,
             path: [0; 32],

@@ -482,7 +482,8 @@ impl Engine {
             return Ok(false);
         };
         let done = vec![Intent::Add(leaf)];
-        let (plan, _) = self.plan(&done, &[], None)?;
+        let (mut plan, _) = self.plan(&done, &[], None)?;
+        plan.day = self.session.today(now);
         let log = self.log_bytes();
         let group = self
             .group

@@ -391,6 +391,12 @@ pub enum Event {
         /// How many.
         days: i64,
     },
+    /// A starting point for newcomers is not what the conversation is. Newcomers believe only a
+    /// facilitator's; a facilitator's device pins a true one.
+    FalseSnapshot {
+        /// Who signed it, if anybody did.
+        by: Option<LeafId>,
+    },
     /// Keys that belong to no facilitator may manage the log; the secret and the list are renewed.
     HiddenManager {
         /// How many.

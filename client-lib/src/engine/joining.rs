@@ -14,7 +14,7 @@ use super::{Engine, Event, group_id, internal};
 use crate::error::Result;
 use crate::log::{Cursor, Keeps};
 use crate::mls::{Author, Facts, Follower, Group, LeafId, Values};
-use crate::policy::Policy;
+use crate::policy::{Forbidden, Policy, newer_version};
 use crate::seal::{CommitBody, Envelope, EnvelopeBody, Seen, SnapshotBody};
 use crate::time::Now;
 
@@ -44,6 +44,8 @@ pub(super) struct Joining {
     voids: Vec<Digest>,
     /// The last entry read to its end.
     seq: u64,
+    /// What a snapshot that we could not read asks of clients.
+    newer_version: Option<u16>,
     /// The last entry read by then, and when it was.
     #[serde(skip)]
     quiet: Option<(u64, u64)>,
@@ -178,7 +180,13 @@ impl Engine {
             Some(pin) => Cursor::behind(pin.saturating_sub(1)),
             // The founder's first snapshot may still be on its way.
             None if !joining.started => Cursor::start(&self.saved.log),
-            None => return,
+            None => {
+                // Nothing here could be read, and something said that it is for newer clients.
+                if let Some(version) = joining.newer_version {
+                    self.pause(version);
+                }
+                return;
+            }
         };
         joining.started = true;
         joining.forget();
@@ -203,6 +211,9 @@ impl Engine {
 
     /// A fenced or pinned entry, seen from outside.
     pub(super) fn join_met(&mut self, entry: &Entry<'_>, cursor: Cursor) -> Result<()> {
+        if self.saved.stage == Stage::Paused {
+            return Ok(());
+        }
         let log = self.saved.log;
         self.session.consumed(&log, cursor.seq);
         self.reached(entry.seq)?;
@@ -253,11 +264,12 @@ impl Engine {
     pub(super) fn leave_quiet_pin(&mut self, now: Now) -> Option<u64> {
         let (is_online, is_flying) = (self.is_online, self.flight.is_some());
         let joining = self.joining.as_mut()?;
+        let is_lost = joining.follower.is_none() && joining.newer_version.is_some();
         let waits = is_online
             && !is_flying
-            && joining.follower.is_some()
+            && joining.started
             && !joining.has_read_all()
-            && !joining.pins.is_empty();
+            && (!joining.pins.is_empty() || is_lost);
         if !waits {
             joining.quiet = None;
             return None;
@@ -291,24 +303,30 @@ impl Engine {
         if !helps || !snapshot.by.verifies(&signed, &snapshot.signature) {
             return;
         }
-        let Ok(follower) = Follower::start(snapshot.info.as_slice(), snapshot.tree.as_slice())
-        else {
+        let info = snapshot.info.as_slice();
+        let follower = Follower::start(info, snapshot.tree.as_slice()).ok();
+        let policy = follower.as_ref().map(Follower::policy);
+        let policy = policy.and_then(|policy| Policy::parse(&policy).ok());
+        let version = Follower::policy_claimed(info).and_then(|policy| newer_version(&policy));
+        let (Some(follower), Some(policy)) = (follower, policy) else {
+            joining.newer_version = joining.newer_version.max(version);
             return;
         };
         let gid = group_id(&self.saved.log);
-        let Ok(policy) = Policy::parse(&follower.policy()) else {
-            return;
-        };
         let believed = follower.group_id() == gid
             && follower.leaves().contains(&snapshot.by)
             && policy.is_facilitator(&snapshot.by)
             && policy.leads_from(&gid, &self.saved.founder, &snapshot.by);
-        if believed {
-            joining.follower = Some(follower);
-            joining.is_changed = true;
-            joining.info = Some(ByteString(snapshot.info.as_slice().to_vec()));
-            joining.read = snapshot.fence;
+        if !believed {
+            return;
         }
+        if let Some(version) = version {
+            return self.pause(version);
+        }
+        joining.follower = Some(follower);
+        joining.is_changed = true;
+        joining.info = Some(ByteString(info.to_vec()));
+        joining.read = snapshot.fence;
     }
 
     /// A Commit, seen from outside.
@@ -360,10 +378,16 @@ impl Engine {
         else {
             return Ok(None);
         };
-        let leaves = follower.leaves();
-        let Ok(facts) = judged(&policy, facts, body, &self.saved.log, &generation, &leaves) else {
-            return Ok(None);
+        let (log, days) = (&self.saved.log, follower.days());
+        let facts = match judged(&policy, facts, body, log, &generation, (&days, at.day)) {
+            Ok(facts) => facts,
+            Err(Forbidden::TooNew(version)) => {
+                self.pause(version);
+                return Ok(None);
+            }
+            Err(_) => return Ok(None),
         };
+        let leaves = follower.leaves();
         let dispute = Dispute::of(at.first, &facts, commit, &leaves, &policy);
         if joining.voids.contains(&Digest(facts.path)) || !self.disputes.takes(dispute.as_ref()) {
             return Ok(None);
@@ -436,7 +460,8 @@ impl Engine {
             ..Seen::default()
         };
         let aad = CommitAad { next: None, seen }.encode()?;
-        let Ok(join) = Group::join(&self.key, info, tree, generation.psk(), &aad, &log) else {
+        let (psk, day) = (generation.psk(), self.session.today(now));
+        let Ok(join) = Group::join(&self.key, info, tree, psk, &aad, &log, day) else {
             return Ok(false);
         };
         let body = CommitBody {

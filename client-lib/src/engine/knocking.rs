@@ -98,7 +98,7 @@ impl Engine {
         saved.founder = door.founder;
         saved.stage = Stage::Joining;
         let mut engine = Self::assemble(new_space()?, saved);
-        engine.begin_to_knock(door, None)?;
+        engine.begin_to_knock(door, None, now)?;
         engine.start()?;
         let now = engine.paced(now);
         engine.say_hello(now)?;
@@ -107,9 +107,14 @@ impl Engine {
     }
 
     /// Everything for a knock; with the seed of an old leaf it proves whose that was.
-    pub(super) fn begin_to_knock(&mut self, door: &DoorLink, was: Option<[u8; 32]>) -> Result<()> {
+    pub(super) fn begin_to_knock(
+        &mut self,
+        door: &DoorLink,
+        was: Option<[u8; 32]>,
+        now: Now,
+    ) -> Result<()> {
         self.saved.door = Some(door.clone());
-        let (package, values) = Group::key_package(door.suite, &self.key)?;
+        let (package, values) = Group::key_package(door.suite, &self.key, self.session.today(now))?;
         let was = was.map(|seed| WasBody::sign(&LeafKey::from_seed(&seed), &door.door, &package));
         let (inbox, root) = new_root()?;
         self.beside.knocking = Some(Knocking {
@@ -365,7 +370,7 @@ impl Engine {
             fence: welcome.fence,
             is_met: false,
         });
-        let is_too_new = policy.min_version > CLIENT_VERSION;
+        let asked = policy.min_version;
         self.policy = Some(policy);
         let generation = self.newest_generation()?;
         let (psk_id, psk) = generation.psk();
@@ -376,11 +381,10 @@ impl Engine {
             leaf: me,
             by: Some(by),
         });
-        self.set_stage(if is_too_new {
-            Stage::Paused
-        } else {
-            Stage::Waiting
-        });
+        self.set_stage(Stage::Waiting);
+        if asked > CLIENT_VERSION {
+            self.pause(asked);
+        }
         self.open_as_member()
     }
 

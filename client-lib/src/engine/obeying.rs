@@ -5,6 +5,7 @@ use super::{Choices, Command, Engine, Reply};
 use crate::content::{ContentBody, MessageId, RECEIPTS_MAX, name_is_fit};
 use crate::error::{Error, ErrorKind, Result};
 use crate::mls::LeafId;
+use crate::policy::CLIENT_VERSION;
 use crate::time::Now;
 use crate::vault::Key;
 
@@ -69,7 +70,8 @@ impl Engine {
             Command::TurnAway(leaf) => self.turn_away(leaf).map(|()| Reply::Kept),
             // Who is not in yet has nobody to take leave of; an inbox ends by itself, and a leaf
             // that is on its way in all the same is one that nobody sits at.
-            Command::Leave if self.group.is_none() => {
+            // And who is too old to read on goes like one who never came back.
+            Command::Leave if self.group.is_none() || self.saved.stage == Stage::Paused => {
                 self.end(Stage::Left);
                 Ok(Reply::Kept)
             }
@@ -197,6 +199,22 @@ impl Engine {
         let of = core::mem::take(&mut self.saved.receipts);
         self.queue(ContentBody::Receipt(of), now)?;
         Ok(None)
+    }
+
+    /// The conversation asks for a newer client than this one: it waits where it is, unread.
+    pub(super) fn pause(&mut self, version: u16) {
+        if self.saved.stage != Stage::Paused {
+            self.saved.paused = Some((version, self.saved.stage));
+            self.set_stage(Stage::Paused);
+        }
+    }
+
+    /// Goes on where an older client paused.
+    pub(super) fn go_on_if_new_enough(&mut self) {
+        let paused = &mut self.saved.paused;
+        if let Some((_, stage)) = paused.take_if(|(version, _)| *version <= CLIENT_VERSION) {
+            self.set_stage(stage);
+        }
     }
 
     /// The conversation is over for us. Left: everything goes. Removed or shut out: texts stay and

@@ -28,6 +28,7 @@ const _: () = assert!(PARTS_MAX as usize == RUN_BYTES_MAX / SEALED_BYTES_MAX);
 pub(super) struct At {
     pub(super) first: u64,
     pub(super) fence: Option<u64>,
+    pub(super) day: u32,
     pub(super) commitment: Commitment,
     pub(super) digest: Digest,
     /// Behind its last entry.
@@ -131,7 +132,10 @@ impl Engine {
                 }
             }
         }
-        self.read_to(cursor);
+        // What a newer client can read is read again by one.
+        if self.saved.stage != Stage::Paused {
+            self.read_to(cursor);
+        }
         Ok(())
     }
 
@@ -161,6 +165,7 @@ impl Engine {
         let at = At {
             first: entry.seq,
             fence: entry.fence,
+            day: entry.day,
             commitment: entry.commitment,
             digest: Digest::of(sealed),
             end: cursor,
@@ -224,10 +229,7 @@ impl Engine {
                 self.farewell_met(farewell);
                 Ok(())
             }
-            EnvelopeBody::Snapshot(_) if at.fence.is_none() => {
-                self.snapshot_met();
-                Ok(())
-            }
+            EnvelopeBody::Snapshot(body) if at.fence.is_none() => self.snapshot_met(body),
             _ => {
                 self.junk();
                 Ok(())

@@ -83,6 +83,10 @@ pub(super) struct Saved {
     /// Newest last.
     pub(super) secrets: Vec<ConversationSecret>,
     pub(super) stage: Stage,
+    /// The version of client that the conversation asks for, and where we stood when it did.
+    pub(super) paused: Option<(u16, Stage)>,
+    /// The fence at which we last mended a false snapshot.
+    pub(super) mended_at: Option<u64>,
     /// The last entry that was read to its end, and what follows from it.
     pub(super) seq: u64,
     pub(super) chain: Option<ChainValue>,

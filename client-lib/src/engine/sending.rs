@@ -116,7 +116,7 @@ impl Engine {
         {
             self.follow_from_pin();
         }
-        if !self.is_online {
+        if !self.is_online || self.saved.stage == Stage::Paused {
             return Ok(());
         }
         if self.flight.is_some() {

@@ -91,7 +91,9 @@ impl Engine {
             && self.joining.is_none()
             && !self.saved.is_old;
         let rotates = self.facilitates();
-        let is_needed = !self.farewells().is_empty() || (rotates && !self.saved.is_rotated);
+        let is_needed = !self.farewells().is_empty()
+            || !self.dead().is_empty()
+            || (rotates && !self.saved.is_rotated);
         let group = self.group.as_ref().filter(|_| may_act && is_needed);
         let Some(epoch) = group.map(Group::epoch) else {
             self.turn = None;
@@ -123,10 +125,12 @@ impl Engine {
         let (Some(group), Some(policy)) = (&self.group, &self.policy) else {
             return 0;
         };
+        let dead = self.dead();
         let (first, then): (Vec<_>, Vec<_>) = group
             .leaves()
             .into_iter()
             .filter(|leaf| !self.saved.farewells.iter().any(|one| one.leaf == *leaf))
+            .filter(|leaf| !dead.contains(leaf))
             .partition(|leaf| policy.is_facilitator(leaf));
         let turned = |mut leaves: Vec<LeafId>| {
             let count = leaves.len().max(1);

@@ -3,7 +3,7 @@
 use openmls::messages::group_info::VerifiableGroupInfo;
 use openmls::prelude::{
     BasicCredential, Ciphersuite, CredentialWithKey, Extension, ExtensionType, Extensions,
-    GroupContext, KeyPackage, Lifetime, MlsMessageBodyIn, MlsMessageIn, MlsMessageOut,
+    GroupContext, KeyPackage, LeafNode, Lifetime, MlsMessageBodyIn, MlsMessageIn, MlsMessageOut,
     PreSharedKeyProposal, ProtocolMessage, ProtocolVersion, RatchetTreeIn,
     RequiredCapabilitiesExtension, UnknownExtension,
 };
@@ -13,7 +13,7 @@ use tls_codec::{Deserialize as _, DeserializeBytes as _, Serialize as _};
 use zeroize::Zeroizing;
 
 use super::provider::Provider;
-use super::{LeafId, LeafKey, MlsError, POLICY_EXTENSION};
+use super::{DAY_EXTENSION, LeafId, LeafKey, MlsError, POLICY_EXTENSION};
 
 pub(super) fn bytes_of(message: &MlsMessageOut) -> Result<Vec<u8>, MlsError> {
     message.to_bytes().map_err(|_| MlsError::Internal)
@@ -104,6 +104,18 @@ pub(super) fn credential(key: &LeafKey) -> CredentialWithKey {
     }
 }
 
+/// The extensions of a leaf whose keys are made on this day.
+pub(super) fn leaf_extensions(day: u32) -> Result<Extensions<LeafNode>, MlsError> {
+    let day = UnknownExtension(day.to_be_bytes().to_vec());
+    Extensions::single(Extension::Unknown(DAY_EXTENSION, day)).map_err(|_| MlsError::Internal)
+}
+
+/// The day on which a leaf says that its keys were made.
+pub(super) fn day_of(leaf: &LeafNode) -> Option<u32> {
+    let day = leaf.extensions().unknown(DAY_EXTENSION)?;
+    Some(u32::from_be_bytes(day.0.as_slice().try_into().ok()?))
+}
+
 /// The leaf's name, if credential and signature key are the same 32 bytes.
 pub(super) fn leaf_id(credential: &[u8], signature_key: &[u8]) -> Option<LeafId> {
     if credential == signature_key {
@@ -132,6 +144,16 @@ pub(super) fn context_extensions(policy: &[u8]) -> Result<Extensions<GroupContex
         Extension::Unknown(POLICY_EXTENSION, UnknownExtension(policy.to_vec())),
     ])
     .map_err(|_| MlsError::Internal)
+}
+
+/// The policy that a GroupInfo (`MLSMessage` bytes) tells of, whoever made it.
+pub(super) fn policy_of_info(info: &[u8]) -> Option<Vec<u8>> {
+    let info = group_info(info).ok()?;
+    let policy = info
+        .group_context()
+        .extensions()
+        .unknown(POLICY_EXTENSION)?;
+    Some(policy.0.clone())
 }
 
 /// The id of the external PSK that a proposal names; the library only gives it out serialized.

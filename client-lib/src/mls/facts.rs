@@ -5,7 +5,7 @@ use openmls::prelude::{LeafNode, LeafNodeIndex, Proposal, Sender};
 use sha2::Digest as _;
 use tls_codec::{DeserializeBytes as _, Serialize as _, VLBytes};
 
-use super::codec::{external_psk_id, leaf_id, policy_alone, unending};
+use super::codec::{day_of, external_psk_id, leaf_id, policy_alone, unending};
 use super::{Author, Facts, LeafId, MlsError};
 
 /// Reads the facts; `leaf_at` knows the leaves of the epoch that the Commit ends.
@@ -20,6 +20,7 @@ pub(super) fn facts_of(
         .update_path_leaf_node()
         .ok_or(MlsError::Unacceptable)?;
     let path = own_leaf_id(node).ok_or(MlsError::Unacceptable)?;
+    let day = day_of(node).ok_or(MlsError::Unacceptable)?;
     let author = match sender {
         Sender::Member(index) => Author::Member(leaf_at(*index).ok_or(MlsError::Unacceptable)?),
         Sender::NewMemberCommit => Author::Newcomer(path),
@@ -31,6 +32,7 @@ pub(super) fn facts_of(
         removed: Vec::new(),
         left: Vec::new(),
         policy: None,
+        newest_day: day,
         psks: Vec::new(),
         strange: path != author.leaf(),
         path: path_id(node)?,
@@ -65,11 +67,17 @@ fn read_proposal(
     leaf_at: &impl Fn(LeafNodeIndex) -> Option<LeafId>,
 ) {
     match proposal {
-        Proposal::Add(add) => match own_leaf_id(add.key_package().leaf_node()) {
-            // One that ends is there for some and not for others.
-            Some(leaf) if *add.key_package().life_time() == unending() => facts.added.push(leaf),
-            _ => facts.strange = true,
-        },
+        Proposal::Add(add) => {
+            let leaf = add.key_package().leaf_node();
+            match (own_leaf_id(leaf), day_of(leaf)) {
+                (Some(leaf), Some(day)) // One that ends is there for some and not for others.
+                    if *add.key_package().life_time() == unending() => {
+                    facts.added.push(leaf);
+                    facts.newest_day = facts.newest_day.max(day);
+                }
+                _ => facts.strange = true,
+            }
+        }
         Proposal::Remove(remove) => match leaf_at(remove.removed()) {
             Some(leaf) => facts.removed.push(leaf),
             None => facts.strange = true,

@@ -73,10 +73,12 @@ impl Follower {
     }
 
     pub(crate) fn leaves(&self) -> Vec<LeafId> {
-        self.group
-            .members()
-            .filter_map(|member| LeafId::from_slice(&member.signature_key))
-            .collect()
+        self.days().into_iter().map(|(leaf, _)| leaf).collect()
+    }
+
+    /// All leaves in the order of the tree, each with the day on which its keys were made.
+    pub(crate) fn days(&self) -> Vec<(LeafId, u32)> {
+        days_of(&self.group)
     }
 
     /// The tree as it now stands, for an external join (`RatchetTree`, TLS encoding).
@@ -122,6 +124,11 @@ impl Follower {
         }
     }
 
+    /// The policy's bytes in a GroupInfo that need not be true.
+    pub(crate) fn policy_claimed(info: &[u8]) -> Option<Vec<u8>> {
+        codec::policy_of_info(info)
+    }
+
     fn leaf(&self, index: LeafNodeIndex) -> Option<LeafId> {
         self.group
             .leaf(index)
@@ -134,4 +141,16 @@ impl Follower {
             .process_message(self.provider.crypto(), message)
             .map_err(|_| MlsError::Unacceptable)
     }
+}
+
+/// The leaves of a group, see [`Follower::days`].
+pub(super) fn days_of(group: &PublicGroup) -> Vec<(LeafId, u32)> {
+    group
+        .members()
+        .filter_map(|member| {
+            let leaf = group.leaf(member.index)?;
+            let id = LeafId::from_slice(&member.signature_key)?;
+            Some((id, codec::day_of(leaf).unwrap_or_default()))
+        })
+        .collect()
 }

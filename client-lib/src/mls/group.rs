@@ -15,9 +15,11 @@ use tls_codec::Serialize as _;
 use zeroize::Zeroizing;
 
 use super::codec::{
-    self, bytes_of, context_extensions, credential, fixed, protocol_message, store_psk,
+    self, bytes_of, context_extensions, credential, fixed, leaf_extensions, protocol_message,
+    store_psk,
 };
 use super::facts::facts_of;
+use super::follower::days_of;
 use super::provider::{Provider, State, Values};
 use super::{Facts, LeafId, LeafKey, MlsError, PAST_EPOCHS, POLICY_EXTENSION, Suite, capabilities};
 
@@ -48,6 +50,8 @@ pub(crate) struct Plan {
     pub(crate) policy: Option<Vec<u8>>,
     /// Signed with the Commit.
     pub(crate) aad: Vec<u8>,
+    /// Today, UTC, for our own leaf.
+    pub(crate) day: u32,
 }
 
 /// A Commit of ours that is not merged yet.
@@ -106,6 +110,7 @@ impl Group {
         group_id: &[u8],
         key: &LeafKey,
         policy: &[u8],
+        day: u32,
     ) -> Result<Self, MlsError> {
         let provider = Provider::new(Values::new())?;
         let config = MlsGroupCreateConfig::builder()
@@ -119,6 +124,8 @@ impl Group {
             .capabilities(capabilities())
             .lifetime(codec::unending())
             .with_group_context_extensions(context_extensions(policy)?)
+            .with_leaf_node_extensions(leaf_extensions(day)?)
+            .map_err(|_| MlsError::Internal)?
             .use_ratchet_tree_extension(false)
             .build();
         let group = MlsGroup::new_with_group_id(
@@ -210,10 +217,12 @@ impl Group {
     }
 
     pub(crate) fn leaves(&self) -> Vec<LeafId> {
-        self.group
-            .members()
-            .filter_map(|member| LeafId::from_slice(&member.signature_key))
-            .collect()
+        self.days().into_iter().map(|(leaf, _)| leaf).collect()
+    }
+
+    /// All leaves in the order of the tree, each with the day on which its keys were made.
+    pub(crate) fn days(&self) -> Vec<(LeafId, u32)> {
+        days_of(self.group.public_group())
     }
 
     pub(crate) fn policy(&self) -> Vec<u8> {
@@ -302,6 +311,7 @@ impl Group {
             .group
             .commit_builder()
             .force_self_update(true)
+            .leaf_node_parameters(leaf_parameters(plan.day)?)
             .propose_adds(add)
             .propose_removals(remove);
         if let Some(policy) = &plan.policy {
@@ -421,10 +431,15 @@ impl Group {
     }
 
     /// Makes a KeyPackage in an own store; keep the values until the Welcome comes.
-    pub(crate) fn key_package(suite: Suite, key: &LeafKey) -> Result<(Vec<u8>, Values), MlsError> {
+    pub(crate) fn key_package(
+        suite: Suite,
+        key: &LeafKey,
+        day: u32,
+    ) -> Result<(Vec<u8>, Values), MlsError> {
         let provider = Provider::new(Values::new())?;
         let bundle = KeyPackage::builder()
             .leaf_node_capabilities(capabilities())
+            .leaf_node_extensions(leaf_extensions(day)?)
             .key_package_lifetime(codec::unending())
             .build(suite.ciphersuite(), &provider, key, credential(key))
             .map_err(|_| MlsError::Internal)?;
@@ -480,6 +495,7 @@ impl Group {
         psk: (&[u8], &[u8; 32]),
         aad: &[u8],
         log: &[u8; 32],
+        day: u32,
     ) -> Result<ExternalJoin, MlsError> {
         let provider = Provider::new(Values::new())?;
         let info = codec::group_info(info)?;
@@ -494,11 +510,7 @@ impl Group {
             .build_group(&provider, info, credential(key))
             .map_err(|_| MlsError::Unacceptable)?
             .add_psk_proposal(PreSharedKeyProposal::new(psk))
-            .leaf_node_parameters(
-                LeafNodeParameters::builder()
-                    .with_capabilities(capabilities())
-                    .build(),
-            )
+            .leaf_node_parameters(leaf_parameters(day)?)
             .load_psks(provider.storage())
             .map_err(|_| MlsError::Internal)?
             .build(provider.rand(), provider.crypto(), key, |_| true)
@@ -527,6 +539,14 @@ impl Group {
             .member_at(index)
             .and_then(|member| LeafId::from_slice(&member.signature_key))
     }
+}
+
+/// Our own leaf with keys of this day.
+fn leaf_parameters(day: u32) -> Result<LeafNodeParameters, MlsError> {
+    Ok(LeafNodeParameters::builder()
+        .with_capabilities(capabilities())
+        .with_extensions(leaf_extensions(day)?)
+        .build())
 }
 
 fn join_config() -> MlsGroupJoinConfig {

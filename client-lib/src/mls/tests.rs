@@ -3,6 +3,7 @@
 use super::*;
 
 const LOG: [u8; 32] = [9; 32];
+const DAY: u32 = 20_000;
 const PSK: (&[u8], &[u8; 32]) = (b"psk id", &[8; 32]);
 
 fn key(seed: u8) -> LeafKey {
@@ -10,7 +11,7 @@ fn key(seed: u8) -> LeafKey {
 }
 
 fn founded(suite: Suite) -> Group {
-    let group = Group::create(suite, b"group", &key(1), b"policy").unwrap();
+    let group = Group::create(suite, b"group", &key(1), b"policy", DAY).unwrap();
     group.store_psk(PSK.0, PSK.1).unwrap();
     group
 }
@@ -23,6 +24,7 @@ fn join(host: &Group, by: &LeafKey) -> ExternalJoin {
         PSK,
         b"aad",
         &LOG,
+        DAY,
     )
     .unwrap()
 }
@@ -71,7 +73,7 @@ fn a_joiner_with_another_psk_is_not_followed() {
     let mut ann = founded(Suite::Classic);
     let wrong = (PSK.0, &[7; 32]);
     let info = ann.group_info(&key(1)).unwrap();
-    let joined = Group::join(&key(2), &info, &ann.tree().unwrap(), wrong, b"", &LOG).unwrap();
+    let joined = Group::join(&key(2), &info, &ann.tree().unwrap(), wrong, b"", &LOG, DAY).unwrap();
     assert!(ann.open(&joined.out.commit).is_err());
     assert!(
         ann.look(&joined.out.commit).is_ok(),
@@ -157,7 +159,7 @@ fn a_follower_sees_what_members_see() {
 #[test]
 fn a_welcome_adds_who_made_the_key_package() {
     let mut ann = founded(Suite::Hybrid);
-    let (package, values) = Group::key_package(Suite::Hybrid, &key(2)).unwrap();
+    let (package, values) = Group::key_package(Suite::Hybrid, &key(2), DAY).unwrap();
     let staged = ann
         .stage(
             &key(1),
@@ -178,7 +180,7 @@ fn a_welcome_adds_who_made_the_key_package() {
         ben.open(&message).unwrap(),
         Incoming::Message { .. }
     ));
-    let other = Group::key_package(Suite::Classic, &key(3)).unwrap().0;
+    let other = Group::key_package(Suite::Classic, &key(3), DAY).unwrap().0;
     assert!(
         ann.stage(
             &key(1),
@@ -195,7 +197,7 @@ fn a_welcome_adds_who_made_the_key_package() {
 
 #[test]
 fn a_key_package_that_is_kept_opens_every_welcome_for_it() {
-    let (package, values) = Group::key_package(Suite::Classic, &key(2)).unwrap();
+    let (package, values) = Group::key_package(Suite::Classic, &key(2), DAY).unwrap();
     for _ in 0..2 {
         let mut ann = founded(Suite::Classic);
         let plan = Plan {
@@ -230,7 +232,7 @@ fn a_leaf_that_ends_is_added_by_nobody_so_that_no_clock_decides() {
         spoil::commit_of_ending(ann.values().unwrap(), b"group", &key(1), &key(3), FAR_OFF);
     // Where the leaf has not ended by the reader's clock; where it has, the library refuses it.
     assert!(ben.look(&commit).unwrap().strange);
-    let unending = Group::key_package(Suite::Classic, &key(3)).unwrap().0;
+    let unending = Group::key_package(Suite::Classic, &key(3), DAY).unwrap().0;
     assert_eq!(ann.leaf_of(&unending).unwrap(), key(3).id());
 }
 

@@ -30,6 +30,7 @@ pub(super) fn inject(
 
 /// A Commit of this device for `plan`, as bytes, without any trace on the device.
 fn commit_of(room: &mut Room, name: &str, plan: &Plan) -> (Vec<u8>, Vec<u8>) {
+    let engine_day = room.now.day();
     let engine = room.engine(name);
     let log = engine.log_bytes();
     let aad = commits::CommitAad {
@@ -43,6 +44,7 @@ fn commit_of(room: &mut Room, name: &str, plan: &Plan) -> (Vec<u8>, Vec<u8>) {
         add: plan.add.clone(),
         remove: plan.remove.clone(),
         policy: plan.policy.clone(),
+        day: engine_day,
     };
     let group = engine.group.as_mut().unwrap();
     let staged = group.stage(&engine.key, &plan, &log).unwrap();
@@ -178,6 +180,207 @@ fn a_forged_snapshot_leads_nobody_astray() {
             true,
         );
     }
+    room.join("Cay");
+    room.settle();
+    room.assert_one_epoch(&["Ann", "Ben", "Cay"]);
+}
+
+/// A snapshot by this device of its own group, said to stand at `fence`.
+fn snapshot_of(room: &mut Room, name: &str, fence: u64) -> SnapshotBody<'static> {
+    let engine = room.engine(name);
+    let group = engine.group.as_ref().unwrap();
+    let (info, tree) = (
+        group.group_info(&engine.key).unwrap(),
+        group.tree().unwrap(),
+    );
+    let signed = SnapshotBody::signed(&engine.saved.log, fence, &info, &tree);
+    SnapshotBody {
+        by: engine.key.id(),
+        info: info.into(),
+        tree: tree.into(),
+        fence,
+        signature: engine.key.sign(&signed).to_vec(),
+    }
+}
+
+#[test]
+fn a_false_snapshot_is_told_of_mended_once_and_puts_no_true_one_off() {
+    let mut room = Room::new(&["Ann", "Ben"]);
+    let ben = room.leaf("Ben");
+    for _ in 0..10 {
+        inject_garbage(&mut room, "Ben");
+    }
+    room.settle();
+    let waited = room.of("Ben").engine.saved.fenced_since_pin;
+    assert!(waited >= 10);
+    let pins = room.log.pins.len();
+    // True, but no facilitator's; then one that nobody signed; then one of a fence to come.
+    let fence = room.log.fence;
+    let own = snapshot_of(&mut room, "Ben", fence);
+    let unsigned = SnapshotBody {
+        by: room.leaf("Ann"),
+        ..own.clone()
+    };
+    let early = snapshot_of(&mut room, "Ben", fence + 3);
+    for snapshot in [own, unsigned, early] {
+        inject(
+            &mut room,
+            "Ben",
+            EnvelopeBody::Snapshot(snapshot),
+            false,
+            true,
+        );
+    }
+    // What is only late says nothing.
+    let late = snapshot_of(&mut room, "Ben", fence - 1);
+    inject(&mut room, "Ben", EnvelopeBody::Snapshot(late), false, true);
+    let index = room
+        .devices
+        .iter()
+        .position(|device| device.name == "Ben")
+        .unwrap();
+    let now = room.now;
+    Room::give(&room.log, &room.id, &mut room.devices[index], now);
+    assert_eq!(
+        room.of("Ben").engine.saved.fenced_since_pin,
+        waited,
+        "not put off"
+    );
+    room.settle();
+    for name in ["Ann", "Ben"] {
+        let told = |by: Option<LeafId>| {
+            let false_one = Event::FalseSnapshot { by };
+            let events = room.of(name).events.iter();
+            events.filter(|event| **event == false_one).count()
+        };
+        assert_eq!((told(Some(ben)), told(None)), (2, 1), "{name}");
+    }
+    assert_eq!(room.log.pins.len(), pins + 4 + 1, "Ann pins one true one");
+    assert_eq!(room.of("Ben").engine.saved.fenced_since_pin, 0);
+}
+
+#[test]
+fn when_garbage_has_pushed_out_every_pin_a_facilitator_makes_the_room_joinable_again() {
+    let mut room = Room::new(&["Ann", "Ben"]);
+    let link = room.of("Ann").engine.link().unwrap();
+    room.go_offline("Ann", true);
+    let fence = room.log.fence;
+    for _ in 0..4 {
+        let garbage = snapshot_of(&mut room, "Ben", fence);
+        inject(
+            &mut room,
+            "Ben",
+            EnvelopeBody::Snapshot(garbage),
+            false,
+            true,
+        );
+    }
+    // The relay keeps the last four.
+    let kept = room.log.pins.len() - 4;
+    room.log.pins.drain(..kept);
+    room.join_by("Cay", &link);
+    room.devices.last_mut().unwrap().given = room.log.pins[3] - 1;
+    room.settle();
+    assert_eq!(room.of("Cay").engine.standing(), Standing::Joining);
+    room.go_offline("Ann", false);
+    room.settle();
+    assert_eq!(room.of("Cay").engine.standing(), Standing::In);
+    room.assert_one_epoch(&["Ann", "Ben", "Cay"]);
+}
+
+#[test]
+fn a_newest_pin_of_garbage_is_left_for_an_older_one() {
+    let mut room = Room::new(&["Ann", "Ben"]);
+    let link = room.of("Ann").engine.link().unwrap();
+    let older = *room.log.pins.last().unwrap();
+    let fence = room.log.fence;
+    let garbage = snapshot_of(&mut room, "Ben", fence);
+    inject(
+        &mut room,
+        "Ben",
+        EnvelopeBody::Snapshot(garbage),
+        false,
+        true,
+    );
+    for name in ["Ann", "Ben"] {
+        room.go_offline(name, true);
+    }
+    room.join_by("Cay", &link);
+    let newest = *room.log.pins.last().unwrap();
+    room.devices[2].given = newest - 1;
+    room.settle();
+    // Nothing fenced stands behind it that could show that this is all.
+    let cay = room.engine("Cay");
+    let left = cay.joining.as_ref().unwrap().pins_left();
+    assert!(cay.flight.is_none());
+    room.pass_seconds(11);
+    let cay = room.engine("Cay");
+    assert_eq!(cay.joining.as_ref().unwrap().pins_left(), left - 1);
+    // The relay gives what follows on the pin before.
+    room.devices[2].given = older - 1;
+    room.settle();
+    assert_eq!(room.of("Cay").engine.standing(), Standing::Waiting);
+    for name in ["Ann", "Ben"] {
+        room.go_offline(name, false);
+    }
+    room.settle();
+    room.assert_one_epoch(&["Ann", "Ben", "Cay"]);
+}
+
+#[test]
+fn a_fence_burnt_for_a_minute_stops_nobody() {
+    let mut room = Room::new(&["Ann", "Ben", "Cay"]);
+    let dan = room.of("Ann").engine.link().unwrap();
+    let epoch = room.epoch("Ann");
+    let noise: Bytes<'static> = vec![7; 100].into();
+    for second in 0..60 {
+        // What whoever has the link can write, ahead of everybody else.
+        let body = CommitBody {
+            info: None,
+            next: None,
+            commit: noise.clone(),
+            farewells: Vec::new(),
+        };
+        inject(&mut room, "Cay", EnvelopeBody::Commit(body), true, false);
+        match second {
+            10 => {
+                room.join_by("Dan", &dan);
+            }
+            30 => {
+                room.command("Ann", Command::Rotate);
+            }
+            50 => {
+                room.say("Ben", "still here");
+            }
+            _ => {}
+        }
+        room.pass_seconds(1);
+    }
+    assert_eq!(room.epoch("Ann"), epoch + 2, "Dan's and the rotation");
+    assert!(room.texts("Dan").contains(&"still here".to_owned()));
+    room.assert_one_epoch(&["Ann", "Ben", "Cay", "Dan"]);
+}
+
+#[test]
+fn an_external_commit_without_the_present_psk_is_refused_by_all() {
+    let mut room = Room::new(&["Ann", "Ben"]);
+    let epoch = room.epoch("Ann");
+    let (day, ann) = (room.now.day(), &room.of("Ann").engine);
+    let group = ann.group.as_ref().unwrap();
+    let (info, tree) = (group.group_info(&ann.key).unwrap(), group.tree().unwrap());
+    let log = ann.log_bytes();
+    let key = LeafKey::from_seed(&[77; 32]);
+    let psk = (b"another".as_slice(), &[7; 32]);
+    let join = Group::join(&key, &info, &tree, psk, b"", &log, day).unwrap();
+    let body = CommitBody {
+        info: Some(join.out.info.into()),
+        next: None,
+        commit: join.out.commit.into(),
+        farewells: Vec::new(),
+    };
+    inject(&mut room, "Ben", EnvelopeBody::Commit(body), true, false);
+    room.settle();
+    assert_eq!(room.epoch("Ann"), epoch);
     room.join("Cay");
     room.settle();
     room.assert_one_epoch(&["Ann", "Ben", "Cay"]);

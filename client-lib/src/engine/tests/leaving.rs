@@ -8,15 +8,16 @@ use crate::seal::{CommitBody, EnvelopeBody, Farewell};
 
 /// A Commit that a device writes past all that its own code would let it.
 #[derive(Default)]
-struct Forged {
-    plan: Plan,
-    farewells: Vec<Farewell>,
+pub(super) struct Forged {
+    pub(super) plan: Plan,
+    pub(super) farewells: Vec<Farewell>,
     /// The digest of a next secret, as in a rotation.
-    next: Option<[u8; 32]>,
+    pub(super) next: Option<[u8; 32]>,
 }
 
 /// Puts it into the log; the device takes no further part.
-fn forge(room: &mut Room, name: &str, forged: Forged) {
+pub(super) fn forge(room: &mut Room, name: &str, forged: Forged) {
+    let today = room.now.day();
     let engine = room.engine(name);
     let log = engine.log_bytes();
     let aad = commits::CommitAad {
@@ -25,6 +26,11 @@ fn forge(room: &mut Room, name: &str, forged: Forged) {
     };
     let plan = Plan {
         aad: aad.encode().unwrap(),
+        day: if forged.plan.day == 0 {
+            today
+        } else {
+            forged.plan.day
+        },
         ..forged.plan
     };
     let group = engine.group.as_mut().unwrap();
@@ -337,7 +343,16 @@ fn who_left_does_not_come_back_into_a_role() {
     let (info, tree) = (group.group_info(&cay.key).unwrap(), group.tree().unwrap());
     let generation = cay.newest_generation().unwrap();
     let log = cay.log_bytes();
-    let join = Group::join(&key, &info, &tree, generation.psk(), b"", &log).unwrap();
+    let join = Group::join(
+        &key,
+        &info,
+        &tree,
+        generation.psk(),
+        b"",
+        &log,
+        room.now.day(),
+    )
+    .unwrap();
     put_commit(
         &mut room,
         "Cay",
@@ -400,6 +415,144 @@ fn newcomers_believe_whoever_facilitates_although_those_who_vouched_are_gone() {
 }
 
 #[test]
+fn a_dead_leaf_is_removed_by_a_member_and_the_room_is_not_yet_rotated_until_a_facilitator_comes() {
+    let mut room = Room::new(&["Ann", "Ben", "Cay", "Dan"]);
+    let ben = room.leaf("Ben");
+    room.go_offline("Ben", true);
+    room.pass_days(60);
+    room.go_offline("Ann", true);
+    let is_gone = |room: &Room, name: &str| {
+        let gone = |event: &Event| matches!(event, Event::Removed { leaf, .. } if *leaf == ben);
+        room.has(name, gone)
+    };
+    room.pass_days(25);
+    assert!(!is_gone(&room, "Cay"), "not before it is dead");
+    room.pass_days(25);
+    for name in ["Cay", "Dan"] {
+        assert!(is_gone(&room, name), "{name}");
+        assert!(
+            room.has(name, |event| *event == Event::NotYetRotated),
+            "{name}"
+        );
+        assert!(!room.has(name, |event| *event == Event::Rotated), "{name}");
+    }
+    // Who comes now decides alike, from snapshot and Commits alone.
+    room.join_by("Eve", &room.of("Cay").engine.link().unwrap());
+    room.settle();
+    room.assert_one_epoch(&["Cay", "Dan", "Eve"]);
+    room.go_offline("Ann", false);
+    room.settle();
+    assert!(room.has("Eve", |event| *event == Event::Rotated));
+    room.assert_one_epoch(&["Ann", "Cay", "Dan", "Eve"]);
+}
+
+#[test]
+fn nobody_makes_a_living_leaf_look_dead() {
+    let today = 20_000;
+    let ids: Vec<_> = (1..=5).map(|n| LeafKey::from_seed(&[n; 32]).id()).collect();
+    let dead = |days: &[u32]| {
+        let leaves: Vec<_> = ids.iter().copied().zip(days.iter().copied()).collect();
+        crate::policy::dead(&leaves).into_iter().collect::<Vec<_>>()
+    };
+    let old = today - 90;
+    assert_eq!(dead(&[old, today]), [ids[0]], "the other of two shows it");
+    assert_eq!(dead(&[old, today, today, today, old + 1]), [ids[0]]);
+    assert_eq!(
+        dead(&[old, today, today, old + 1, old + 1]),
+        [],
+        "two of five do not"
+    );
+    assert_eq!(dead(&[old]), []);
+    // And a day that has not come makes a Commit count for nobody.
+    let mut room = Room::new(&["Ann", "Ben", "Cay"]);
+    let epoch = room.epoch("Ann");
+    let plan = Plan {
+        day: room.now.day() + 2,
+        ..Plan::default()
+    };
+    let forged = Forged {
+        plan,
+        ..Forged::default()
+    };
+    forge(&mut room, "Cay", forged);
+    room.go_offline("Cay", false);
+    room.settle();
+    room.join("Dan");
+    room.settle();
+    assert_eq!(room.epoch("Ann"), epoch + 1, "Dan's");
+    room.assert_one_epoch(&["Ann", "Ben", "Cay", "Dan"]);
+}
+
+#[test]
+fn a_newcomer_that_removes_others_takes_a_role_lacks_the_secret_or_adds_anything_is_refused() {
+    let key = LeafKey::from_seed(&[1; 32]);
+    let (ann, ben, new) = (key.id(), LeafId::new([2; 32]), LeafId::new([3; 32]));
+    let log = LogId::new([1; 32]);
+    let gid = group_id(&log);
+    let policy = Policy {
+        floor: 1_024,
+        link_joins: true,
+        members_add: true,
+        min_version: 1,
+        facilitators: vec![Facilitator::vouch(&key, &gid, ann, PublicKey::new([9; 32]))],
+        keep_seconds: None,
+    };
+    let good = Facts {
+        author: Author::Newcomer(new),
+        added: Vec::new(),
+        removed: Vec::new(),
+        left: Vec::new(),
+        policy: None,
+        newest_day: 7,
+        psks: vec![b"psk".to_vec()],
+        strange: false,
+        path: [0; 32],
+        aad: Vec::new(),
+    };
+    let case = crate::policy::Case {
+        log: &log,
+        group_id: &gid,
+        leaves: &[(ann, 7), (ben, 7)],
+        day: 7,
+        psk_id: b"psk",
+        farewells: &[],
+        rotates: false,
+    };
+    let judge = |change: &dyn Fn(&mut Facts)| {
+        let mut facts = good.clone();
+        change(&mut facts);
+        policy.judge(&case, &facts)
+    };
+    assert_eq!(judge(&|_| {}), Ok(()));
+    let returned = judge(&|facts| {
+        facts.author = Author::Newcomer(ben);
+        facts.removed = vec![ben];
+    });
+    assert_eq!(returned, Ok(()));
+    let removes = Err(Forbidden::NewcomerRemoves);
+    assert_eq!(judge(&|facts| facts.removed = vec![ben]), removes);
+    assert_eq!(judge(&|facts| facts.removed = vec![new, ben]), removes);
+    let twice = judge(&|facts| facts.author = Author::Newcomer(ben));
+    assert_eq!(twice, removes, "a second leaf of one key");
+    let rules = policy.encode().unwrap();
+    let takes_role = judge(&|facts| facts.policy = Some(rules.clone()));
+    assert_eq!(takes_role, Err(Forbidden::NotFacilitator));
+    let adds = judge(&|facts| facts.added = vec![ben]);
+    assert_eq!(adds, Err(Forbidden::NotFacilitator));
+    for psks in [
+        vec![],
+        vec![b"old".to_vec()],
+        vec![b"psk".to_vec(), b"old".to_vec()],
+    ] {
+        let lacks = judge(&|facts| facts.psks.clone_from(&psks));
+        assert_eq!(lacks, Err(Forbidden::Secret));
+    }
+    let custom = judge(&|facts| facts.strange = true);
+    assert_eq!(custom, Err(Forbidden::Strange));
+    assert_eq!(judge(&|facts| facts.newest_day = 9), Err(Forbidden::NotYet));
+}
+
+#[test]
 fn a_list_of_facilitators_that_hangs_on_nobody_is_not_sound() {
     let keys: Vec<_> = (1..=4).map(|n| LeafKey::from_seed(&[n; 32])).collect();
     let ids: Vec<_> = keys.iter().map(LeafKey::id).collect();
@@ -416,6 +569,7 @@ fn a_list_of_facilitators_that_hangs_on_nobody_is_not_sound() {
         facilitators,
         keep_seconds: None,
     };
+    let leaves: Vec<_> = ids.iter().map(|leaf| (*leaf, 0)).collect();
     let old = policy(vec![vouch(0, 0), vouch(0, 1), vouch(1, 2), vouch(0, 3)]);
     let judge = |new: &Policy, removed: Vec<LeafId>| {
         let facts = Facts {
@@ -424,6 +578,7 @@ fn a_list_of_facilitators_that_hangs_on_nobody_is_not_sound() {
             removed,
             left: Vec::new(),
             policy: Some(new.encode().unwrap()),
+            newest_day: 0,
             psks: Vec::new(),
             strange: false,
             path: [0; 32],
@@ -432,7 +587,8 @@ fn a_list_of_facilitators_that_hangs_on_nobody_is_not_sound() {
         let case = crate::policy::Case {
             log: &log,
             group_id: &gid,
-            leaves: &ids,
+            leaves: &leaves,
+            day: 0,
             psk_id: b"",
             farewells: &[],
             rotates: true,

@@ -12,6 +12,7 @@ mod forgeries;
 mod late;
 mod leaving;
 mod lies;
+mod pausing;
 mod races;
 mod restarts;
 mod spoiling;
@@ -46,6 +47,8 @@ struct TestLog {
     managers: Vec<PublicKey>,
     /// Appends that were answered; the same again is answered alike.
     known: BTreeSet<RetryId>,
+    /// Today, as the relay stamps it.
+    day: u32,
 }
 
 impl TestLog {
@@ -57,6 +60,7 @@ impl TestLog {
             pins: Vec::new(),
             managers: Vec::new(),
             known: BTreeSet::new(),
+            day: NOON.day(),
         }
     }
 
@@ -101,14 +105,14 @@ impl TestLog {
         let sealed = new.sealed.as_slice();
         let link = ChainLink {
             seq,
-            day: 19_675,
+            day: self.day,
             fence,
             commitment: &new.commitment,
             sealed,
             held: None,
         };
         let entry = Entry {
-            day: 19_675,
+            day: self.day,
             seq,
             held: None,
             fence,
@@ -265,7 +269,7 @@ impl Room {
 
     fn join_by(&mut self, name: &'static str, link: &Link) {
         let options = JoinOptions { name: name.into() };
-        let (engine, effects) = Engine::join(link, &options, NOON).unwrap();
+        let (engine, effects) = Engine::join(link, &options, self.now).unwrap();
         self.add(name, engine, effects);
     }
 
@@ -341,6 +345,7 @@ impl Room {
     /// One device takes what is new for it and appends what it has.
     fn step(&mut self, index: usize) -> bool {
         let now = self.now;
+        self.log.day = now.day();
         let device = &mut self.devices[index];
         if !device.is_online || device.engine.is_over() {
             return false;
@@ -361,7 +366,7 @@ impl Room {
                     perhaps_applied: false,
                 }),
             };
-            device.engine.answered(token, result, NOON).unwrap();
+            device.engine.answered(token, result, now).unwrap();
             moved = true;
         }
         let effects = device.engine.finish(now);
@@ -380,7 +385,7 @@ impl Room {
         device.engine.set_online(true);
         let head = log.entries.len() as u64;
         device.engine.opened(&Opened {
-            day: 19_675,
+            day: log.day,
             tag: Tag::new([0; 8]),
             head,
             pins: log.pins.clone(),

@@ -40,7 +40,27 @@ fn a_target_of_removal_commits_at_the_same_moment_and_goes() {
     room.command("Ann", Command::Remove(ben));
     room.settle();
     assert_eq!(room.of("Ben").engine.standing(), Standing::Removed);
+    let manage = sotto_protocol::proof::public_key(&room.of("Ann").engine.manage_key());
+    assert_eq!(room.log.managers, [manage]);
     room.assert_one_epoch(&["Ann", "Cay"]);
+}
+
+#[test]
+fn who_was_away_through_three_rotations_reads_on() {
+    let mut room = Room::new(&["Ann", "Ben", "Cay", "Dan", "Eve"]);
+    room.go_offline("Ben", true);
+    for name in ["Cay", "Dan", "Eve"] {
+        let leaf = room.leaf(name);
+        room.command("Ann", Command::Remove(leaf));
+        room.settle();
+        room.say("Ann", &format!("without {name}"));
+        room.settle();
+    }
+    room.go_offline("Ben", false);
+    room.settle();
+    let heard = ["without Cay", "without Dan", "without Eve"];
+    assert_eq!(room.texts("Ben"), heard);
+    room.assert_one_epoch(&["Ann", "Ben"]);
 }
 
 #[test]

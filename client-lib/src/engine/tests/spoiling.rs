@@ -98,6 +98,7 @@ pub(super) fn spoil_join(room: &mut Room, by: &str, seed: u8, how: Falsely) -> L
         (psk_id, &psk),
         &aad.encode().unwrap(),
         &log,
+        0,
     );
     let join = join.unwrap();
     let commit = match how {

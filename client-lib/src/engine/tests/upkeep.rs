@@ -7,8 +7,17 @@ const HOUR_MS: u64 = 3_600_000;
 impl Room {
     /// Time passes, an hour at a time.
     fn pass_hours(&mut self, hours: u64) {
-        for _ in 0..hours {
-            self.now = self.now.plus_ms(HOUR_MS);
+        self.pass(hours, HOUR_MS);
+    }
+
+    /// Time passes, eight hours at a time.
+    pub(super) fn pass_days(&mut self, days: u64) {
+        self.pass(3 * days, 8 * HOUR_MS);
+    }
+
+    fn pass(&mut self, steps: u64, step_ms: u64) {
+        for _ in 0..steps {
+            self.now = self.now.plus_ms(step_ms);
             for index in 0..self.devices.len() {
                 let device = &mut self.devices[index];
                 if device.is_online {
