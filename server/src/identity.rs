@@ -337,6 +337,28 @@ mod tests {
     }
 
     #[test]
+    fn a_day_key_is_drawn_anew_at_every_start_and_every_day() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("identity");
+        Identity::create(&path).unwrap();
+        let clock = Arc::new(crate::clock::ManualClock::at_day(20_000));
+        let start = || DayKeys::new(Identity::load(&path).unwrap(), clock.clone()).unwrap();
+        let (first, second) = (start(), start());
+        let key = |keys: &DayKeys| keys.today().unwrap().secret().to_bytes();
+        assert_eq!(key(&first), key(&first), "one a day while it runs");
+        assert_ne!(
+            key(&first),
+            key(&second),
+            "nothing of it is kept over a stop"
+        );
+        let before = key(&first);
+        clock.advance(std::time::Duration::from_secs(86_400));
+        assert_ne!(key(&first), before);
+        let files = fs::read_dir(folder.path()).unwrap().count();
+        assert_eq!(files, 1, "only the identity is written down");
+    }
+
+    #[test]
     fn an_address_carries_the_identity_behind_the_hash() {
         let address = relay_address("ws://127.0.0.1:1/", &RelayIdentity::new([0; 32]));
         assert_eq!(address, format!("ws://127.0.0.1:1/#{}", "A".repeat(43)));

@@ -46,6 +46,8 @@ pub fn wall_clock() -> impl Fn() -> SystemTime + Clone + Send + Sync + 'static {
 pub struct Network {
     connector: Arc<Mutex<Option<MemoryConnector>>>,
     cut: Arc<Mutex<CancellationToken>>,
+    /// What passed, one WebSocket message after the other, once somebody listens.
+    overheard: Arc<Mutex<Option<Vec<Vec<u8>>>>>,
 }
 
 impl Network {
@@ -55,7 +57,26 @@ impl Network {
         Self {
             connector: Arc::new(Mutex::new(Some(relay.connector.clone()))),
             cut: Arc::default(),
+            overheard: Arc::default(),
         }
+    }
+
+    /// Keeps a copy of every WebSocket message from now on, as whoever terminates TLS could.
+    ///
+    /// # Panics
+    /// Never, unless another thread did.
+    pub fn listen_in(&self) {
+        *self.overheard.lock().expect("a lock") = Some(Vec::new());
+    }
+
+    /// Everything that was overheard.
+    ///
+    /// # Panics
+    /// Never, unless another thread did.
+    #[must_use]
+    pub fn overheard(&self) -> Vec<Vec<u8>> {
+        let overheard = self.overheard.lock().expect("a lock");
+        overheard.clone().unwrap_or_default()
     }
 
     /// Ends every connection; none can be made until [`Network::mend`].
@@ -103,7 +124,11 @@ impl Network {
         let (stream, _) = tokio_tungstenite::client_async(request, io)
             .await
             .map_err(|_| unreachable())?;
-        Ok(Box::new(MemoryLine { stream, cut }))
+        Ok(Box::new(MemoryLine {
+            stream,
+            cut,
+            overheard: Arc::clone(&self.overheard),
+        }))
     }
 }
 
@@ -116,12 +141,22 @@ impl Dial for Network {
 struct MemoryLine {
     stream: WebSocketStream<DuplexStream>,
     cut: CancellationToken,
+    overheard: Arc<Mutex<Option<Vec<Vec<u8>>>>>,
+}
+
+impl MemoryLine {
+    fn overhear(&self, message: &[u8]) {
+        if let Some(overheard) = &mut *self.overheard.lock().expect("a lock") {
+            overheard.push(message.to_vec());
+        }
+    }
 }
 
 impl Line for MemoryLine {
     fn send(&mut self, message: Vec<u8>) -> Pending<'_, Result<()>> {
         Box::pin(async move {
             let gone = || Error::new(ErrorKind::Unreachable, "the line is cut");
+            self.overhear(&message);
             let sent = self
                 .cut
                 .run_until_cancelled(self.stream.send(WsMessage::Binary(message.into())))
@@ -134,7 +169,10 @@ impl Line for MemoryLine {
         Box::pin(async move {
             loop {
                 match self.cut.run_until_cancelled(self.stream.next()).await {
-                    Some(Some(Ok(WsMessage::Binary(message)))) => return Ok(Some(message.into())),
+                    Some(Some(Ok(WsMessage::Binary(message)))) => {
+                        self.overhear(&message);
+                        return Ok(Some(message.into()));
+                    }
                     Some(Some(Ok(WsMessage::Ping(_) | WsMessage::Pong(_)))) => {}
                     _ => return Ok(None),
                 }

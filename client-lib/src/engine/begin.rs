@@ -373,7 +373,7 @@ impl Engine {
         Ok(())
     }
 
-    fn new_log(&self) -> Result<NewLog> {
+    pub(super) fn new_log(&self) -> Result<NewLog> {
         let root = self
             .saved
             .root

@@ -9,4 +9,5 @@ mod crash;
 mod delivery;
 mod lies;
 mod membership;
+mod privacy;
 mod talk;

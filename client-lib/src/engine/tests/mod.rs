@@ -13,6 +13,7 @@ mod late;
 mod leaving;
 mod lies;
 mod pausing;
+mod privacy;
 mod races;
 mod restarts;
 mod spoiling;
