@@ -32,6 +32,8 @@ pub const REACTION_BYTES_MAX: usize = 32;
 pub(crate) const RECEIPTS_MAX: usize = 1_000;
 /// Names in one roster: the members of the largest room.
 pub(crate) const ROSTER_MAX: usize = 1_000;
+/// A door's keys as they are handed on: the smallest class holds them with the longest address.
+const DOOR_SEALED_BYTES: usize = 1_024;
 
 /// Names a message within its conversation: 16 random bytes of its author.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -81,6 +83,14 @@ pub(crate) struct Content {
 pub(crate) enum ContentBody {
     /// I am here: sent to newcomers, and once a day where nothing else was said.
     Alive,
+    /// A door's keys, sealed to a facilitator who asked for them.
+    Door {
+        to: LeafId,
+        #[serde(with = "serde_bytes")]
+        sealed: Vec<u8>,
+    },
+    /// The author facilitates and lacks the door's keys; they shall be sealed to this HPKE key.
+    DoorAsk(PublicKey),
     /// The author's own earlier message now reads so.
     Edit { of: MessageId, text: String },
     /// My name in this conversation, and the public key I would hold `manage` with.
@@ -247,7 +257,8 @@ impl ContentBody {
     /// Checked on both sides: a client of ours never sends more, a hostile one is not shown.
     pub(crate) fn is_within_limits(&self) -> bool {
         match self {
-            Self::Alive | Self::Typing | Self::Delete(_) => true,
+            Self::Alive | Self::Typing | Self::Delete(_) | Self::DoorAsk(_) => true,
+            Self::Door { sealed, .. } => sealed.len() == DOOR_SEALED_BYTES,
             Self::Edit { text, .. } | Self::Reply { text, .. } | Self::Text(text) => {
                 text.len() <= TEXT_BYTES_MAX
             }
@@ -273,7 +284,14 @@ impl ContentBody {
 
     /// Whether nobody wants it any more once it is old; what must reach the others does not expire.
     pub(crate) const fn may_expire(&self) -> bool {
-        !matches!(self, Self::Hello { .. } | Self::Roster(_) | Self::Delete(_))
+        !matches!(
+            self,
+            Self::Hello { .. }
+                | Self::Roster(_)
+                | Self::Delete(_)
+                | Self::Door { .. }
+                | Self::DoorAsk(_)
+        )
     }
 }
 

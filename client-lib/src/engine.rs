@@ -12,6 +12,7 @@
 //! | `joining` | from a link to the own Commit in the log |
 //! | `beside` | logs beside the conversation's: doors and inboxes |
 //! | `door` | knocks read, kept and answered |
+//! | `handing` | a door's keys, from one facilitator to another |
 //! | `knocking` | a knock of ours, and what comes of the answer |
 //! | `reading` | entries to envelopes, and which of them count |
 //! | `dispute` | the rule by which a Commit that not all can open stands or is void |
@@ -47,6 +48,7 @@ mod disputing;
 mod door;
 mod event;
 mod fetching;
+mod handing;
 mod joining;
 mod keeping;
 mod knocking;

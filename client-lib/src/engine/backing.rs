@@ -24,6 +24,7 @@ pub(super) struct LineOf {
     epoch: u64,
     joined_epoch: u64,
     name: String,
+    keeper: Option<[u8; 32]>,
 }
 
 impl Engine {
@@ -70,6 +71,7 @@ impl Engine {
             epoch: group.epoch(),
             joined_epoch: self.saved.joined_epoch,
             name: self.saved.name.clone(),
+            keeper: self.door_keys().map(|keys| keys.keeper),
         };
         if self.line_of.as_ref() == Some(&of) {
             return Ok(());
@@ -105,6 +107,7 @@ impl Engine {
         hash.update(self.newest_secret()?.digest());
         hash.update(self.saved.joined_epoch.to_be_bytes());
         hash.update(Sha256::digest(policy));
+        hash.update(self.door_keys().map_or([0; 32], |keys| keys.keeper));
         hash.update(self.saved.name.as_bytes());
         Ok(Digest(hash.finalize().into()))
     }

@@ -516,6 +516,8 @@ pub(super) fn new_saved(relay: RelayAddress, log: LogId, name: &str) -> Result<S
         receipts: Vec::new(),
         passing: None,
         door: None,
+        wants_door: false,
+        door_ask: None,
         way_back: None,
         lined: None,
     })

@@ -42,6 +42,8 @@ pub(super) struct Beside {
     asked: BTreeMap<Token, Side>,
     /// The door is not read on, since enough knocks wait for a yes or no.
     pub(super) is_full: bool,
+    /// Knocks up to here were dropped at the relay.
+    pub(super) door_trimmed: u64,
     /// The door took no knock; then, when to try again.
     pub(super) knock_refused: bool,
     pub(super) knock_at_ms: u64,
@@ -55,6 +57,7 @@ pub(super) enum Side {
     MakeDoor,
     CloseDoor,
     DeleteDoor,
+    ChangeDoorKeys,
     MakeInbox,
     DeleteInbox,
     /// The log of an attachment of ours.
@@ -122,13 +125,7 @@ pub(super) fn letterbox(
 ) -> NewLog {
     NewLog {
         root: StaticSecret::from(root.key),
-        grants: vec![
-            reader_grant(reader),
-            Grant {
-                rate: Some(rate),
-                ..super::begin::grant(&StaticSecret::from(*writer), Rights::APPEND)
-            },
-        ],
+        grants: letterbox_grants(reader, writer, rate),
         policy: Policy {
             ttl_days: TTL_DAYS,
             bytes_max,
@@ -139,6 +136,17 @@ pub(super) fn letterbox(
         retry: root.retry,
         day: root.day,
     }
+}
+
+/// One key that reads, trims and manages, and one that appends at most `rate` entries a minute.
+pub(super) fn letterbox_grants(reader: &[u8; 32], writer: &[u8; 32], rate: u32) -> Vec<Grant> {
+    vec![
+        reader_grant(reader),
+        Grant {
+            rate: Some(rate),
+            ..super::begin::grant(&StaticSecret::from(*writer), Rights::APPEND)
+        },
+    ]
 }
 
 pub(super) fn reader_grant(reader: &[u8; 32]) -> Grant {
@@ -180,6 +188,7 @@ impl Beside {
 
     pub(super) fn disconnected(&mut self) {
         self.open.clear();
+        self.door_trimmed = 0;
     }
 
     pub(super) fn is_asked(&self, side: Side) -> bool {
@@ -242,7 +251,7 @@ impl Engine {
             .as_ref()
             .map(|knocking| knocking.inbox());
         if of_door == Some(log) {
-            self.knock_met(entry, cursor, now)
+            self.knock_met(entry, cursor)
         } else if of_inbox == Some(log) {
             self.answer_met(entry, cursor, now)
         } else {
@@ -252,10 +261,22 @@ impl Engine {
 
     pub(super) fn ended_beside(&mut self, log: &LogId) {
         self.beside.open.remove(log);
+        // Another keeper changed the keys; a new connection tells.
+        self.out.hang_up |= self.is_door(log);
+    }
+
+    fn is_door(&self, log: &LogId) -> bool {
+        self.beside
+            .door
+            .as_ref()
+            .is_some_and(|door| door.log == *log)
     }
 
     pub(super) fn refused_beside(&mut self, log: LogId) -> Result<()> {
         self.beside.open.remove(&log);
+        if self.is_door(&log) {
+            return self.door_refused();
+        }
         if self.attachment_refused(&log)? {
             return Ok(());
         }
@@ -286,6 +307,9 @@ impl Engine {
             // What is refused is gone already, and that is what was wanted.
             (Side::CloseDoor, None | Some(ErrorCode::Refused)) => self.door_closed()?,
             (Side::DeleteDoor, None | Some(ErrorCode::Refused)) => self.door_deleted(),
+            (Side::ChangeDoorKeys, None) => self.door_keys_changed()?,
+            // Somebody was faster: their keys are asked for once ours are refused.
+            (Side::ChangeDoorKeys, Some(_)) => self.door_keys_not_changed()?,
             (Side::DeleteInbox, None | Some(ErrorCode::Refused)) => self.inbox_deleted(),
             (Side::CloseDoor, Some(_)) => self.open_door_again(),
             (Side::DeleteDoor | Side::DeleteInbox, Some(_)) => self.out.hang_up = true,
@@ -300,6 +324,8 @@ impl Engine {
         self.read_door_on();
         self.let_in_to_chat()?;
         self.close_door_if_due(now)?;
+        self.hand_over_what_is_due(now)?;
+        self.trim_door(now)?;
         self.go_on_knocking(now)
     }
 

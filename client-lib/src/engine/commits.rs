@@ -185,7 +185,9 @@ impl Engine {
         self.saved.names.retain(|line| leaves.contains(&line.leaf));
         self.saved.self_named.retain(|leaf| leaves.contains(leaf));
         let had_facilitator = self.has_facilitator(&leaves_before(&leaves, facts));
-        self.policy = Some(rules.map_err(|_| internal("rules that were admitted"))?);
+        let rules = rules.map_err(|_| internal("rules that were admitted"))?;
+        let before = self.policy.replace(rules);
+        self.keepers_changed(facts, before.as_ref())?;
         self.tell_changes(facts);
         if had_facilitator && !self.has_facilitator(&leaves) {
             self.tell(Event::NoFacilitator);

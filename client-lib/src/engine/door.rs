@@ -31,7 +31,7 @@ use crate::time::Now;
 /// at the door, the oldest first in line.
 pub(super) const KNOCKS_MAX: usize = 32;
 /// Knocks a minute by all who have the link: a flood fills the door slowly enough to be seen.
-const KNOCKS_PER_MINUTE: u32 = 30;
+pub(super) const KNOCKS_PER_MINUTE: u32 = 30;
 /// Bytes of all knocks at the door that were not read yet: 256 of the usual size.
 const DOOR_BYTES_MAX: u64 = 1 << 20;
 
@@ -39,13 +39,19 @@ const DOOR_BYTES_MAX: u64 = 1 << 20;
 #[derive(Clone, Serialize, Deserialize)]
 pub(super) struct Door {
     pub(super) log: LogId,
-    root: Option<RootKey>,
+    pub(super) root: Option<RootKey>,
     /// Secret grant key that reads, trims and manages.
     #[serde(with = "serde_bytes")]
-    keeper: [u8; 32],
+    pub(super) keeper: [u8; 32],
+    /// The one that is to take its place.
+    pub(super) next_keeper: Option<NextKeeper>,
+    /// A keeper is gone, and the key with them.
+    pub(super) must_change_keys: bool,
+    /// Facilitators who were given the keys.
+    pub(super) handed: Vec<LeafId>,
     /// Secret grant key that the link hands out.
     #[serde(with = "serde_bytes")]
-    knock: [u8; 32],
+    pub(super) knock: [u8; 32],
     /// HPKE secret key that knocks are sealed to.
     #[serde(with = "serde_bytes")]
     sealing: [u8; 32],
@@ -53,8 +59,13 @@ pub(super) struct Door {
     /// The first one who knocks is let in, facilitates as well, and nobody after them.
     pub(super) is_chat: bool,
     lock: Lock,
-    grants_version: u64,
+    pub(super) grants_version: u64,
 }
+
+/// A keeper's key that the relay does not know for sure yet.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(super) struct NextKeeper(#[serde(with = "serde_bytes")] pub(super) [u8; 32]);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum Lock {
@@ -99,6 +110,9 @@ impl Door {
             log,
             root: Some(root),
             keeper: random::array().map_err(no_randomness)?,
+            next_keeper: None,
+            must_change_keys: false,
+            handed: Vec::new(),
             knock: random::array().map_err(no_randomness)?,
             sealing: random::array().map_err(no_randomness)?,
             mark: Mark::start(&log),
@@ -116,6 +130,9 @@ impl Door {
             log: link.door,
             root: None,
             keeper: keys.keeper,
+            next_keeper: None,
+            must_change_keys: false,
+            handed: Vec::new(),
             knock: link.knock,
             sealing: keys.opening,
             mark: Mark::start(&link.door),
@@ -233,8 +250,8 @@ impl Engine {
         }
     }
 
-    /// The next entry at the door. Once it is kept here, or is nothing, it goes from the relay.
-    pub(super) fn knock_met(&mut self, entry: &Entry<'_>, cursor: Cursor, now: Now) -> Result<()> {
+    /// The next entry at the door.
+    pub(super) fn knock_met(&mut self, entry: &Entry<'_>, cursor: Cursor) -> Result<()> {
         let Some(door) = self.beside.door.as_mut() else {
             return Ok(());
         };
@@ -254,7 +271,23 @@ impl Engine {
             self.knocked_at(&knock, entry.seq)?;
         }
         self.session.consumed(&log, cursor.seq);
-        self.trim_beside(log, cursor.seq, now)
+        Ok(())
+    }
+
+    /// Drops what was read at the relay, up to the oldest knock that waits for an answer: another
+    /// keeper may be the one who gives it.
+    pub(super) fn trim_door(&mut self, now: Now) -> Result<()> {
+        let Some(door) = &self.beside.door else {
+            return Ok(());
+        };
+        let (log, read) = (door.log, door.mark.cursor().seq);
+        let waiting = self.beside.knocks.values().map(|knock| knock.seq).min();
+        let to = waiting.map_or(read, |oldest| read.min(oldest.saturating_sub(1)));
+        if to > self.beside.door_trimmed && self.beside.open.contains(&log) {
+            self.beside.door_trimmed = to;
+            self.trim_beside(log, to, now)?;
+        }
+        Ok(())
     }
 
     fn knocked_at(&mut self, knock: &KnockBody<'_>, seq: u64) -> Result<()> {
@@ -434,11 +467,16 @@ impl Engine {
         self.out.hang_up = true;
     }
 
-    /// Before its keeper leaves, the door goes; whether it is gone.
+    /// Before its last keeper leaves, the door goes; whether it is gone, or left to another keeper.
     pub(super) fn take_door_away(&mut self, now: Now) -> Result<bool> {
         let Some(door) = &self.beside.door else {
             return Ok(true);
         };
+        let policy = self.policy.as_ref();
+        let stays = |leaf| policy.is_some_and(|policy| policy.is_facilitator(leaf));
+        if door.handed.iter().any(stays) {
+            return Ok(true);
+        }
         let ask = Ask::Delete(Delete {
             day: self.session.today(now),
             log: door.log,

@@ -545,6 +545,7 @@ impl Engine {
             // Whatever led here, from here on it stands.
             self.want(Intent::Update);
         }
+        self.wants_door_again();
         self.open_as_member()
     }
 

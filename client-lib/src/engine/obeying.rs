@@ -259,6 +259,7 @@ impl Engine {
         state.seed = [0; 32];
         state.manage = [0; 32];
         state.door = None;
+        state.door_ask = None;
         state.way_back = None;
         state.intents.clear();
         let saved = self.group.iter().flat_map(crate::mls::Group::saved_names);

@@ -142,11 +142,20 @@ pub(super) struct Saved {
     pub(super) passing: Option<Passing>,
     /// Where we knocked, to knock again if all else is lost.
     pub(super) door: Option<DoorLink>,
+    /// We facilitate, and lack the door's keys.
+    pub(super) wants_door: bool,
+    /// Secret key that the door's keys shall be sealed to.
+    pub(super) door_ask: Option<DoorAsk>,
     /// On the way in from a backup.
     pub(super) way_back: Option<WayBack>,
     /// What the line for a backup was made of.
     pub(super) lined: Option<Digest>,
 }
+
+/// The secret half of an ask for the door's keys.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(super) struct DoorAsk(#[serde(with = "serde_bytes")] pub(super) [u8; 32]);
 
 /// What a backup knew that leads back in.
 #[derive(Clone, Serialize, Deserialize)]

@@ -201,6 +201,8 @@ impl Engine {
                 Ok(())
             }
             ContentBody::Alive => Ok(()),
+            ContentBody::Door { to, sealed } => self.door_handed(author, to, &sealed),
+            ContentBody::DoorAsk(key) => self.door_asked(author, key, now),
         }
     }
 

@@ -49,6 +49,8 @@ pub(crate) enum Purpose {
     Knock,
     /// To the inbox of who knocked.
     Answer,
+    /// To another facilitator, inside the conversation.
+    Door,
 }
 
 impl Purpose {
@@ -56,6 +58,7 @@ impl Purpose {
         match self {
             Self::Knock => b"sotto/v1/knock",
             Self::Answer => b"sotto/v1/answer",
+            Self::Door => b"sotto/v1/door",
         }
     }
 }

@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sotto_client::vault::{MemoryVault, SharedVault};
-use sotto_client::{Admission, Client, ClientOptions, Event, LeafId, RoomOptions, Standing, Suite};
-use sotto_tests::world::{Network, Person, World};
+use sotto_client::{
+    Admission, Client, ClientOptions, Command, Event, LeafId, RoomOptions, Standing, Suite,
+};
+use sotto_tests::world::{Network, Person, World, pass};
 
 async fn keeper(world: &World, name: &str, admission: Admission) -> Person {
     keeper_on(
@@ -361,4 +363,104 @@ async fn a_door_goes_with_its_keeper() {
     // Who knocks in vain can give up.
     cay.conversation.leave().await.unwrap();
     cay.until_standing(Standing::Left).await;
+}
+
+/// Waits until this one keeps the door.
+async fn keeps_the_door(person: &Person) {
+    for _ in 0..600 {
+        if person.conversation.link().await.unwrap().is_some() {
+            return;
+        }
+        pass(Duration::from_secs(1)).await;
+    }
+    panic!("the door's keys never came");
+}
+
+/// Somebody who is let in, and then facilitates as well.
+async fn facilitator(world: &World, ann: &Person, name: &str) -> Person {
+    let person = world.knocking(name, &ann.link().await).await;
+    let leaf = lets_in(ann, name).await;
+    person.until_standing(Standing::In).await;
+    ann.until("a name", |event| match event {
+        Event::Named { leaf: who, .. } if *who == leaf => Some(()),
+        _ => None,
+    })
+    .await;
+    ann.conversation
+        .command(Command::Promote(leaf))
+        .await
+        .unwrap();
+    hears_rotation(ann).await;
+    keeps_the_door(&person).await;
+    person
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_facilitator_keeps_the_door_when_the_founder_leaves() {
+    let world = World::start().await;
+    let ann = keeper(&world, "Ann", Admission::Approval).await;
+    let link = ann.link().await;
+    let ben = world.knocking("Ben", &link).await;
+    lets_in(&ann, "Ben").await;
+    ben.until_standing(Standing::In).await;
+    let cay = facilitator(&world, &ann, "Cay").await;
+    assert_eq!(cay.link().await.to_string(), link.to_string());
+    assert_eq!(
+        ben.conversation.link().await.unwrap(),
+        None,
+        "a member keeps none"
+    );
+    ann.conversation.leave().await.unwrap();
+    ann.until_standing(Standing::Left).await;
+    hears_rotation(&cay).await;
+    let dan = world.knocking("Dan", &link).await;
+    lets_in(&cay, "Dan").await;
+    dan.until_standing(Standing::In).await;
+    dan.says("good evening").await;
+    assert_eq!(cay.hears_texts(1).await, ["good evening"]);
+    assert_eq!(cay.names().await, ["Ben", "Cay", "Dan"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_who_keep_a_door_see_the_same_knocks_and_one_answer_is_enough() {
+    let world = World::start().await;
+    let ann = keeper(&world, "Ann", Admission::Approval).await;
+    let cay = facilitator(&world, &ann, "Cay").await;
+    let link = ann.link().await;
+    // The founder is away, and misses nothing.
+    ann.network.cut();
+    let dan = world.knocking("Dan", &link).await;
+    let eve = world.knocking("Eve", &link).await;
+    lets_in(&cay, "Eve").await;
+    eve.until_standing(Standing::In).await;
+    ann.network.mend(&world.relay);
+    lets_in(&ann, "Dan").await;
+    dan.until_standing(Standing::In).await;
+    eve.says("all here").await;
+    for one in [&ann, &cay, &dan] {
+        assert_eq!(one.hears_texts(1).await, ["all here"]);
+        assert_eq!(one.names().await, ["Ann", "Cay", "Dan", "Eve"]);
+        assert!(one.conversation.knocks().await.unwrap().is_empty());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_removed_founder_leaves_a_door_that_all_who_stay_keep() {
+    let world = World::start().await;
+    let ann = keeper(&world, "Ann", Admission::Approval).await;
+    let cay = facilitator(&world, &ann, "Cay").await;
+    let dan = facilitator(&world, &ann, "Dan").await;
+    let link = ann.link().await;
+    let whom = cay.leaf_of("Ann").await;
+    cay.conversation.remove(whom).await.unwrap();
+    ann.until_standing(Standing::Removed).await;
+    pass(Duration::from_secs(600)).await;
+    let eve = world.knocking("Eve", &link).await;
+    hears_knock(&cay, "Eve").await;
+    // Whose keys the other's change made void has the new ones by now.
+    lets_in(&dan, "Eve").await;
+    eve.until_standing(Standing::In).await;
+    eve.says("hello").await;
+    assert_eq!(cay.hears_texts(1).await, ["hello"]);
+    assert!(cay.conversation.knocks().await.unwrap().is_empty());
 }

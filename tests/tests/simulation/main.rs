@@ -19,6 +19,10 @@ const SEEDS: u64 = 120;
 /// Things that happen in one run.
 const STEPS: usize = 140;
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a test has no settings but its environment"
+)]
 fn setting(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
 }

@@ -6,6 +6,7 @@ use sotto_protocol::size_class::SizeClass;
 use x25519_dalek::StaticSecret;
 
 use super::*;
+use crate::engine::door::NextKeeper;
 use crate::link::{DoorLink, LinkBody, RelayAddress};
 use crate::mls::Plan;
 use crate::seal::letter::{self, Address, AnswerBody, KnockBody, Purpose, WelcomeBody};
@@ -306,4 +307,83 @@ fn a_chat_chooses_the_first_who_knocks() {
         }
     }
     assert_eq!(ann.saved.intents.len(), 1);
+}
+
+#[test]
+fn a_keeper_that_is_gone_loses_the_key_and_the_link_stays_good() {
+    let (mut ann, link) = founder(Admission::Approval);
+    let door = ann.beside.door.as_mut().unwrap();
+    door.root = None;
+    let (log, keeper) = (door.log, door.keeper);
+    ann.beside.open.insert(log);
+    let gid = group_id(&ann.saved.log);
+    let cay = LeafKey::from_seed(&[9; 32]).id();
+    let mut before = ann.policy.clone().unwrap();
+    let manage = PublicKey::new([8; 32]);
+    let vouched = crate::policy::Facilitator::vouch(&ann.key, &gid, cay, manage);
+    before.facilitators.push(vouched);
+    let me = ann.key.id();
+    let facts = |removed| crate::mls::Facts {
+        author: crate::mls::Author::Member(me),
+        added: Vec::new(),
+        removed,
+        left: Vec::new(),
+        policy: None,
+        psks: Vec::new(),
+        strange: false,
+        path: [0; 32],
+        aad: Vec::new(),
+    };
+    let asked = |ann: &mut Engine| {
+        ann.change_door_keys(NOON).unwrap();
+        ann.beside.is_asked(beside::Side::ChangeDoorKeys)
+    };
+    let same = ann.policy.clone();
+    ann.keepers_changed(&facts(Vec::new()), same.as_ref())
+        .unwrap();
+    assert!(!asked(&mut ann), "nobody is gone");
+    ann.keepers_changed(&facts(vec![cay]), Some(&before))
+        .unwrap();
+    assert!(asked(&mut ann));
+    ann.door_keys_changed().unwrap();
+    assert_ne!(ann.beside.door.as_ref().unwrap().keeper, keeper);
+    assert!(ann.door_link() == Some(link));
+    // A restart before the answer: the new key may be the one that opens.
+    let next = [3; 32];
+    ann.beside.door.as_mut().unwrap().next_keeper = Some(NextKeeper(next));
+    ann.door_refused().unwrap();
+    assert_eq!(ann.beside.door.as_ref().unwrap().keeper, next);
+}
+
+#[test]
+fn only_the_facilitator_who_asked_can_read_the_keys_of_a_door() {
+    let (mut ann, link) = founder(Admission::Approval);
+    ann.outbox.clear();
+    let secret = StaticSecret::from([5; 32]);
+    let cay = LeafKey::from_seed(&[9; 32]).id();
+    ann.door_asked(cay, public_key(&secret), NOON).unwrap();
+    assert!(ann.outbox.is_empty(), "she does not facilitate");
+    let gid = group_id(&ann.saved.log);
+    let manage = PublicKey::new([8; 32]);
+    let vouched = crate::policy::Facilitator::vouch(&ann.key, &gid, cay, manage);
+    ann.policy.as_mut().unwrap().facilitators.push(vouched);
+    ann.door_asked(cay, public_key(&secret), NOON).unwrap();
+    let said = ann
+        .outbox
+        .values()
+        .next()
+        .map(|queued| queued.content.body.clone());
+    let Some(ContentBody::Door { to, sealed }) = said else {
+        panic!("no keys");
+    };
+    assert_eq!(to, cay);
+    let read = |secret: [u8; 32]| {
+        letter::Letters::default().read(&secret, Purpose::Door, &ann.saved.log, &sealed)
+    };
+    assert_eq!(read([6; 32]), letter::Read::Junk);
+    let letter::Read::Whole(letter) = read([5; 32]) else {
+        panic!("it does not open");
+    };
+    let handed: handing::HandedDoor = sotto_protocol::cbor::decode(&letter).unwrap();
+    assert!(handed.door == link);
 }

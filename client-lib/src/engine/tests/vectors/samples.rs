@@ -11,7 +11,8 @@ use crate::content::{
 };
 use crate::engine::commits::CommitAad;
 use crate::engine::group_id;
-use crate::link::{DoorLink, Link, LinkBody, RelayAddress, RoomLink};
+use crate::engine::handing::HandedDoor;
+use crate::link::{DoorKeys, DoorLink, Link, LinkBody, RelayAddress, RoomLink};
 use crate::mls::{LeafId, LeafKey, Suite};
 use crate::people::backup::Backup;
 use crate::people::backup::tests::backup;
@@ -248,6 +249,14 @@ fn contents() -> Vec<Sample> {
     let kinds = [
         ("alive", ContentBody::Alive),
         (
+            "handed door",
+            ContentBody::Door {
+                to: other().id(),
+                sealed: vec![0x26; 1_024],
+            },
+        ),
+        ("door_ask", ContentBody::DoorAsk(manage(0x27))),
+        (
             "edit",
             ContentBody::Edit {
                 of: id,
@@ -307,25 +316,32 @@ pub(super) const fn place(log: &LogId, author: LeafId) -> Place<'_> {
     }
 }
 
-fn links() -> Vec<Sample> {
-    let relay = || RelayAddress {
+fn relay() -> RelayAddress {
+    RelayAddress {
         url: "wss://relay.example/".into(),
         identity: RelayIdentity::new([0x1b; 32]),
-    };
-    let room = LinkBody::Room(RoomLink {
-        log: log(),
-        relay: relay(),
-        secret: ConversationSecret::new(SECRET),
-        founder: founder().id(),
-    });
-    let door = LinkBody::Door(DoorLink {
+    }
+}
+
+fn door_link() -> DoorLink {
+    DoorLink {
         door: LogId::new([0x1c; 32]),
         knock: [0x1d; 32],
         relay: relay(),
         suite: Suite::Hybrid,
         founder: founder().id(),
         sealing: manage(0x1e),
+    }
+}
+
+fn links() -> Vec<Sample> {
+    let room = LinkBody::Room(RoomLink {
+        log: log(),
+        relay: relay(),
+        secret: ConversationSecret::new(SECRET),
+        founder: founder().id(),
     });
+    let door = LinkBody::Door(door_link());
     let takes = |bytes: &[u8]| cbor::decode::<LinkBody>(bytes).is_ok();
     [("room", room), ("door", door)]
         .map(|(name, body)| Sample {
@@ -362,7 +378,17 @@ fn letters() -> Vec<Sample> {
     let is_knock = |bytes: &[u8]| cbor::decode::<KnockBody<'_>>(bytes).is_ok();
     let is_answer = |bytes: &[u8]| cbor::decode::<AnswerBody<'_>>(bytes).is_ok();
     let letter = "letter.json";
+    let handed = HandedDoor {
+        door: door_link(),
+        keys: DoorKeys {
+            chat: false,
+            keeper: [0x28; 32],
+            opening: [0x29; 32],
+        },
+    };
+    let is_handed = |bytes: &[u8]| cbor::decode::<HandedDoor>(bytes).is_ok();
     vec![
+        sample(letter, "HandedDoor", "door keys", &handed, is_handed),
         sample(letter, "KnockLetter", "knock", &knock, is_knock),
         sample(letter, "KnockLetter", "knock-again", &again, is_knock),
         sample(letter, "AnswerLetter", "no", &AnswerBody::No, is_answer),
