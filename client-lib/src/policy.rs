@@ -17,6 +17,9 @@ pub(crate) const CLIENT_VERSION: u16 = 1;
 /// How much older a leaf's keys are than those of others, in days, when it is dead: its owner could not
 /// come back any more, as fenced entries are kept for 60, and everybody renews theirs each week.
 const DEAD_DAYS: u32 = 90;
+/// The day of a leaf whose owner did not know the relay's date when its keys were made; it never looks
+/// dead, until its first renewal dates it.
+pub(crate) const UNDATED: u32 = 0;
 /// So many leaves with newer keys show it; in small rooms half of all.
 const WITNESSES: usize = 3;
 /// Facilitators of one conversation; more would make every Commit's policy a burden.
@@ -113,7 +116,10 @@ pub(crate) fn dead(leaves: &[(LeafId, u32)]) -> BTreeSet<LeafId> {
     let witnessed = days.len().checked_sub(enough).and_then(|at| days.get(at));
     leaves
         .iter()
-        .filter(|(_, day)| witnessed.is_some_and(|newer| day.saturating_add(DEAD_DAYS) <= *newer))
+        .filter(|(_, day)| {
+            let long_over = |newer: &u32| day.saturating_add(DEAD_DAYS) <= *newer;
+            *day != UNDATED && witnessed.is_some_and(long_over)
+        })
         .map(|(leaf, _)| *leaf)
         .collect()
 }

@@ -164,7 +164,7 @@ impl Engine {
             random::array().map_err(no_randomness)?,
         );
         self.key = LeafKey::from_seed(&self.saved.seed);
-        self.begin_to_knock(&door, Some(old), now)?;
+        self.begin_to_knock(&door, Some(old))?;
         self.start_inbox();
         if self.is_online {
             self.make_inbox(now)?;

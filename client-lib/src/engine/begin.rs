@@ -27,7 +27,7 @@ use crate::jitter::Jitter;
 use crate::link::{Link, LinkBody, RelayAddress};
 use crate::log::{Cursor, Keeps, NewLog, Session};
 use crate::mls::{Group, LeafKey, Suite, Values};
-use crate::policy::{CLIENT_VERSION, Facilitator, Policy};
+use crate::policy::{CLIENT_VERSION, Facilitator, Policy, UNDATED};
 use crate::random;
 use crate::seal::ConversationSecret;
 use crate::time::Now;
@@ -139,7 +139,8 @@ impl Engine {
             keep_seconds: options.keep_seconds,
         };
         let bytes = policy.encode().map_err(|_| internal("a policy"))?;
-        let group = Group::create(options.suite, &group_id(&log), &key, &bytes, now.day())?;
+        // The relay's date is not known yet, and this device's may be a year off.
+        let group = Group::create(options.suite, &group_id(&log), &key, &bytes, UNDATED)?;
         let generation = secret.generation(&log);
         let (psk_id, psk) = generation.psk();
         group.store_psk(psk_id, psk)?;

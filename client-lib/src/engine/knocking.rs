@@ -19,7 +19,7 @@ use crate::error::Result;
 use crate::link::DoorLink;
 use crate::log::{Ask, Cursor, Keeps};
 use crate::mls::{Group, LeafId, LeafKey, Values};
-use crate::policy::{CLIENT_VERSION, Policy};
+use crate::policy::{CLIENT_VERSION, Policy, UNDATED};
 use crate::random;
 use crate::seal::letter::{
     self, Address, AnswerBody, KnockBody, Purpose, Read, WasBody, WelcomeBody,
@@ -98,7 +98,7 @@ impl Engine {
         saved.founder = door.founder;
         saved.stage = Stage::Joining;
         let mut engine = Self::assemble(new_space()?, saved);
-        engine.begin_to_knock(door, None, now)?;
+        engine.begin_to_knock(door, None)?;
         engine.start()?;
         let now = engine.paced(now);
         engine.say_hello(now)?;
@@ -107,14 +107,9 @@ impl Engine {
     }
 
     /// Everything for a knock; with the seed of an old leaf it proves whose that was.
-    pub(super) fn begin_to_knock(
-        &mut self,
-        door: &DoorLink,
-        was: Option<[u8; 32]>,
-        now: Now,
-    ) -> Result<()> {
+    pub(super) fn begin_to_knock(&mut self, door: &DoorLink, was: Option<[u8; 32]>) -> Result<()> {
         self.saved.door = Some(door.clone());
-        let (package, values) = Group::key_package(door.suite, &self.key, self.session.today(now))?;
+        let (package, values) = Group::key_package(door.suite, &self.key, UNDATED)?;
         let was = was.map(|seed| WasBody::sign(&LeafKey::from_seed(&seed), &door.door, &package));
         let (inbox, root) = new_root()?;
         self.beside.knocking = Some(Knocking {

@@ -25,6 +25,10 @@ use Shown::{By, Inside};
 
 const NUMBERS: Shown = By(&["numbers_are_refused_one_past_their_limit"]);
 const LENGTHS: Shown = By(&["counts_and_lengths_are_refused_one_past_their_limit"]);
+const ADMISSIONS: Shown = By(&[
+    "junk_admissions_of_a_link_holder_lock_no_member_out_and_stop_no_commit",
+    "junk_admissions_of_a_member_leave_the_present_key_and_the_facilitators_commits",
+]);
 const PINS: Shown = By(&["pins_keep_their_distance_and_garbage_does_not_evict_the_days"]);
 const FRAMES: Shown = By(&["frames_around_entries_and_grants_are_as_long_as_the_limits_say"]);
 const POLICY: Shown = By(&["a_policy_is_refused_one_past_what_the_operator_allows"]);
@@ -94,6 +98,8 @@ const OF_THE_WIRE: &[(&str, Shown)] = &[
     ),
     ("GRANTS_ACTIVE_MAX", LENGTHS),
     ("GRANTS_MAX", LENGTHS),
+    ("ADMITTED_MAX", ADMISSIONS),
+    ("JOIN_ADMITTED_MAX", ADMISSIONS),
     ("PROOFS_MAX", LENGTHS),
     (
         "OPEN_LOGS_MAX",

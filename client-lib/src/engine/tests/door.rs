@@ -330,6 +330,7 @@ fn a_keeper_that_is_gone_loses_the_key_and_the_link_stays_good() {
         left: Vec::new(),
         policy: None,
         psks: Vec::new(),
+        newest_day: 0,
         strange: false,
         path: [0; 32],
         aad: Vec::new(),

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use sotto_protocol::frame::Item;
+use sotto_protocol::id::PublicKey;
 
 use super::*;
 
@@ -29,29 +30,13 @@ fn at_the_relay(engine: &Engine, items: &[Item<'static>]) -> Vec<Vec<u8>> {
 
 /// Founds a room, says something in it, renews its secret; answers the founder and what was sent.
 fn an_evening(name: &'static str) -> (Engine, Vec<Item<'static>>) {
-    let relay = crate::link::RelayAddress {
-        url: "ws://127.0.0.1:1/".into(),
-        identity: RelayIdentity::new([1; 32]),
-    };
-    let options = RoomOptions {
-        suite: Suite::Classic,
-        ..RoomOptions::new(relay, name)
-    };
-    let (engine, _) = Engine::found(options, NOON).unwrap();
-    let id = engine.saved.log;
-    let mut room = Room {
-        log: TestLog::new(&id),
-        id,
-        devices: Vec::new(),
-        now: NOON,
-    };
-    room.add(name, engine);
+    let mut room = Room::new(&[name]);
     let mut sent = Vec::new();
-    for step in 0..3 {
-        match step {
-            1 => room.say(name, "the same words in both rooms"),
-            2 => room.command(name, Command::Rotate),
-            _ => {}
+    for speaks in [true, false] {
+        if speaks {
+            room.say(name, "the same words in both rooms");
+        } else {
+            room.command(name, Command::Rotate);
         }
         for _ in 0..20 {
             let flying = room.engine(name).flight.as_ref();
@@ -76,7 +61,7 @@ fn two_conversations_of_one_person_share_no_key_no_id_and_no_bytes_at_the_relay(
     let (one, sent_in_one) = an_evening("Ann");
     let (other, sent_in_other) = an_evening("Ann");
     assert!(
-        sent_in_one.len() > 3 && sent_in_other.len() > 3,
+        sent_in_one.len() > 2 && sent_in_other.len() > 2,
         "they spoke"
     );
 
@@ -101,6 +86,6 @@ fn two_conversations_of_one_person_share_no_key_no_id_and_no_bytes_at_the_relay(
     assert_eq!(in_one.intersection(&in_other).count(), 0);
 }
 
-fn public_key_of(engine: &Engine) -> sotto_protocol::id::PublicKey {
+fn public_key_of(engine: &Engine) -> PublicKey {
     sotto_protocol::proof::public_key(&engine.manage_key())
 }
