@@ -13,6 +13,7 @@
 //! | `beside` | logs beside the conversation's: doors and inboxes |
 //! | `door` | knocks read, kept and answered |
 //! | `handing` | a door's keys, from one facilitator to another |
+//! | `answering` | an answer to a knock on its way |
 //! | `knocking` | a knock of ours, and what comes of the answer |
 //! | `reading` | entries to envelopes, and which of them count |
 //! | `dispute` | the rule by which a Commit that not all can open stands or is void |
@@ -37,6 +38,7 @@
 //! 2. At most one append of a conversation is on its way, kept byte for byte until it is answered.
 //! 3. A Commit of ours is merged only when it is met in the log.
 
+mod answering;
 mod aside;
 mod backing;
 mod begin;

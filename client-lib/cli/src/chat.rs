@@ -306,6 +306,14 @@ impl Chat<'_> {
     }
 
     async fn told(&mut self, event: Event) -> Result<Then, Failure> {
+        if let Some(words) = last_words(&event) {
+            self.note(words);
+            return Ok(Then::Quit);
+        }
+        if let Some(words) = words_of(&event) {
+            self.note(words);
+            return Ok(Then::GoOn);
+        }
         match event {
             Event::Message(message) => self.show_message(&message, false),
             Event::Delivery { id, state } => self.delivered(id, state),
@@ -321,35 +329,14 @@ impl Chat<'_> {
                 }
             }
             Event::Knock { .. } => self.show_knocks().await?,
-            Event::Knocked => self.note("You knocked. Somebody inside must say yes."),
-            Event::Standing(Standing::TurnedAway) => {
-                self.note("You were not let in. You may knock again.");
-                return Ok(Then::Quit);
-            }
             Event::Joined { leaf, .. } => self.changed(leaf, "came in").await?,
             Event::Named { leaf, .. } => self.changed(leaf, "has a name now").await?,
             Event::Leaving { leaf } => self.changed(leaf, "is leaving").await?,
             Event::Left { leaf } => self.changed(leaf, "left").await?,
             Event::Removed { leaf, .. } => self.changed(leaf, "was removed").await?,
-            Event::Rotated => self.note("The secret was renewed; old links open nothing."),
-            Event::NotYetRotated => {
-                self.note("Not yet rotated: who left still has the old secret.");
-            }
-            Event::NoFacilitator => {
-                self.note("The last facilitator left: nobody can remove anybody any more.");
-            }
             Event::Returned { leaf } => {
                 self.changed(leaf, "came back from a device that had lost its state")
                     .await?;
-            }
-            Event::Doubt(_) | Event::Fork { .. } => {
-                self.note("WARNING: the relay did what an honest one does not.");
-            }
-            Event::HiddenManager { .. } => {
-                self.note("WARNING: somebody kept a key to the log; all keys are renewed.");
-            }
-            Event::Silence { .. } => {
-                self.note("Nobody was heard for a day: all are away, or the relay keeps it back.");
             }
             Event::Spoiled { by } => {
                 let name = self.name(by);
@@ -357,29 +344,7 @@ impl Chat<'_> {
                     "WARNING: {name} wrote a change that cannot be opened"
                 ));
             }
-            Event::Refused => self.note("The relay does not let us in: our key opens nothing."),
-            Event::Standing(Standing::Removed) => {
-                self.note("You were removed.");
-                return Ok(Then::Quit);
-            }
-            Event::Standing(Standing::ShutOut) => {
-                self.note("The secret was renewed without us; ask for a new link.");
-                return Ok(Then::Quit);
-            }
-            Event::LinkSpoiled => {
-                self.note(
-                    "WARNING: somebody uses the link to disturb; it ends, ask whom it went to",
-                );
-            }
-            Event::Standing(Standing::Left) => {
-                self.note("You left; nothing of it is kept here.");
-                return Ok(Then::Quit);
-            }
-            Event::Standing(Standing::Paused) => {
-                self.note("This program is too old for the conversation and waits.");
-            }
             Event::Edited { text, .. } => self.note(&format!("edited: {}", shown(&text.0))),
-            Event::Deleted { .. } => self.note("a message was taken back"),
             _ => {}
         }
         Ok(Then::GoOn)
@@ -522,6 +487,47 @@ fn find(members: &[Member], whom: &str) -> Option<LeafId> {
         .filter(|member| member.name.as_deref() == Some(whom));
     let found = named.next()?;
     named.next().is_none().then_some(found.leaf)
+}
+
+/// What is said when the chat is over for us.
+const fn last_words(event: &Event) -> Option<&'static str> {
+    Some(match event {
+        Event::Standing(Standing::TurnedAway) => "You were not let in. You may knock again.",
+        Event::Standing(Standing::Removed) => "You were removed.",
+        Event::Standing(Standing::ShutOut) => {
+            "The secret was renewed without us; ask for a new link."
+        }
+        Event::Standing(Standing::Left) => "You left; nothing of it is kept here.",
+        _ => return None,
+    })
+}
+
+/// What is said of an event that names nobody.
+const fn words_of(event: &Event) -> Option<&'static str> {
+    Some(match event {
+        Event::Knocked => "You knocked. Somebody inside must say yes.",
+        Event::Rotated => "The secret was renewed; old links open nothing.",
+        Event::NotYetRotated => "Not yet rotated: who left still has the old secret.",
+        Event::NoFacilitator => "The last facilitator left: nobody can remove anybody any more.",
+        Event::Doubt(_) | Event::Fork { .. } => {
+            "WARNING: the relay did what an honest one does not."
+        }
+        Event::HiddenManager { .. } => {
+            "WARNING: somebody kept a key to the log; all keys are renewed."
+        }
+        Event::Silence { .. } => {
+            "Nobody was heard for a day: all are away, or the relay keeps it back."
+        }
+        Event::Refused => "The relay does not let us in: our key opens nothing.",
+        Event::LinkSpoiled => {
+            "WARNING: somebody uses the link to disturb; it ends, ask whom it went to"
+        }
+        Event::Standing(Standing::Paused) => {
+            "This program is too old for the conversation and waits."
+        }
+        Event::Deleted { .. } => "a message was taken back",
+        _ => return None,
+    })
 }
 
 #[cfg(test)]

@@ -369,8 +369,12 @@ fn exit_codes_and_the_last_line_say_what_went_wrong() {
                 .is_some_and(|next| !next.is_empty())
         );
     }
-    // Waiting at a terminal, and ended by Ctrl-C.
-    let mut chat = Running::start(&["chat", "--folder", &used]);
+    ctrl_c_ends_with_its_own_code(&used);
+}
+
+/// Waiting at a terminal, and ended.
+fn ctrl_c_ends_with_its_own_code(folder: &str) {
+    let mut chat = Running::start(&["chat", "--folder", folder]);
     chat.line("members");
     let id = rustix::process::Pid::from_child(&chat.child);
     rustix::process::kill_process(id, rustix::process::Signal::INT).expect("a signal");

@@ -40,6 +40,10 @@ CREATE TABLE row (
 ) WITHOUT ROWID;
 ";
 
+/// Vaults up to this size are written anew when something shall vanish from the disk, in memory
+/// first; a larger one would cost too much each time.
+const ANEW_BYTES_MAX: i64 = 4 << 20;
+
 /// Before anything else. The lock file keeps others out, so the locking mode may be exclusive,
 /// which spares the shared-memory file.
 const PRAGMAS: &str = "
@@ -417,7 +421,12 @@ impl Vault for SqliteVault {
     }
 
     fn scrub(&mut self) -> Result<()> {
-        {
+        let pages = number(&self.connection, "PRAGMA page_count")?;
+        let bytes = pages.saturating_mul(number(&self.connection, "PRAGMA page_size")?);
+        // Pages that were balanced against each other may hold older copies of rows in what is free
+        // of them. Where the disk has no room to write all anew, what is free is given back at least.
+        let is_anew = bytes <= ANEW_BYTES_MAX && self.connection.execute_batch("VACUUM").is_ok();
+        if !is_anew {
             let mut vacuum = self
                 .connection
                 .prepare("PRAGMA incremental_vacuum")
