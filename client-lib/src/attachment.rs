@@ -13,9 +13,7 @@
 
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
-use hkdf::Hkdf;
 use serde::{Deserialize, Serialize};
-use sha2::Sha256;
 use sotto_protocol::id::LogId;
 use sotto_protocol::limits::SEALED_BYTES_MAX;
 use sotto_protocol::size_class::SizeClass;
@@ -23,6 +21,7 @@ use x25519_dalek::StaticSecret;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use crate::random;
+use crate::seal::derive::Source;
 
 /// The longest attachment in bytes: an hour of speech, a hundred photos made for a screen. More
 /// would keep a phone's line busy for an hour and fill a relay that serves many.
@@ -95,17 +94,8 @@ impl AttachmentSecret {
     }
 
     pub(crate) fn keys(&self, log: &LogId) -> AttachmentKeys {
-        let hkdf = Hkdf::<Sha256>::new(Some(b"sotto/v1/attachment"), &self.0);
-        let expand = |label: &[u8]| {
-            let mut out = Zeroizing::new([0; 32]);
-            #[expect(
-                clippy::expect_used,
-                reason = "32 bytes are far below the 8,160 that HKDF-SHA-256 can give"
-            )]
-            hkdf.expand_multi_info(&[label, log.as_bytes()], out.as_mut())
-                .expect("32 bytes");
-            out
-        };
+        let source = Source::new(b"sotto/v1/attachment", &self.0);
+        let expand = |label: &[u8]| source.key(label, log.as_bytes());
         AttachmentKeys {
             log: *log,
             chunk: expand(b"chunk"),

@@ -8,6 +8,7 @@
 //!
 //! It hides tree, credentials and kinds of message; who is in the conversation is MLS's business.
 
+pub(crate) mod derive;
 pub(crate) mod letter;
 mod packet;
 mod secret;

@@ -14,7 +14,6 @@
 //! ratchet: nothing in it can be used to encrypt a second time under one key.
 
 use argon2::{Algorithm, Argon2, Params, Version};
-use hkdf::Hkdf;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use sotto_protocol::frame::{Grant, Policy};
@@ -30,6 +29,7 @@ use super::ReturnWords;
 use crate::error::{Error, ErrorKind, Result};
 use crate::link::{DoorKeys, DoorLink, RelayAddress};
 use crate::mls::LeafId;
+use crate::seal::derive::Source;
 use crate::seal::letter::{self, Letters, Read};
 use crate::seal::{ConversationSecret, Draw, SealError, open_box, seal_box};
 
@@ -92,16 +92,8 @@ impl Master {
     }
 
     pub(crate) fn keys(&self) -> BackupKeys {
-        let hkdf = Hkdf::<Sha256>::new(Some(b"sotto/v1/backup"), &self.0);
-        let expand = |label: &[u8]| {
-            let mut out = Zeroizing::new([0; 32]);
-            #[expect(
-                clippy::expect_used,
-                reason = "32 bytes are far below the 8,160 that HKDF-SHA-256 can give"
-            )]
-            hkdf.expand(label, out.as_mut()).expect("32 bytes");
-            out
-        };
+        let source = Source::new(b"sotto/v1/backup", &self.0);
+        let expand = |label: &[u8]| source.key(label, &[]);
         BackupKeys {
             root: StaticSecret::from(*expand(b"root")),
             keeper: StaticSecret::from(*expand(b"keeper")),

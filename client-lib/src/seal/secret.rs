@@ -1,13 +1,13 @@
 //! The conversation's secret, new with each rotation, and all that is derived from it.
 //! SPEC.md, "Secrets".
 
-use hkdf::Hkdf;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use sotto_protocol::id::LogId;
 use x25519_dalek::StaticSecret;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
+use super::derive::Source;
 use crate::random;
 
 /// `L`: 32 random bytes. Whoever has them can open the outer box and, where the policy admits
@@ -45,17 +45,8 @@ impl ConversationSecret {
 
     /// Everything derived from it for one log.
     pub(crate) fn generation(&self, log: &LogId) -> Generation {
-        let hkdf = Hkdf::<Sha256>::new(Some(b"sotto/v1/secret"), &self.0);
-        let expand = |label: &[u8]| {
-            let mut out = Zeroizing::new([0; 32]);
-            #[expect(
-                clippy::expect_used,
-                reason = "32 bytes are far below the 8,160 that HKDF-SHA-256 can give"
-            )]
-            hkdf.expand_multi_info(&[label, log.as_bytes()], out.as_mut())
-                .expect("32 bytes");
-            out
-        };
+        let source = Source::new(b"sotto/v1/secret", &self.0);
+        let expand = |label: &[u8]| source.key(label, log.as_bytes());
         let psk = expand(b"psk");
         let mut hash = Sha256::new();
         hash.update(b"sotto/v1/psk-id");
