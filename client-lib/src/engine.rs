@@ -23,6 +23,7 @@
 //! | `sending` | the outbox and the one append that is on its way |
 //! | `returning` | a state that may be a copy, and the way back in |
 //! | `changes` | Commits, snapshots and farewells of ours |
+//! | `waiting` | who lost too many races, and the Commit that takes them in |
 //! | `upkeep` | fresh keys, signs of life, a look at the grants |
 //! | `talk` | what was said, and which of it counts |
 //! | `pace` | time, where the device's clock cannot be trusted |
@@ -66,6 +67,7 @@ mod tests;
 mod transfers;
 mod upkeep;
 mod uploading;
+mod waiting;
 
 pub use begin::{Admission, JoinOptions, RoomOptions};
 pub(crate) use saved::{decode as decode_kept, encode as encode_kept};
@@ -171,6 +173,8 @@ pub struct Engine {
     suspicion: Suspicion,
     /// By how many days the device's date is said to be off.
     clock_off: i64,
+    /// Those who wait to be taken in.
+    waiting: waiting::Queue,
     /// Doors and inboxes.
     beside: Beside,
     /// What the line for a backup was last made of.
@@ -392,6 +396,7 @@ impl Engine {
             leave_pin_at,
             turn_at,
             look_again_at,
+            self.wake_for_waiting(now),
             self.wake_beside(now),
         ]
         .into_iter()

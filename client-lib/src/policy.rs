@@ -306,8 +306,10 @@ impl Policy {
         let dead = dead(case.leaves);
         let may_go = |leaf: &LeafId| asked.contains(leaf) || dead.contains(leaf);
         let removes = !facts.removed.iter().all(may_go);
+        // Who has the link may hand it on, and so may let in who waits with it.
+        let may_add = self.members_add || self.link_joins;
         let adds = !facts.added.is_empty()
-            && (!self.members_add || facts.added.iter().any(|leaf| self.is_facilitator(leaf)));
+            && (!may_add || facts.added.iter().any(|leaf| self.is_facilitator(leaf)));
         if removes || adds || facts.policy.is_some() {
             return Err(Forbidden::NotFacilitator);
         }

@@ -17,7 +17,7 @@ use super::disputing::SPOILED_JOINS_MAX;
 use super::door::Door;
 use super::pace::Pace;
 use super::reading::SeenRing;
-use super::saved::{self, RootKey, Saved, Stage};
+use super::saved::{self, FlightKind, RootKey, Saved, Stage};
 use super::transfers::Transfers;
 use super::upkeep::Suspicion;
 use super::{Choices, Effects, Engine, Indexed, group_id, internal, no_randomness, retry_id};
@@ -42,8 +42,8 @@ pub(super) const MEMBER_RIGHTS: Rights = Rights::READ
     .union(Rights::APPEND)
     .union(Rights::FENCE)
     .union(Rights::PIN);
-/// What a link's key may do: find its way in, and nothing else.
-pub(super) const JOIN_RIGHTS: Rights = Rights::PEEK.union(Rights::FENCE);
+/// What a link's key may do: find its way in, or say that it waits to be taken in.
+pub(super) const JOIN_RIGHTS: Rights = Rights::PEEK.union(Rights::APPEND).union(Rights::FENCE);
 /// What a facilitator's own key may do.
 pub(super) const MANAGE_RIGHTS: Rights = MEMBER_RIGHTS.union(Rights::MANAGE);
 /// Joins a minute by all who hold a link together; the evening's seventy fit into one.
@@ -287,6 +287,7 @@ impl Engine {
             looked_ms: None,
             suspicion: Suspicion::default(),
             clock_off: 0,
+            waiting: super::waiting::Queue::default(),
             beside: Beside::default(),
             line_of: None,
             transfers: Transfers::default(),
@@ -315,6 +316,13 @@ impl Engine {
                     None => vec![self.newest_generation()?.join_key()],
                 };
                 self.session.open(self.saved.log, keys);
+                if matches!(
+                    self.flight.as_ref().map(|one| &one.kind),
+                    Some(FlightKind::Waiting)
+                ) {
+                    // The secrets of its KeyPackage ended with the process.
+                    self.take_flight();
+                }
                 if goes_on {
                     self.follow_on();
                 }

@@ -16,7 +16,7 @@ use x25519_dalek::StaticSecret;
 use super::changes::new_entry;
 use super::door::{Door, KeptKnock};
 use super::knocking::Knocking;
-use super::saved::{self, RootKey};
+use super::saved::{self, RootKey, Stage};
 use super::{Engine, Event, internal, no_randomness, retry_id};
 use crate::content::MessageId;
 use crate::error::Result;
@@ -49,6 +49,8 @@ pub(super) struct Beside {
     pub(super) knock_at_ms: u64,
     /// No key opens the conversation any more: a knock may.
     pub(super) must_knock: bool,
+    /// The log's fence, which we hold since nobody is left.
+    pub(super) held_fence: Option<u64>,
 }
 
 /// What was asked of the relay for a log beside the conversation's.
@@ -70,6 +72,9 @@ pub(super) enum Side {
     Fetch(MessageId),
     /// A log that shall be deleted.
     Discard(LogId),
+    /// Of the conversation's own log, which the last member takes away.
+    HoldFence,
+    DeleteLog,
 }
 
 /// Where one is in a log that is read and trimmed.
@@ -189,6 +194,7 @@ impl Beside {
     pub(super) fn disconnected(&mut self) {
         self.open.clear();
         self.door_trimmed = 0;
+        self.held_fence = None;
     }
 
     pub(super) fn is_asked(&self, side: Side) -> bool {
@@ -301,6 +307,13 @@ impl Engine {
         match (side, code) {
             (Side::MakeDoor, None) => self.door_made()?,
             (Side::MakeInbox, None) => self.inbox_made()?,
+            (Side::HoldFence, None) => {
+                if let Ok(Answer::Held(held)) = result {
+                    self.beside.held_fence = Some(held.fence);
+                }
+            }
+            // Whatever keeps the log there, we are gone.
+            (Side::HoldFence, Some(_)) | (Side::DeleteLog, _) => self.end(Stage::Left),
             (Side::MakeDoor | Side::MakeInbox, Some(_)) => {
                 return Err(internal("the relay makes no log for knocks or answers"));
             }

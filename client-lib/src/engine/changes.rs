@@ -1,16 +1,18 @@
 //! Commits, snapshots and farewells of ours: from what is wanted to an append on its way.
 
-use sotto_protocol::frame::{Item, NewEntry, NewGrants};
+use sotto_protocol::frame::{Delete, Hold, Item, NewEntry, NewGrants};
 use sotto_protocol::id::{Commitment, PublicKey};
-use sotto_protocol::limits::PIN_FENCED_SPACING;
+use sotto_protocol::limits::{HOLD_MS_MAX, PIN_FENCED_SPACING};
 use sotto_protocol::proof::public_key;
 use x25519_dalek::StaticSecret;
 
 use super::begin::{MANAGE_RIGHTS, MEMBER_RIGHTS, grant};
+use super::beside::Side;
 use super::commits::{CommitAad, box_next};
 use super::saved::{FlightKind, Intent, Stage};
-use super::{Engine, Event, group_id, internal, no_randomness};
+use super::{Engine, Event, group_id, internal, no_randomness, retry_id};
 use crate::error::Result;
+use crate::log::Ask;
 use crate::mls::{Group, LeafId, Plan, StagedOut};
 use crate::policy::{self, Facilitator, Policy};
 use crate::random;
@@ -68,7 +70,7 @@ impl Engine {
         });
         let wanted = self.saved.intents.iter();
         let done: Vec<_> = wanted.filter(|intent| !intent.answers()).cloned().collect();
-        if done.is_empty() {
+        if done.is_empty() && !self.lets_in(now) {
             return Ok(false);
         }
         // Whatever takes a facilitator renews the secret; renewing one's own keys does not.
@@ -81,12 +83,24 @@ impl Engine {
         };
         let (mut plan, policy) = self.plan(&done, &farewells, next.as_ref())?;
         plan.day = self.session.today(now);
+        // Who waits has the old secret: a rotation may be there to keep them out.
+        let waiting = if rotates {
+            Vec::new()
+        } else {
+            self.packages_waiting()
+        };
+        let lets_in = !waiting.is_empty();
+        plan.add.extend(waiting);
         let log = self.log_bytes();
         let group = self
             .group
             .as_mut()
             .ok_or_else(|| internal("a Commit without a group"))?;
         let Ok(staged) = group.stage(&self.key, &plan, &log) else {
+            if lets_in {
+                self.cannot_let_in();
+                return self.fly_commit(now);
+            }
             // What is wanted cannot be done any more; it must not block what else is.
             self.saved.intents.retain(Intent::answers);
             return Ok(false);
@@ -200,6 +214,7 @@ impl Engine {
                 info: Some(staged.info.clone().into()),
                 next: None,
                 commit: staged.commit.clone().into(),
+                welcome: staged.welcome.clone().map(Into::into),
                 farewells: farewells.to_vec(),
             };
             let mut item = self.item(self.entries(&generation, EnvelopeBody::Commit(body))?);
@@ -212,6 +227,7 @@ impl Engine {
             info: None,
             next: Some(boxed.into()),
             commit: staged.commit.clone().into(),
+            welcome: None,
             farewells: farewells.to_vec(),
         };
         let mut item = self.item(self.entries(&generation, EnvelopeBody::Commit(body))?);
@@ -308,12 +324,32 @@ impl Engine {
             .as_ref()
             .ok_or_else(|| internal("a farewell without a group"))?;
         if group.leaves().len() == 1 {
-            self.end(Stage::Left);
-            return Ok(());
+            return self.leave_nobody(now);
         }
         let farewell = EnvelopeBody::Farewell(Farewell::of(&self.key, &self.saved.log));
         let item = self.item(self.entries(&self.newest_generation()?, farewell)?);
         self.fly(FlightKind::Farewell, vec![item], now)
+    }
+
+    /// Nobody else is here to take the farewell in. Who may do it takes the log away, so that who
+    /// comes later hears that it is over, instead of waiting for nobody.
+    fn leave_nobody(&mut self, now: Now) -> Result<()> {
+        let log = self.saved.log;
+        match self.beside.held_fence {
+            _ if !self.facilitates() => self.end(Stage::Left),
+            // Nobody can come in between any more: first the fence, then a look at who came.
+            None => {
+                let ms = HOLD_MS_MAX;
+                self.ask_beside(Ask::Hold(Hold { ms, log }), Side::HoldFence);
+            }
+            Some(fence) if fence == self.saved.fence => {
+                let (day, retry) = (self.session.today(now), retry_id()?);
+                self.ask_beside(Ask::Delete(Delete { day, log, retry }), Side::DeleteLog);
+            }
+            // Somebody did; their Commit is being read.
+            Some(_) => {}
+        }
+        Ok(())
     }
 
     /// A snapshot stands. A true one of a facilitator puts the next one off; a false one is told of,
@@ -361,7 +397,7 @@ impl Engine {
         let floor = self
             .policy
             .as_ref()
-            .map_or(sotto_protocol::size_class::SizeClass::K1, Policy::floor);
+            .map_or_else(|| self.floor_outside(), Policy::floor);
         let sealed = seal::seal(generation, &self.saved.log, &envelope, floor)
             .map_err(|_| internal("an envelope could not be sealed"))?;
         sealed

@@ -184,6 +184,7 @@ impl Engine {
         let leaves = group.leaves();
         self.saved.names.retain(|line| leaves.contains(&line.leaf));
         self.saved.self_named.retain(|leaf| leaves.contains(leaf));
+        self.waiting_after(&leaves, next.is_some());
         let had_facilitator = self.has_facilitator(&leaves_before(&leaves, facts));
         let rules = rules.map_err(|_| internal("rules that were admitted"))?;
         let before = self.policy.replace(rules);

@@ -526,7 +526,7 @@ impl Engine {
             .group
             .as_mut()
             .ok_or_else(|| internal("an admission without a group"))?;
-        let Ok(staged) = group.stage(&self.key, &plan, &log) else {
+        let Ok(mut staged) = group.stage(&self.key, &plan, &log) else {
             // The KeyPackage is too old by now, or never fitted.
             self.forget_knock(&leaf);
             return Ok(false);
@@ -536,6 +536,8 @@ impl Engine {
             self.forget_knock(&leaf);
             return Ok(false);
         };
+        // It goes into their inbox, not into the log.
+        staged.welcome = None;
         let mut items = self.commit_items(&staged, None, None, &[])?;
         if let (Some(bytes), Some(item)) = (&plan.policy, items.first_mut()) {
             let policy = Policy::parse(bytes).map_err(|_| internal("rules of our own"))?;

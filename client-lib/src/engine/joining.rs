@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use sotto_protocol::frame::{Entry, Item, Lane, Opened};
 use sotto_protocol::proof::public_key;
+use sotto_protocol::size_class::SizeClass;
 use x25519_dalek::StaticSecret;
 
 use super::aside::{Before, View, pack, unpack};
@@ -10,6 +11,7 @@ use super::commits::{CommitAad, judged, rotates};
 use super::dispute::{Dispute, Disputes};
 use super::reading::{At, Unsealed};
 use super::saved::{ByteString, Digest, FlightKind, Intent, Stage};
+use super::waiting::Turn;
 use super::{Engine, Event, group_id, internal};
 use crate::error::Result;
 use crate::log::{Cursor, Keeps};
@@ -33,10 +35,13 @@ pub(super) struct Joining {
     /// The fence up to which we read.
     read: u64,
     #[serde(skip)]
-    follower: Option<Follower>,
+    pub(super) follower: Option<Follower>,
     /// The follower is not as it stands in the vault.
     #[serde(skip)]
     is_changed: bool,
+    /// Races lost, and the KeyPackage that waits in the log.
+    #[serde(skip)]
+    pub(super) turn: Turn,
     /// GroupInfo of the follower's epoch.
     info: Option<ByteString>,
     started: bool,
@@ -343,6 +348,10 @@ impl Engine {
         if is_own_join {
             return self.joined(at, dispute, before);
         }
+        if let Some((group, by)) = self.welcomed_by(body)? {
+            self.take_flight();
+            return self.enter_joined(group, at, dispute, before, Some(by));
+        }
         self.took(dispute, before);
         let me = self.key.id();
         // A copy of ours came in again in our place, unless it is us who are the copy.
@@ -408,6 +417,14 @@ impl Engine {
         Ok(Some((facts, dispute, view)))
     }
 
+    /// The smallest class of a conversation that we are not in yet.
+    pub(super) fn floor_outside(&self) -> SizeClass {
+        let follower = self.joining.as_ref().and_then(|one| one.follower.as_ref());
+        follower
+            .and_then(|follower| Policy::parse(&follower.policy()).ok())
+            .map_or(SizeClass::K1, |policy| policy.floor())
+    }
+
     /// Without anything to believe at this pin, an older one may have it.
     fn next_pin_if_stuck(&mut self) {
         let stuck = self.flight.is_none()
@@ -421,6 +438,9 @@ impl Engine {
 
     /// Builds the external Commit once everything fenced is read, and sends it under that fence.
     pub(super) fn try_to_join(&mut self, now: Now) -> Result<()> {
+        if self.waits_its_turn(now)? {
+            return Ok(());
+        }
         let Some(joining) = &self.joining else {
             return Ok(());
         };
@@ -468,6 +488,7 @@ impl Engine {
             info: Some(join.out.info.clone().into()),
             next: None,
             commit: join.out.commit.clone().into(),
+            welcome: None,
             farewells: Vec::new(),
         };
         let entries = self.entries(&generation, EnvelopeBody::Commit(body))?;
@@ -507,9 +528,21 @@ impl Engine {
         let FlightKind::Join { values, .. } = flight.kind else {
             return Ok(());
         };
+        let group = Group::load(unpack(values), &group_id(&self.saved.log))?.unsaved();
+        self.enter_joined(group, at, dispute, before, None)
+    }
+
+    /// In, by the Commit at this place, of ours or `by` somebody who took us in.
+    pub(super) fn enter_joined(
+        &mut self,
+        mut group: Group,
+        at: At,
+        dispute: Option<Dispute>,
+        before: Option<Before>,
+        by: Option<LeafId>,
+    ) -> Result<()> {
         self.put_aside_what_we_leave()?;
         self.took(dispute, before);
-        let mut group = Group::load(unpack(values), &group_id(&self.saved.log))?.unsaved();
         let generation = self.newest_generation()?;
         let (psk_id, psk) = generation.psk();
         group.store_psk(psk_id, psk)?;
@@ -530,7 +563,7 @@ impl Engine {
         } else if self.saved.way_back.take().is_some() {
             self.tell(Event::Returned { leaf: me });
         } else {
-            self.tell(Event::Joined { leaf: me, by: None });
+            self.tell(Event::Joined { leaf: me, by });
         }
         self.saved.is_old = false;
         if !self.has_facilitator(&group.leaves()) {

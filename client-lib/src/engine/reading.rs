@@ -229,6 +229,10 @@ impl Engine {
                 self.farewell_met(farewell);
                 Ok(())
             }
+            EnvelopeBody::Waiting(package) if at.fence.is_none() => {
+                self.waiting_met(package.as_slice(), at, now);
+                Ok(())
+            }
             EnvelopeBody::Snapshot(body) if at.fence.is_none() => self.snapshot_met(body),
             _ => {
                 self.junk();

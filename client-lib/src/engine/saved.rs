@@ -263,6 +263,8 @@ pub(super) enum FlightKind {
     },
     Farewell,
     Verdict(Verdict),
+    /// A KeyPackage for the next Commit of a member.
+    Waiting,
     /// At somebody's door.
     Knock,
     /// A no to who knocked.

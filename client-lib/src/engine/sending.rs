@@ -321,6 +321,7 @@ impl Engine {
                 }
             }
             Some(FlightKind::Farewell) => self.end(Stage::Left),
+            Some(FlightKind::Waiting) => drop(self.take_flight()),
             Some(FlightKind::Verdict(verdict)) => {
                 let verdict = *verdict;
                 self.verdict_landed(verdict);
@@ -342,7 +343,10 @@ impl Engine {
         }
         let refusal = &denied.refusal;
         match refusal.code {
-            ErrorCode::FenceConflict => self.fence_wanted = refusal.fence.unwrap_or_default(),
+            ErrorCode::FenceConflict => {
+                self.fence_wanted = refusal.fence.unwrap_or_default();
+                self.lost_race();
+            }
             ErrorCode::GrantsConflict => {
                 self.saved.grants_version = refusal.version.unwrap_or(self.saved.grants_version)
             }
@@ -458,13 +462,13 @@ impl Engine {
             FlightKind::Commit { done, .. } => {
                 let done = done.clone();
                 self.saved.intents.retain(|intent| !done.contains(intent));
+                self.forget_waiting();
             }
+            FlightKind::Join { .. } => self.join_refused(true),
+            FlightKind::Waiting => self.join_refused(false),
             FlightKind::Snapshot => self.saved.snapshot_due = false,
             FlightKind::Verdict(verdict) => self.saved.verdicts.retain(|one| one != verdict),
-            FlightKind::Farewell
-            | FlightKind::Join { .. }
-            | FlightKind::Knock
-            | FlightKind::TurnAway(_) => {}
+            FlightKind::Farewell | FlightKind::Knock | FlightKind::TurnAway(_) => {}
         }
         Ok(())
     }

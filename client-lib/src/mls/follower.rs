@@ -62,6 +62,15 @@ impl Follower {
         self.group.group_context().epoch().as_u64()
     }
 
+    pub(crate) fn suite(&self) -> Suite {
+        Suite::of(self.group.ciphersuite()).unwrap_or_default()
+    }
+
+    /// Whether a member's group is in the very state that is followed.
+    pub(crate) fn is_at(&self, group: &super::Group) -> bool {
+        group.is_in(self.group.group_context())
+    }
+
     /// The policy extension's bytes, empty if there is none.
     pub(crate) fn policy(&self) -> Vec<u8> {
         self.group

@@ -7,8 +7,8 @@ use openmls::group::{
     PURE_PLAINTEXT_WIRE_FORMAT_POLICY, ProcessedWelcome, StagedCommit,
 };
 use openmls::prelude::{
-    GroupId, KeyPackage, LeafNodeIndex, LeafNodeParameters, MlsMessageOut, PreSharedKeyProposal,
-    ProcessedMessageContent, Sender, SenderRatchetConfiguration,
+    GroupContext, GroupId, KeyPackage, LeafNodeIndex, LeafNodeParameters, MlsMessageOut,
+    PreSharedKeyProposal, ProcessedMessageContent, Sender, SenderRatchetConfiguration,
 };
 use openmls_traits::OpenMlsProvider;
 use tls_codec::Serialize as _;
@@ -204,6 +204,10 @@ impl Group {
 
     pub(crate) fn id(&self) -> &[u8] {
         self.group.group_id().as_slice()
+    }
+
+    pub(super) fn is_in(&self, context: &GroupContext) -> bool {
+        self.group.public_group().group_context() == context
     }
 
     pub(crate) fn epoch(&self) -> u64 {

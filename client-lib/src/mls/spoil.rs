@@ -36,6 +36,16 @@ pub(crate) fn ending(suite: Suite, key: &LeafKey, until: u64) -> Vec<u8> {
     bytes_of(&MlsMessageOut::from(ending_package(suite, key, until))).unwrap()
 }
 
+/// A KeyPackage (`MLSMessage` bytes) whose leaf cannot do what a conversation asks.
+pub(crate) fn poor_package(suite: Suite, key: &LeafKey) -> Vec<u8> {
+    let provider = Provider::new(Values::new()).unwrap();
+    let bundle = KeyPackage::builder()
+        .key_package_lifetime(super::codec::unending())
+        .build(suite.ciphersuite(), &provider, key, credential(key))
+        .unwrap();
+    bytes_of(&MlsMessageOut::from(bundle.key_package().clone())).unwrap()
+}
+
 /// A Commit of `key`'s leaf that adds a leaf of `added` which ends, as `MLSMessage` bytes.
 pub(crate) fn commit_of_ending(
     values: Values,

@@ -75,7 +75,7 @@ impl Default for Seen {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum EnvelopeBody<'a> {
-    /// A KeyPackage of who lost too many races; the next Commit adds it.
+    /// A KeyPackage of who lost too many races, see SPEC.md, "Waiting".
     #[serde(borrow)]
     Waiting(Bytes<'a>),
     /// A Commit.
@@ -107,6 +107,9 @@ pub(crate) struct CommitBody<'a> {
     /// The PublicMessage.
     #[serde(borrow)]
     pub(crate) commit: Bytes<'a>,
+    /// For those it takes in who waited, see SPEC.md, "Waiting".
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub(crate) welcome: Option<Bytes<'a>>,
     /// Of the leaves that it lets go.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) farewells: Vec<Farewell>,

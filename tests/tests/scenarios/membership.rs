@@ -1,7 +1,7 @@
 //! Who is in, who is out, and what each can read.
 
 use sotto_client::{Command, Event, Standing};
-use sotto_tests::world::World;
+use sotto_tests::world::{Person, World};
 
 #[tokio::test(start_paused = true)]
 async fn a_removed_member_reads_nothing_after_and_a_newcomer_nothing_before() {
@@ -174,4 +174,85 @@ async fn a_renewed_secret_is_no_alarm_and_nothing_is_read_twice() {
         said.sort();
         assert_eq!(texts, said);
     }
+}
+/// Waits until everybody is in, and answers how many of them members let in.
+async fn all_in(first: &Person, count: u32) -> u32 {
+    let (mut joined, mut taken_in) = (0, 0);
+    first
+        .until("all joins", move |event| {
+            if let Event::Joined { by, .. } = event {
+                joined += 1;
+                taken_in += u32::from(by.is_some());
+            }
+            (joined == count).then_some(taken_in)
+        })
+        .await
+}
+
+#[tokio::test(start_paused = true)]
+async fn fifty_people_join_by_link_in_the_same_second_and_nobody_forks() {
+    let world = World::start().await;
+    let ann = world.founder("Ann").await;
+    let link = ann.link().await;
+    let mut joiners = Vec::new();
+    for n in 0..50 {
+        joiners.push(world.knocking(&format!("P{n}"), &link).await);
+    }
+    let taken_in = all_in(&ann, 50).await;
+    for joiner in &joiners {
+        joiner.until_standing(Standing::Waiting).await;
+    }
+    assert!(
+        taken_in > 0,
+        "{taken_in} were let in together, the others raced"
+    );
+    ann.says("welcome, all").await;
+    for joiner in &joiners {
+        assert_eq!(joiner.hears_texts(1).await, ["welcome, all"]);
+        assert_eq!(joiner.conversation.members().await.unwrap().len(), 51);
+    }
+    joiners[49].says("thank you").await;
+    for joiner in &joiners {
+        assert_eq!(joiner.hears_texts(1).await, ["thank you"]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_last_member_leaves_and_who_joins_then_hears_that_it_is_over() {
+    let world = World::start().await;
+    let ann = world.founder("Ann").await;
+    let link = ann.link().await;
+    ann.says("is anybody here?").await;
+    ann.conversation.leave().await.unwrap();
+    ann.until_standing(Standing::Left).await;
+    let ben = world.knocking("Ben", &link).await;
+    ben.until("a refusal", |event| {
+        (*event == Event::Refused).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_last_member_is_no_facilitator_and_leaves_and_those_who_join_find_each_other() {
+    let world = World::start().await;
+    let ann = world.founder("Ann").await;
+    let link = ann.link().await;
+    let ben = world.joiner("Ben", &link).await;
+    ann.conversation.leave().await.unwrap();
+    ann.until_standing(Standing::Left).await;
+    ben.until("the leaving", |event| {
+        matches!(event, Event::Left { .. }).then_some(())
+    })
+    .await;
+    ben.conversation.leave().await.unwrap();
+    ben.until_standing(Standing::Left).await;
+    let cay = world.knocking("Cay", &link).await;
+    cay.until_standing(Standing::Waiting).await;
+    cay.says("is anybody here?").await;
+    let dan = world.knocking("Dan", &link).await;
+    dan.until_standing(Standing::Waiting).await;
+    dan.says("I am").await;
+    cay.until_standing(Standing::In).await;
+    cay.says("good").await;
+    dan.until_standing(Standing::In).await;
 }

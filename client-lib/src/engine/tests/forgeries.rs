@@ -58,6 +58,7 @@ fn inject_commit(room: &mut Room, name: &str, plan: &Plan, fenced: bool) {
         info: Some(info.into()),
         next: None,
         commit: commit.into(),
+        welcome: None,
         farewells: Vec::new(),
     };
     inject(room, name, EnvelopeBody::Commit(body), fenced, false);
@@ -73,6 +74,7 @@ fn inject_garbage(room: &mut Room, name: &str) {
             info: None,
             next: None,
             commit: noise.clone(),
+            welcome: None,
             farewells: Vec::new(),
         }),
         true,
@@ -100,7 +102,7 @@ fn inject_garbage(room: &mut Room, name: &str) {
 }
 
 #[test]
-fn forbidden_unfenced_stale_and_replayed_commits_are_skipped_and_the_room_stays_joinable() {
+fn garbage_stale_replayed_unfenced_and_forbidden_commits_of_a_member_are_skipped_and_counted() {
     let mut room = Room::new(&["Ann", "Ben", "Cay"]);
     let (ann, cay) = (room.leaf("Ann"), room.leaf("Cay"));
     let epoch = room.of("Ann").engine.group.as_ref().unwrap().epoch();
@@ -147,6 +149,7 @@ fn forbidden_unfenced_stale_and_replayed_commits_are_skipped_and_the_room_stays_
             info: Some(info.clone().into()),
             next: None,
             commit: commit.clone().into(),
+            welcome: None,
             farewells: Vec::new(),
         };
         inject(&mut room, "Ben", EnvelopeBody::Commit(body), true, false);
@@ -154,6 +157,133 @@ fn forbidden_unfenced_stale_and_replayed_commits_are_skipped_and_the_room_stays_
     room.join("Dan");
     room.settle();
     room.assert_one_epoch(&["Ann", "Cay", "Dan"]);
+}
+
+/// An external Commit of this device on the present epoch, as bytes, with such a PSK.
+fn external_commit(room: &mut Room, by: &str, psk: [u8; 32]) -> (Vec<u8>, Vec<u8>) {
+    let ann = room.engine("Ann");
+    let group = ann.group.as_ref().unwrap();
+    let (info, tree) = (group.group_info(&ann.key).unwrap(), group.tree().unwrap());
+    let log = ann.log_bytes();
+    let aad = commits::CommitAad {
+        next: None,
+        seen: ann.seen_now(),
+    };
+    let aad = aad.encode().unwrap();
+    let generation = ConversationSecret::new(psk).generation(&room.id);
+    let key = &room.of(by).engine.key;
+    let join = Group::join(key, &info, &tree, generation.psk(), &aad, &log, NOON.day()).unwrap();
+    (join.out.commit, join.out.info)
+}
+
+fn commit_body((commit, info): (Vec<u8>, Vec<u8>)) -> EnvelopeBody<'static> {
+    EnvelopeBody::Commit(CommitBody {
+        info: Some(info.into()),
+        next: None,
+        commit: commit.into(),
+        welcome: None,
+        farewells: Vec::new(),
+    })
+}
+
+/// Everything fenced that stands in the log, once more, byte for byte.
+fn replay_all(room: &mut Room) -> u64 {
+    let fenced: Vec<_> = room
+        .log
+        .entries
+        .iter()
+        .filter(|(entry, _)| entry.fence.is_some())
+        .map(|(entry, _)| entry.clone())
+        .collect();
+    let count = fenced.len() as u64;
+    for entry in fenced {
+        let entries = vec![NewEntry {
+            held: None,
+            owner: None,
+            sealed: entry.sealed,
+            last_resort: false,
+            commitment: entry.commitment,
+        }];
+        let item = Item {
+            fence: Some(room.log.fence),
+            ..room.of("Ann").engine.item(entries)
+        };
+        room.log.append(&[item]).unwrap();
+    }
+    count
+}
+
+#[test]
+fn garbage_stale_replayed_unfenced_and_forbidden_commits_of_a_link_holder_are_skipped_and_counted()
+{
+    let mut room = Room::new(&["Ann", "Ben"]);
+    // Mal has the link and never joins.
+    room.join("Mal");
+    room.go_offline("Mal", true);
+    let secret = *room.of("Ann").engine.newest_secret().unwrap().as_bytes();
+    let stale = external_commit(&mut room, "Mal", secret);
+    room.join("Cay");
+    room.settle();
+    let members = ["Ann", "Ben", "Cay"];
+    room.assert_one_epoch(&members);
+    let epoch = room.of("Ann").engine.group.as_ref().unwrap().epoch();
+    let before = room.of("Ann").engine.saved.junk;
+    inject_garbage(&mut room, "Mal");
+    inject(&mut room, "Mal", commit_body(stale), true, false);
+    let other = external_commit(&mut room, "Mal", [0x66; 32]);
+    inject(&mut room, "Mal", commit_body(other), true, false);
+    let unfenced = external_commit(&mut room, "Mal", secret);
+    inject(&mut room, "Mal", commit_body(unfenced), false, false);
+    let replayed = replay_all(&mut room);
+    assert!(replayed >= 4);
+    room.settle();
+    for name in members {
+        let engine = &room.of(name).engine;
+        assert_eq!(engine.group.as_ref().unwrap().epoch(), epoch, "{name}");
+    }
+    let counted = room.of("Ann").engine.saved.junk - before;
+    assert_eq!(counted, 7 + replayed);
+    room.assert_one_epoch(&members);
+    room.join("Dan");
+    room.settle();
+    room.assert_one_epoch(&["Ann", "Ben", "Cay", "Dan"]);
+}
+
+#[test]
+fn a_commit_of_five_hundred_kibibytes_counts_as_a_run_and_not_at_all_with_a_part_missing() {
+    for missing in [None, Some(0), Some(3), Some(7)] {
+        let mut room = Room::new(&["Ann", "Ben"]);
+        let engine = room.engine("Ben");
+        let log = engine.log_bytes();
+        let plan = Plan {
+            aad: vec![0x5a; 500 << 10],
+            ..Plan::default()
+        };
+        let group = engine.group.as_mut().unwrap();
+        let epoch = group.epoch();
+        let staged = group.stage(&engine.key, &plan, &log).unwrap();
+        if missing.is_some() {
+            group.drop_pending().unwrap();
+        }
+        let body = commit_body((staged.commit, staged.info));
+        let generation = engine.newest_generation().unwrap();
+        let mut entries = engine.entries(&generation, body).unwrap();
+        assert_eq!(entries.len(), 8);
+        if let Some(missing) = missing {
+            entries.remove(missing);
+        }
+        let item = Item {
+            fence: Some(room.log.fence),
+            ..room.of("Ben").engine.item(entries)
+        };
+        room.log.append(&[item]).unwrap();
+        room.settle();
+        let now = room.of("Ann").engine.group.as_ref().unwrap().epoch();
+        assert_eq!(now, epoch + u64::from(missing.is_none()));
+        room.join("Cay");
+        room.settle();
+        room.assert_one_epoch(&["Ann", "Ben", "Cay"]);
+    }
 }
 
 #[test]
@@ -339,6 +469,7 @@ fn a_fence_burnt_for_a_minute_stops_nobody() {
             info: None,
             next: None,
             commit: noise.clone(),
+            welcome: None,
             farewells: Vec::new(),
         };
         inject(&mut room, "Cay", EnvelopeBody::Commit(body), true, false);
@@ -376,6 +507,7 @@ fn an_external_commit_without_the_present_psk_is_refused_by_all() {
         info: Some(join.out.info.into()),
         next: None,
         commit: join.out.commit.into(),
+        welcome: None,
         farewells: Vec::new(),
     };
     inject(&mut room, "Ben", EnvelopeBody::Commit(body), true, false);
@@ -401,6 +533,7 @@ fn a_false_group_info_is_mended_by_a_facilitator() {
         info: Some(stale.into()),
         next: None,
         commit: commit.into(),
+        welcome: None,
         farewells: Vec::new(),
     };
     inject(&mut room, "Ben", EnvelopeBody::Commit(body), true, false);

@@ -57,6 +57,7 @@ fn put_commit(
         info: info.map(Into::into),
         next: None,
         commit: commit.into(),
+        welcome: None,
         farewells,
     };
     inject(room, name, EnvelopeBody::Commit(body), true, false);

@@ -154,5 +154,6 @@ fn who_holds_a_link_and_does_not_join_counts_nameless_leaves_and_reads_no_name_a
     // The search is not blind: what every entry of a Commit holds, it finds.
     assert!(opened.iter().any(|plain| holds(plain, "commit")));
     // And their key at the relay opens pinned and fenced entries only.
-    assert_eq!(begin::JOIN_RIGHTS, Rights::PEEK.union(Rights::FENCE));
+    let join = Rights::PEEK.union(Rights::APPEND).union(Rights::FENCE);
+    assert_eq!(begin::JOIN_RIGHTS, join);
 }

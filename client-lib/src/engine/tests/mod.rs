@@ -6,6 +6,7 @@
 mod attachments;
 mod backing;
 mod chance;
+mod crowds;
 mod disputes;
 mod door;
 mod forgeries;

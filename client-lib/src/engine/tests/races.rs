@@ -3,7 +3,42 @@
 use super::*;
 
 #[test]
-fn two_and_twenty_commits_race_and_every_intent_lands() {
+fn two_and_twenty_commits_race_for_one_epoch_one_wins_the_others_intents_land_next_and_nobody_forks()
+ {
+    for count in [2_u64, 20] {
+        let names: Vec<&'static str> = (0..count)
+            .map(|n| &*Box::leak(format!("P{n}").into_boxed_str()))
+            .collect();
+        let mut room = Room::new(&names);
+        let epoch = |room: &Room, name: &str| {
+            let group = room.of(name).engine.group.as_ref().unwrap();
+            group.epoch()
+        };
+        let (before, fence) = (epoch(&room, names[0]), room.log.fence);
+        for name in &names {
+            let engine = room.engine(name);
+            engine.want(saved::Intent::Update);
+            drop(engine.finish(NOON));
+            let flight = engine.flight.as_ref().unwrap();
+            assert_eq!(flight.epoch, before, "all are for one epoch");
+            assert_eq!(flight.items[0].fence, Some(fence));
+        }
+        for index in 0..names.len() {
+            room.step(index);
+        }
+        assert_eq!(room.log.fence, fence + 1, "one wins");
+        room.settle();
+        for name in &names {
+            assert_eq!(epoch(&room, name), before + count, "each lands once");
+            assert!(room.of(name).engine.saved.intents.is_empty());
+            assert_eq!(room.of(name).engine.saved.junk, 0);
+        }
+        room.assert_one_epoch(&names);
+    }
+}
+
+#[test]
+fn two_and_twenty_facilitators_rotate_at_once_and_every_intent_lands() {
     for count in [2, 20] {
         let names: Vec<&'static str> = (0..count)
             .map(|n| &*Box::leak(format!("P{n}").into_boxed_str()))

@@ -24,6 +24,7 @@ pub(super) fn append_commit(room: &mut Room, name: &str, commit: Vec<u8>, info: 
         info: Some(info.into()),
         next: None,
         commit: commit.into(),
+        welcome: None,
         farewells: Vec::new(),
     };
     let entries = engine

@@ -108,19 +108,24 @@ fn takes_packet(bytes: &[u8]) -> bool {
 
 fn bodies() -> Vec<(&'static str, EnvelopeBody<'static>)> {
     let farewell = || Farewell::of(&other(), &log());
-    let commit = |info: bool, next: bool, farewells: usize| {
+    let commit = |info: bool, next: bool, welcome: bool, farewells: usize| {
         EnvelopeBody::Commit(CommitBody {
             info: info.then(|| vec![0xb1; 12].into()),
             next: next.then(|| vec![0xb2; 72].into()),
             commit: vec![0xb3; 16].into(),
+            welcome: welcome.then(|| vec![0xb0; 16].into()),
             farewells: vec![farewell(); farewells],
         })
     };
     vec![
         ("message", message().body),
-        ("commit with info", commit(true, false, 0)),
-        ("commit with info and farewells", commit(true, false, 2)),
-        ("commit, rotation", commit(false, true, 1)),
+        ("commit with info", commit(true, false, false, 0)),
+        (
+            "commit with info and farewells",
+            commit(true, false, false, 2),
+        ),
+        ("commit with welcome", commit(true, false, true, 0)),
+        ("commit, rotation", commit(false, true, false, 1)),
         ("farewell", EnvelopeBody::Farewell(farewell())),
         ("waiting", EnvelopeBody::Waiting(vec![0xb6; 20].into())),
         (
