@@ -7,7 +7,7 @@ use sotto_protocol::id::{ChainValue, Commitment};
 use sotto_protocol::limits::{RUN_BYTES_MAX, SEALED_BYTES_MAX};
 use sotto_protocol::right::Rights;
 
-use super::saved::{Digest, Stage};
+use super::saved::{Digest, SECRETS_KEPT, Stage};
 use super::{Engine, Event};
 use crate::error::Result;
 use crate::log::Cursor;
@@ -69,6 +69,8 @@ impl SeenRing {
 pub(super) enum Unsealed {
     /// Nothing that anybody can read.
     Junk,
+    /// Nothing that we can read; who was here before us may.
+    Unknown,
     /// A part of a run that goes on.
     More,
     /// An encoded envelope.
@@ -125,6 +127,7 @@ impl Engine {
         match self.unseal(entry, cursor) {
             Unsealed::More => return Ok(()),
             Unsealed::Junk => self.junk(),
+            Unsealed::Unknown => {}
             Unsealed::Whole(bytes, at) => {
                 match sotto_protocol::cbor::decode::<Envelope<'_>>(&bytes) {
                     Ok(envelope) => self.envelope_met(&envelope, at, now)?,
@@ -160,7 +163,12 @@ impl Engine {
         });
         let run = self.run.take();
         let Some(packet) = opened else {
-            return Unsealed::Junk;
+            let is_known = entry.fence.is_some() || self.knows_late_secrets();
+            return if is_known {
+                Unsealed::Junk
+            } else {
+                Unsealed::Unknown
+            };
         };
         let at = At {
             first: entry.seq,
@@ -178,6 +186,12 @@ impl Engine {
             },
             Ok(Packet::Part(part)) => self.join_part(run, &part, at),
         }
+    }
+
+    /// Whether we know every secret that words which come late may be sealed under. Who came in since
+    /// does not know the ones before. A fenced entry is never late: its author had read the log.
+    const fn knows_late_secrets(&self) -> bool {
+        self.saved.joined_epoch == 0 || self.saved.secrets.len() >= SECRETS_KEPT
     }
 
     fn join_part(&mut self, run: Option<Run>, part: &Part<'_>, at: At) -> Unsealed {

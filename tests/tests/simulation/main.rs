@@ -6,7 +6,8 @@
 //! several things that are ready at once. The dice, the clocks, the network and the disks are the
 //! test's own.
 //!
-//! `SOTTO_SIMULATION_SEEDS=1000` runs so many seeds, `SOTTO_SIMULATION_FIRST=17` begins there.
+//! `SOTTO_SIMULATION_SEEDS=1000` runs so many seeds, `SOTTO_SIMULATION_FIRST=17` begins there, and
+//! `SOTTO_SIMULATION_STEPS=240` makes each run longer.
 
 mod actor;
 mod checks;
@@ -16,8 +17,8 @@ use world::World;
 
 /// Seeds in an ordinary run of the tests; two cores take about twenty seconds.
 const SEEDS: u64 = 120;
-/// Things that happen in one run.
-const STEPS: usize = 140;
+/// Things that happen in an ordinary run.
+const STEPS: u64 = 140;
 
 #[expect(
     clippy::disallowed_methods,
@@ -29,7 +30,7 @@ fn setting(name: &str) -> Option<u64> {
 
 async fn live(seed: u64) {
     let mut world = World::new(seed).await;
-    for step in 1..=STEPS {
+    for step in 1..=setting("SOTTO_SIMULATION_STEPS").unwrap_or(STEPS) {
         world.step().await;
         if step % 70 == 0 {
             world.settle().await;
