@@ -81,7 +81,7 @@ impl Engine {
                     && self.saved.is_old
                     && facts.author == Author::Newcomer(self.key.id()) =>
             {
-                self.outlived(body, dispute)
+                self.outlived(body, dispute, rotates(&facts))
             }
             Ok(Incoming::Commit(staged)) if staged.removes_us => {
                 self.removed_by(&facts);
@@ -95,7 +95,7 @@ impl Engine {
             }
             // Our own leaf signed it: only our state can be at fault.
             Ok(_) | Err(_) if facts.author == Author::Member(self.key.id()) => {
-                self.outlived(body, dispute)
+                self.outlived(body, dispute, rotates(&facts))
             }
             Ok(_) | Err(_) => self.strand(body, &facts, dispute),
         }

@@ -266,9 +266,15 @@ impl Engine {
         self.keep_knocking()
     }
 
-    /// The door took no knock: it is full, or there is none (any more).
+    /// The door took no knock: it is full, or there is none (any more). Opening it again tells.
     pub(super) fn knock_refused(&mut self) {
         self.beside.knock_refused = true;
+        if let Some(knocking) = &self.beside.knocking {
+            let (door, knock) = (knocking.door, StaticSecret::from(knocking.knock));
+            self.beside.open.remove(&door);
+            self.session.close(&door);
+            self.session.open(door, vec![knock]);
+        }
         self.tell(Event::Refused);
     }
 

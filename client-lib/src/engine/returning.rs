@@ -8,7 +8,7 @@
 use super::aside::Before;
 use super::dispute::Dispute;
 use super::saved::Stage;
-use super::{Engine, Event, internal};
+use super::{Engine, internal};
 use crate::error::Result;
 use crate::seal::CommitBody;
 use crate::time::Now;
@@ -44,21 +44,23 @@ impl Engine {
     }
 
     /// The log holds a Commit that our leaf signed and this state does not know: the present epoch
-    /// is out of its reach, so it follows from outside and comes in again.
+    /// is out of its reach, so it follows from outside and comes in again; behind a rotation it cannot.
     pub(super) fn outlived(
         &mut self,
         body: &CommitBody<'_>,
         dispute: Option<Dispute>,
+        is_rotation: bool,
     ) -> Result<()> {
+        if is_rotation {
+            // The secret it handed on is for those in its epoch, and our keys end here.
+            self.shut_out();
+            return Ok(());
+        }
         self.look_on(body)?;
         self.drop_lost_commit()?;
         self.took(dispute, Some(Before::Here));
         self.saved.is_old = true;
         self.set_stage(Stage::Joining);
-        if body.next.is_some() {
-            // The secret it handed on is for those in its epoch: a new link is needed.
-            self.tell(Event::Refused);
-        }
         Ok(())
     }
 

@@ -3,7 +3,7 @@
 //! Whoever opens a message deletes its key. So a key that was used twice shows at once: the second
 //! message is junk for everybody.
 
-use sotto_client::{Event, JoinOptions, LeafId, Link, Standing};
+use sotto_client::{Command, Event, JoinOptions, LeafId, Link, Standing};
 use sotto_tests::device::{Death, Disk, Start, Survivor, until_members, until_texts};
 use sotto_tests::world::{Person, World};
 
@@ -137,6 +137,38 @@ async fn an_original_that_still_runs_is_replaced_and_told_so() {
     assert!(ben.conversation.send("I am still here").await.is_err());
     other.says("three").await;
     hears_after_join(&ann, "three", leaf).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_copy_behind_a_rotation_of_its_original_is_shut_out_and_told_so() {
+    let (_world, ann, mut ben, leaf) = two_people().await;
+    ann.conversation
+        .command(Command::Promote(leaf))
+        .await
+        .expect("a promotion");
+    ben.until("a role", async |conversation| {
+        let members = conversation.members().await?;
+        Ok(members.iter().any(|one| one.is_me && one.facilitates))
+    })
+    .await;
+    let backup = ben.disk.copy();
+    ben.conversation
+        .command(Command::Rotate)
+        .await
+        .expect("a rotation");
+    ann.until("a rotation", |event| {
+        (*event == Event::Rotated).then_some(())
+    })
+    .await;
+    ben.says("three").await;
+    hears_after_returns(&ann, "three", leaf, 0).await;
+    go_back_to(&mut ben, &backup).await;
+    ben.until("the end", async |conversation| {
+        Ok(conversation.standing().await? == Standing::ShutOut)
+    })
+    .await;
+    assert_eq!(ben.texts().await, ["one", "two"], "what was read stays");
+    assert!(ben.conversation.send("is anybody there?").await.is_err());
 }
 
 /// As [`hears_after_returns`], with a join of somebody else before.

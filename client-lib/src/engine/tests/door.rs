@@ -296,6 +296,33 @@ fn knocks_that_do_not_hold_together_are_dropped() {
 }
 
 #[test]
+fn a_door_that_took_no_knock_is_opened_again_before_the_next() {
+    let (_, link) = founder(Admission::Chat);
+    let mut ben = knocker("Ben", &link);
+    ben.inbox_made().unwrap();
+    ben.set_online(true);
+    ben.beside.open.insert(link.door);
+    drop(ben.finish(NOON));
+    assert!(matches!(
+        ben.flight.as_ref().unwrap().kind,
+        saved::FlightKind::Knock
+    ));
+    let denied = Denied {
+        refusal: Refusal::of(ErrorCode::Refused),
+        perhaps_applied: false,
+    };
+    let token = ben.token.unwrap();
+    ben.answered(token, Err(denied), NOON).unwrap();
+    drop(ben.finish(NOON));
+    let later = NOON.plus_ms(600_000);
+    drop(ben.tick(later));
+    assert!(ben.flight.is_none(), "there may be no door any more");
+    ben.beside.open.insert(link.door);
+    drop(ben.finish(later));
+    assert!(ben.flight.is_some(), "there is: it was full");
+}
+
+#[test]
 fn a_chat_chooses_the_first_who_knocks() {
     let (mut ann, door) = founder(Admission::Chat);
     for (seq, name) in [(1, "Ben"), (2, "Cay")] {
