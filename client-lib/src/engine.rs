@@ -19,6 +19,7 @@
 //! | `dispute` | the rule by which a Commit that not all can open stands or is void |
 //! | `aside` | the state before each Commit that may be undone, in the vault as well |
 //! | `disputing` | verdicts of ours and of others, and what follows |
+//! | `holding` | giving way at the fence while a Commit is refused |
 //! | `commits` | Commits that stand in the log, rotation, removal |
 //! | `sending` | the outbox and the one append that is on its way |
 //! | `returning` | a state that may be a copy, and the way back in |
@@ -52,6 +53,7 @@ mod door;
 mod event;
 mod fetching;
 mod handing;
+mod holding;
 mod joining;
 mod keeping;
 mod knocking;
@@ -148,6 +150,8 @@ pub struct Engine {
     turn: Option<Turn>,
     run: Option<Run>,
     disputes: Disputes<Before>,
+    /// Since when what we want gives way to a Commit that is refused (steady clock).
+    held_since_ms: Option<u64>,
     kept: Kept,
     seen: SeenRing,
     /// Texts that are kept: id to place and author, for edits, deletions and to drop doubles.
@@ -398,6 +402,7 @@ impl Engine {
             look_again_at,
             self.wake_for_waiting(now),
             self.wake_beside(now),
+            self.held_until(now),
         ]
         .into_iter()
         .flatten()

@@ -271,6 +271,7 @@ impl Engine {
             turn: None,
             run: None,
             disputes: Disputes::default(),
+            held_since_ms: None,
             kept: Kept::default(),
             seen: SeenRing::default(),
             index: BTreeMap::new(),

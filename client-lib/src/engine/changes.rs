@@ -61,7 +61,11 @@ impl Engine {
             // It would not count before one of those that are open is decided.
             return Ok(false);
         }
-        let farewells = self.farewells();
+        let gives_way = self.holds_back(now);
+        if gives_way && !facilitates {
+            return Ok(false);
+        }
+        let mut farewells = self.farewells();
         let lets_go = !(farewells.is_empty() && self.dead().is_empty());
         self.saved.intents.retain(|intent| match intent {
             Intent::LetGo => lets_go,
@@ -69,7 +73,12 @@ impl Engine {
             _ => facilitates,
         });
         let wanted = self.saved.intents.iter();
-        let done: Vec<_> = wanted.filter(|intent| !intent.answers()).cloned().collect();
+        let mut done: Vec<_> = wanted.filter(|intent| !intent.answers()).cloned().collect();
+        if gives_way {
+            // Nothing that would renew the secret.
+            done.retain(|intent| *intent == Intent::Update);
+            farewells.clear();
+        }
         if done.is_empty() && !self.lets_in(now) {
             return Ok(false);
         }

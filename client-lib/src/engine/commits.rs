@@ -143,6 +143,7 @@ impl Engine {
             return;
         };
         self.saved.intents.retain(|intent| !done.contains(intent));
+        self.held_since_ms = None;
         self.answered_knocks(&done);
         if rotates && !is_rotated {
             // It stands in an entry that is not ours, without the secret that we handed on.
@@ -185,6 +186,7 @@ impl Engine {
         self.saved.names.retain(|line| leaves.contains(&line.leaf));
         self.saved.self_named.retain(|leaf| leaves.contains(leaf));
         self.waiting_after(&leaves, next.is_some());
+        self.disputes.keep_stranded(&leaves);
         let had_facilitator = self.has_facilitator(&leaves_before(&leaves, facts));
         let rules = rules.map_err(|_| internal("rules that were admitted"))?;
         let before = self.policy.replace(rules);
@@ -225,6 +227,7 @@ impl Engine {
         if let Some(group) = &self.group {
             group.store_psk(psk_id, psk)?;
         }
+        self.disputes.forget_stranded();
         self.saved.secrets.push(secret);
         let surplus = self.saved.secrets.len().saturating_sub(SECRETS_KEPT);
         self.saved.secrets.drain(..surplus);

@@ -147,11 +147,18 @@ impl Dispute {
 /// The Commits that may still be undone, oldest first, each with what brings back the state
 /// before it.
 #[derive(Debug)]
-pub(super) struct Disputes<T>(Vec<(Dispute, T)>);
+pub(super) struct Disputes<T> {
+    open: Vec<(Dispute, T)>,
+    /// Who refused a Commit that stands, and has not come in again.
+    stranded: BTreeSet<LeafId>,
+}
 
 impl<T> Default for Disputes<T> {
     fn default() -> Self {
-        Self(Vec::new())
+        Self {
+            open: Vec::new(),
+            stranded: BTreeSet::new(),
+        }
     }
 }
 
@@ -159,7 +166,10 @@ impl<T> Disputes<T> {
     /// As they were kept.
     pub(super) fn kept(mut disputes: Vec<(Dispute, T)>) -> Self {
         disputes.sort_by_key(|(dispute, _)| dispute.seq);
-        Self(disputes)
+        Self {
+            open: disputes,
+            ..Self::default()
+        }
     }
 
     /// Whether there is a place for one more. A Commit that decides an earlier one always has one.
@@ -174,47 +184,77 @@ impl<T> Disputes<T> {
     }
 
     pub(super) fn takes_from_member(&self, author: &LeafId) -> bool {
-        self.takes_from_outside() || self.0.iter().any(|(one, _)| one.may_judge(author))
+        self.takes_from_outside() || self.open.iter().any(|(one, _)| one.may_judge(author))
     }
 
     pub(super) const fn takes_from_outside(&self) -> bool {
-        self.0.len() < OPEN_MAX
+        self.open.len() < OPEN_MAX
     }
 
     /// A new Commit was taken. One that stands from the first makes all earlier ones stand; one of a
     /// member those that it has a word in, and all before. Who comes in by it has opened none.
     pub(super) fn took(&mut self, new: Option<(Dispute, T)>) {
         let Some(new) = new else {
-            self.0.clear();
+            self.stand(self.open.len());
             return;
         };
-        let has_opened = |earlier: &Dispute| new.0.by_member && earlier.may_judge(&new.0.author);
-        if let Some(position) = self.0.iter().rposition(|(earlier, _)| has_opened(earlier)) {
-            self.0.drain(..=position);
+        if !new.0.by_member {
+            self.stranded.remove(&new.0.author);
         }
-        self.0.push(new);
+        let has_opened = |earlier: &Dispute| new.0.by_member && earlier.may_judge(&new.0.author);
+        if let Some(position) = self
+            .open
+            .iter()
+            .rposition(|(earlier, _)| has_opened(earlier))
+        {
+            self.stand(position + 1);
+        }
+        self.open.push(new);
+    }
+
+    /// The first so many stand: who refused them comes in again.
+    fn stand(&mut self, count: usize) {
+        for (dispute, _) in self.open.drain(..count) {
+            self.stranded.extend(dispute.refusals);
+        }
+    }
+
+    /// Whether somebody could not open a Commit, and it is not decided yet or they are still outside.
+    pub(super) fn is_refused(&self) -> bool {
+        let mut open = self.open.iter();
+        !self.stranded.is_empty() || open.any(|(dispute, _)| !dispute.refusals.is_empty())
+    }
+
+    /// Nobody waits for them any more.
+    pub(super) fn forget_stranded(&mut self) {
+        self.stranded.clear();
+    }
+
+    /// Nor for those who are gone.
+    pub(super) fn keep_stranded(&mut self, leaves: &[LeafId]) {
+        self.stranded.retain(|leaf| leaves.contains(leaf));
     }
 
     pub(super) const fn len(&self) -> usize {
-        self.0.len()
+        self.open.len()
     }
 
     pub(super) const fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.open.is_empty()
     }
 
     pub(super) fn iter(&self) -> impl DoubleEndedIterator<Item = &(Dispute, T)> {
-        self.0.iter()
+        self.open.iter()
     }
 
     pub(super) fn befores(&mut self) -> impl Iterator<Item = (u64, &mut T)> {
-        self.0
+        self.open
             .iter_mut()
             .map(|(dispute, before)| (dispute.seq, before))
     }
 
     pub(super) fn find(&self, seq: u64) -> Option<&Dispute> {
-        self.0
+        self.open
             .iter()
             .map(|(dispute, _)| dispute)
             .find(|dispute| dispute.seq == seq)
@@ -229,17 +269,17 @@ impl<T> Disputes<T> {
         opens: bool,
         at: u64,
     ) -> (Outcome, Option<(Dispute, T)>) {
-        let Some(position) = self.0.iter().position(|(dispute, _)| dispute.seq == seq) else {
+        let Some(position) = self.open.iter().position(|(dispute, _)| dispute.seq == seq) else {
             return (Outcome::Open, None);
         };
         let outcome = self
-            .0
+            .open
             .get_mut(position)
             .map_or(Outcome::Open, |(dispute, _)| dispute.judged(by, opens, at));
         match outcome {
             Outcome::Open => (outcome, None),
             Outcome::Stands => {
-                self.0.drain(..=position);
+                self.stand(position + 1);
                 (outcome, None)
             }
             Outcome::Void => (outcome, self.undo(position)),
@@ -249,14 +289,14 @@ impl<T> Disputes<T> {
     /// Entry `seq` was reached; see [`Disputes::judged`].
     pub(super) fn reached(&mut self, seq: u64) -> Option<(Dispute, T)> {
         let position = self
-            .0
+            .open
             .iter()
             .position(|(dispute, _)| dispute.reached(seq) == Outcome::Void)?;
         self.undo(position)
     }
 
     fn undo(&mut self, position: usize) -> Option<(Dispute, T)> {
-        self.0.drain(position..).next()
+        self.open.drain(position..).next()
     }
 }
 
@@ -413,6 +453,27 @@ mod tests {
         let mut open = dispute(2, false);
         assert_eq!(open.judged(&leaf(1), false, 11), Outcome::Open);
         assert_eq!(open.reached(27), Outcome::Void);
+    }
+
+    #[test]
+    fn who_refused_what_stands_is_waited_for_until_they_are_in_again_or_gone() {
+        let mut disputes = Disputes::default();
+        disputes.took(Some((dispute(5, true), ())));
+        assert!(!disputes.is_refused());
+        disputes.judged(10, &leaf(2), false, 11);
+        assert!(disputes.is_refused(), "it is open");
+        disputes.judged(10, &leaf(1), true, 12);
+        assert!(disputes.is_empty() && disputes.is_refused(), "it stands");
+        let again = facts(Author::Newcomer(leaf(2)));
+        let again = Dispute::of(13, &again, b"", &leaves(5), &rules(&[1])).unwrap();
+        disputes.took(Some((again, ())));
+        assert!(!disputes.is_refused(), "in again");
+        disputes.judged(13, &leaf(3), false, 14);
+        disputes.took(None);
+        disputes.keep_stranded(&leaves(4));
+        assert!(disputes.is_refused());
+        disputes.keep_stranded(&leaves(3));
+        assert!(!disputes.is_refused(), "gone");
     }
 
     #[test]

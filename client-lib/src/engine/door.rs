@@ -511,6 +511,9 @@ impl Engine {
 
     /// The Commit that adds somebody and the Welcome for their inbox, both or neither.
     pub(super) fn fly_admission(&mut self, now: Now) -> Result<bool> {
+        if self.holds_back(now) {
+            return Ok(false);
+        }
         let wanted = |intent: &Intent| match intent {
             Intent::Add(leaf) => Some(*leaf),
             _ => None,

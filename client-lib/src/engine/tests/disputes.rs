@@ -152,6 +152,105 @@ fn a_removed_facilitator_and_an_accomplice_do_not_undo_the_removal() {
     room.assert_one_epoch(&["Ann", "Dan"]);
 }
 
+/// Gus spoils, and whoever cannot open it has said so before anybody else reads of it: those who did,
+/// and those who can.
+fn refused_by_some(paths: Vec<usize>) -> (Room, Vec<&'static str>, Vec<&'static str>) {
+    let mut room = Room::new(&ALL);
+    spoil_commit(&mut room, "Gus", spoil::How::Paths(paths));
+    let copy = (room.log.clone(), room.now);
+    let (out, inside): (Vec<_>, Vec<_>) = others("Gus").into_iter().partition(|name| {
+        let index = room.index(name);
+        Room::give(&copy.0, &room.id, &mut room.devices[index], copy.1);
+        room.of(name).engine.joining.is_some()
+    });
+    for name in &out {
+        let index = room.index(name);
+        while !room.of(name).engine.saved.verdicts.is_empty() {
+            room.step(index);
+        }
+    }
+    (room, out, inside)
+}
+
+/// One alone, for as long as it has something to do.
+fn go_on_alone(room: &mut Room, name: &str) {
+    let index = room.index(name);
+    for _ in 0..20 {
+        room.step(index);
+    }
+}
+
+#[test]
+fn a_rotation_waits_until_who_refused_a_commit_that_stands_is_in_again() {
+    let mut seen = 0;
+    for paths in [vec![0], vec![1], vec![0, 1]] {
+        let (mut room, out, inside) = refused_by_some(paths);
+        if !inside.contains(&"Ann") {
+            continue;
+        }
+        assert!(!out.is_empty());
+        seen += 1;
+        room.command("Ann", Command::Rotate);
+        go_on_alone(&mut room, "Ann");
+        assert!(room.of("Ann").engine.disputes.is_empty(), "she decides it");
+        let rotated = |room: &Room, name: &str| room.has(name, |event| *event == Event::Rotated);
+        assert!(!rotated(&room, "Ann"), "{out:?} would be shut out");
+        room.settle();
+        room.assert_one_epoch(&others("Gus"));
+        for name in others("Gus") {
+            assert!(rotated(&room, name), "{name}");
+        }
+    }
+    assert!(seen > 0);
+}
+
+#[test]
+fn a_removal_waits_ten_seconds_in_all_for_who_does_not_come_back() {
+    let (mut room, out, inside) = refused_by_some(vec![0]);
+    assert!(inside.contains(&"Ann"));
+    for name in &out {
+        room.go_offline(name, true);
+    }
+    let gus = room.leaf("Gus");
+    room.command("Ann", Command::Remove(gus));
+    room.settle();
+    let removed = |room: &Room| {
+        room.of("Ann")
+            .engine
+            .group
+            .as_ref()
+            .is_some_and(|group| !group.leaves().contains(&gus))
+    };
+    room.pass_seconds(9);
+    assert!(!removed(&room));
+    // They come in again, and somebody refuses once more: it is the same wish.
+    let since = room.of("Ann").engine.held_since_ms;
+    room.engine("Ann").disputes.forget_stranded();
+    let now = room.now;
+    assert!(!room.engine("Ann").holds_back(now));
+    assert!(since.is_some() && room.of("Ann").engine.held_since_ms == since);
+    room.pass_seconds(2);
+    assert!(removed(&room));
+    assert_eq!(room.of("Ann").engine.held_since_ms, None);
+}
+
+#[test]
+fn members_leave_the_fence_to_who_has_to_come_in_again() {
+    let (mut room, out, inside) = refused_by_some(vec![0]);
+    let member = inside.iter().find(|name| **name != "Ann").unwrap();
+    room.go_offline("Ann", true);
+    room.engine(member).want(saved::Intent::Update);
+    go_on_alone(&mut room, member);
+    let wants = |room: &Room| room.of(member).engine.saved.intents == [saved::Intent::Update];
+    assert!(room.of(member).engine.disputes.is_empty() && wants(&room));
+    room.settle();
+    assert!(!wants(&room));
+    let mut names = inside.clone();
+    names.extend(&out);
+    names.retain(|name| *name != "Ann");
+    room.assert_one_epoch(&names);
+}
+
 /// Ann renews the secret with a Commit that `paths` cannot open.
 fn rotate_spoiled(room: &mut Room, how: spoil::How) {
     let engine = room.engine("Ann");
