@@ -15,8 +15,8 @@ mod world;
 
 use world::World;
 
-/// Seeds in an ordinary run of the tests; two cores take about twenty seconds.
-const SEEDS: u64 = 120;
+/// Seeds in an ordinary run of the tests; two cores take about forty-five seconds.
+const SEEDS: u64 = 200;
 /// Things that happen in an ordinary run.
 const STEPS: u64 = 140;
 
