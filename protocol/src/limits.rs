@@ -32,11 +32,13 @@ pub const REQUEST_BYTES_MAX: usize = APPEND_BYTES_MAX
     + APPEND_ENTRIES_MAX * NEW_ENTRY_FRAME_BYTES_MAX
     + GRANTS_MAX * GRANT_BYTES_MAX
     + (1 << 12);
-/// The largest CBOR item a relay may send: one full page in the smallest class and its frame.
+/// The largest CBOR item a relay may send: `PAGE_BYTES_MAX`, the frames of
+/// `PAGE_ENTRIES_MAX` entries, and 1 KiB.
 pub const ANSWER_BYTES_MAX: usize =
     PAGE_BYTES_MAX + PAGE_ENTRIES_MAX * ENTRY_FRAME_BYTES_MAX + (1 << 10);
-/// The largest WebSocket message either side accepts: the larger of the two above, with a Noise
-/// tag for each 65,519 bytes and the outer frame.
+/// The largest WebSocket message either side accepts: `REQUEST_BYTES_MAX` with one byte in 1,024 and
+/// 1 KiB more: room for the Noise tags and the outer frame. It holds before the bound of `NoiseFrame`
+/// does.
 pub const MESSAGE_BYTES_MAX: usize = REQUEST_BYTES_MAX + REQUEST_BYTES_MAX / 1_024 + 1_024;
 /// The longest Noise message (The Noise Protocol Framework, section 3).
 pub const NOISE_MESSAGE_BYTES_MAX: usize = 65_535;
@@ -71,7 +73,7 @@ pub const REQUESTS_IN_FLIGHT_MAX: usize = 64;
 pub const PINS_LAST: usize = 4;
 /// Days whose newest pin is kept, see [`PINS_LAST`].
 pub const PIN_DAYS: usize = 8;
-/// Fenced entries that must lie between two pins, so that one holder cannot evict the others' pins
+/// Fenced items that must lie between two pins, so that one holder cannot evict the others' pins
 /// in a second. A `manage` key may pin at any time.
 pub const PIN_FENCED_SPACING: u64 = 16;
 /// How long `hold` may reserve the fence.

@@ -362,11 +362,24 @@ impl Engine {
             }
             return Ok(());
         }
-        if self.group.is_some() && rotates(&facts) {
-            self.shut_out();
-            return Ok(());
+        if rotates(&facts) {
+            return if self.group.is_some() {
+                self.shut_out();
+                Ok(())
+            } else {
+                self.link_ended()
+            };
         }
         self.come_in_again_if_it_stands()
+    }
+
+    /// The secret that we came with was renewed. What is on its way cannot land any more, and
+    /// nobody takes us in; the relay says so when the log is opened again.
+    fn link_ended(&mut self) -> Result<()> {
+        self.drop_flight()?;
+        self.head = None;
+        self.out.hang_up = true;
+        Ok(())
     }
 
     /// Applies a Commit that counts; answers what it did, and what was seen before it.
