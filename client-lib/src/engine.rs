@@ -454,7 +454,11 @@ impl Engine {
             SessionEvent::WornOut => self.out.hang_up = true,
             SessionEvent::OpenRefused { log, .. } if log == self.saved.log => {
                 self.head = None;
-                if !self.is_shut_out() {
+                if self.saved.stage == Stage::Leaving {
+                    // Nobody is there to be told: the log is gone, perhaps by our own doing before a
+                    // crash. What is left is to forget.
+                    self.end(Stage::Left);
+                } else if !self.is_shut_out() {
                     self.tell(Event::Refused);
                 }
             }

@@ -22,6 +22,8 @@ const DEAD_DAYS: u32 = 90;
 pub(crate) const UNDATED: u32 = 0;
 /// So many leaves with newer keys show it; in small rooms half of all.
 const WITNESSES: usize = 3;
+/// Farewells in one Commit, so that it stays small; the rest go with the next.
+pub(crate) const LET_GO_MAX: usize = 64;
 /// Facilitators of one conversation; more would make every Commit's policy a burden.
 const FACILITATORS_MAX: usize = 32;
 
@@ -70,7 +72,7 @@ pub(crate) enum Forbidden {
     NewcomerRemoves,
     #[error("only a facilitator may do this")]
     NotFacilitator,
-    #[error("a farewell that does not hold, or whose leaf stays")]
+    #[error("too many farewells, or one that does not hold or whose leaf stays")]
     Farewell,
     #[error("a leaf with keys of a day that has not come")]
     NotYet,
@@ -359,6 +361,9 @@ impl Policy {
 
 /// The leaves whose farewells came with a Commit; each must hold, and be of another leaf that goes.
 fn farewells(case: &Case<'_>, facts: &Facts) -> Result<BTreeSet<LeafId>, Forbidden> {
+    if case.farewells.len() > LET_GO_MAX {
+        return Err(Forbidden::Farewell);
+    }
     let mut asked = BTreeSet::new();
     for farewell in case.farewells {
         let goes = facts.removed.contains(&farewell.leaf) && asked.insert(farewell.leaf);
@@ -383,5 +388,53 @@ fn reached(root: LeafId, edges: &[(LeafId, LeafId)]) -> BTreeSet<LeafId> {
             return reached;
         }
         reached.extend(next);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_commit_lets_sixty_four_go_and_not_one_more() {
+        let log = LogId::new([9; 32]);
+        let keys: Vec<_> = (0..66).map(|n| LeafKey::from_seed(&[n; 32])).collect();
+        let leaves: Vec<_> = keys.iter().map(|key| (key.id(), UNDATED)).collect();
+        let said: Vec<_> = keys.iter().map(|key| Farewell::of(key, &log)).collect();
+        let judge = |count: usize| {
+            let farewells = said.get(1..=count).unwrap();
+            let facts = Facts {
+                author: Author::Member(leaves[0].0),
+                added: Vec::new(),
+                removed: farewells.iter().map(|one| one.leaf).collect(),
+                left: Vec::new(),
+                policy: None,
+                newest_day: UNDATED,
+                psks: Vec::new(),
+                strange: false,
+                path: [0; 32],
+                aad: Vec::new(),
+            };
+            let case = Case {
+                log: &log,
+                group_id: &[],
+                leaves: &leaves,
+                day: 1,
+                psk_id: &[],
+                farewells,
+                rotates: false,
+            };
+            let policy = Policy {
+                floor: 1024,
+                link_joins: false,
+                members_add: false,
+                min_version: 1,
+                facilitators: Vec::new(),
+                keep_seconds: None,
+            };
+            policy.judge(&case, &facts)
+        };
+        assert_eq!(judge(LET_GO_MAX), Ok(()));
+        assert_eq!(judge(LET_GO_MAX + 1), Err(Forbidden::Farewell));
     }
 }

@@ -14,7 +14,7 @@ use super::{Engine, Event, group_id, internal, no_randomness, retry_id};
 use crate::error::Result;
 use crate::log::Ask;
 use crate::mls::{Group, LeafId, Plan, StagedOut};
-use crate::policy::{self, Facilitator, Policy};
+use crate::policy::{self, Facilitator, LET_GO_MAX, Policy};
 use crate::random;
 use crate::seal::{
     self, CommitBody, ConversationSecret, Envelope, EnvelopeBody, Farewell, Generation,
@@ -24,8 +24,6 @@ use crate::time::Now;
 
 /// Changes that may wait at once; more than anybody does by hand.
 const INTENTS_MAX: usize = 256;
-/// Farewells in one Commit, so that it stays small; the rest go with the next.
-const LET_GO_MAX: usize = 64;
 
 impl Engine {
     pub(super) fn want(&mut self, intent: Intent) {
@@ -98,7 +96,7 @@ impl Engine {
         } else {
             self.packages_waiting()
         };
-        let lets_in = !waiting.is_empty();
+        let adds_waiting = !waiting.is_empty();
         plan.add.extend(waiting);
         let log = self.log_bytes();
         let group = self
@@ -106,7 +104,7 @@ impl Engine {
             .as_mut()
             .ok_or_else(|| internal("a Commit without a group"))?;
         let Ok(staged) = group.stage(&self.key, &plan, &log) else {
-            if lets_in {
+            if adds_waiting {
                 self.cannot_let_in();
                 return self.fly_commit(now);
             }
@@ -346,17 +344,18 @@ impl Engine {
         let log = self.saved.log;
         match self.beside.held_fence {
             _ if !self.facilitates() => self.end(Stage::Left),
-            // Nobody can come in between any more: first the fence, then a look at who came.
-            None => {
-                let ms = HOLD_MS_MAX;
-                self.ask_beside(Ask::Hold(Hold { ms, log }), Side::HoldFence);
-            }
             Some(fence) if fence == self.saved.fence => {
                 let (day, retry) = (self.session.today(now), retry_id()?);
                 self.ask_beside(Ask::Delete(Delete { day, log, retry }), Side::DeleteLog);
             }
-            // Somebody did; their Commit is being read.
-            Some(_) => {}
+            // Somebody came in before; their Commit is being read.
+            Some(fence) if fence > self.saved.fence => {}
+            // Nobody can come in between any more: first the fence, then a look at who came. A hold
+            // that ended too early is asked for again.
+            _ => {
+                let ms = HOLD_MS_MAX;
+                self.ask_beside(Ask::Hold(Hold { ms, log }), Side::HoldFence);
+            }
         }
         Ok(())
     }

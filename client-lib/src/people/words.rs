@@ -282,6 +282,17 @@ mod tests {
     }
 
     #[test]
+    fn the_list_is_the_one_that_the_specification_names() {
+        let lines: String = Language::English
+            .word_list()
+            .iter()
+            .map(|word| format!("{word}\n"))
+            .collect();
+        let digest = hex::encode(Sha256::digest(lines));
+        assert!(include_str!("../../../protocol/SPEC.md").contains(&digest));
+    }
+
+    #[test]
     fn the_list_tells_every_word_by_its_first_four_letters() {
         let list = Language::English.word_list();
         let first: BTreeSet<_> = list

@@ -2,16 +2,18 @@
 //! ends in one epoch.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use sotto_client::error::ErrorKind;
 use sotto_client::vault::VaultKey;
-use sotto_client::{Client, ClientOptions, Conversation, Event, JoinOptions, Link};
+use sotto_client::{Client, ClientOptions, Conversation, Event, JoinOptions, Link, Standing};
 use sotto_server::identity::Identity;
 use sotto_server::retention::Keys;
 use sotto_tests::device::{Death, Start, Survivor, until_all, until_members, until_texts};
 use sotto_tests::relay::TestRelay;
 use sotto_tests::store::WatchedStore;
 use sotto_tests::world::World;
+use tokio::time::timeout;
 
 /// Whose device dies.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -177,5 +179,59 @@ async fn an_append_without_an_answer_is_the_same_entry_after_a_restart_of_the_re
             texts.push(person.until("a text", text).await);
         }
         assert_eq!(texts, expected);
+    }
+}
+
+/// The only one there leaves, on a device whose disk dies so; answers whether it did.
+async fn last_one_leaves(death: Death) -> bool {
+    let world = World::start().await;
+    let found = Start::Found(world.room("Ann"));
+    let mut ann = Survivor::new(&world, found, Death::Never).await;
+    let link = until_link(vec![&mut ann], None).await;
+    ann.restart_on(ann.disk.vault(death)).await;
+    let first = ann.conversation.clone();
+    let is_gone = async |conversation: &Conversation| {
+        // What a crash took with it, the person wants again.
+        let _ = conversation.leave().await;
+        while let Some(event) = conversation.next_event().await {
+            if event == Event::Standing(Standing::Left) {
+                break;
+            }
+        }
+    };
+    let patience = Duration::from_secs(3_600);
+    let in_time = timeout(patience, is_gone(&first)).await;
+    in_time.expect("the end, or a dead disk");
+    ann.network.end_lines();
+    let start_again = || {
+        let options = ClientOptions::vault(ann.disk.vault(Death::Never));
+        Client::open(options.dialer(Arc::new(ann.network.clone())))
+    };
+    let again = start_again().await.unwrap();
+    let kept = again.conversations().pop();
+    if let Some(kept) = &kept {
+        let in_time = timeout(patience, is_gone(kept)).await;
+        in_time.expect("the end after a restart");
+    }
+    let left = start_again().await.unwrap().conversations();
+    assert!(left.is_empty(), "nothing of it is there");
+    let ben = world.knocking("Ben", &link).await;
+    ben.until("a refusal", |event| {
+        (*event == Event::Refused).then_some(())
+    })
+    .await;
+    kept.is_some()
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_last_one_leaves_for_good_wherever_the_device_dies() {
+    for death in [Death::Before, Death::After] {
+        let mut deaths = 0;
+        for batch in 2..=14 {
+            // Shown when the test fails.
+            println!("{:?}", death(batch));
+            deaths += u64::from(last_one_leaves(death(batch)).await);
+        }
+        assert!(deaths >= 2, "only {deaths} batches were tried");
     }
 }
