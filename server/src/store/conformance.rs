@@ -251,3 +251,13 @@ async fn two_relays_cannot_use_one_folder() {
     let again = Folder::open(folder.path(), SledOptions::offline()).unwrap();
     again.store.close().await.unwrap();
 }
+
+/// sled's own threads keep its locked file open for a moment after the last handle is gone.
+#[tokio::test]
+async fn a_closed_folder_can_be_opened_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    for _ in 0..20 {
+        let opened = Folder::open(folder.path(), SledOptions::offline()).unwrap();
+        opened.store.close().await.unwrap();
+    }
+}

@@ -14,10 +14,17 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 
+mod ballast;
+mod meta;
+
+pub(crate) use self::ballast::BALLAST;
+use self::ballast::Ballast;
+use self::meta::Meta;
 use super::folder::{Disk, FolderError, Lock, SystemDisk};
 use super::{Batch, Key, LogName, Range, Record, Store, StoreError, StoreFuture, revision_of};
 use crate::retention::{SlotFile, sync_folder};
@@ -36,13 +43,12 @@ const META_KEY: &[u8] = b"m";
 /// that far, damage that came with a power cut is then noticed by the chain alone.
 const MARK_SYNC_COMMITS: u64 = 1_024;
 const MARK_BYTES: usize = 64;
+/// How often and how far apart the file of a closed engine is tried: 5 s in all. Opening it again
+/// says what is wrong if that was too short.
+const LET_GO_TRIES: u32 = 2_500;
+const LET_GO_PAUSE: Duration = Duration::from_millis(2);
 /// Kept free: what sled may write ahead and a trimming relay needs to get room again.
 const RESERVE_BYTES: u64 = 96 << 20;
-/// Written to a file of its own and given up when the disk is full all the same: sled has to be
-/// opened again after a failed write, and needs room for that. Two segments.
-const BALLAST_BYTES: usize = 2 * SEGMENT_BYTES;
-/// Name of that file.
-pub(crate) const BALLAST: &str = "ballast";
 /// Disk that one byte of a batch may cost at once, pages and rewriting included.
 const WRITE_FACTOR: u64 = 8;
 
@@ -101,59 +107,6 @@ impl fmt::Debug for SledStore {
     }
 }
 
-/// What our own record says, in the same batch as everything else.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Meta {
-    /// Batches so far.
-    commits: u64,
-    /// Logs that have a head.
-    heads: u64,
-    /// Sum of a mix of name and revision of every head.
-    check: u64,
-}
-
-impl Meta {
-    fn encode(self) -> [u8; 24] {
-        let mut bytes = [0; 24];
-        let numbers = [self.commits, self.heads, self.check];
-        for (part, number) in bytes.chunks_exact_mut(8).zip(numbers) {
-            part.copy_from_slice(&number.to_be_bytes());
-        }
-        bytes
-    }
-
-    fn decode(bytes: &[u8]) -> Option<Self> {
-        let mut numbers = bytes
-            .chunks_exact(8)
-            .filter_map(|part| Some(u64::from_be_bytes(*part.first_chunk()?)));
-        Some(Self {
-            commits: numbers.next()?,
-            heads: numbers.next()?,
-            check: numbers.next()?,
-        })
-    }
-
-    fn add(&mut self, log: LogName, revision: u64) {
-        self.heads += 1;
-        self.check = self.check.wrapping_add(mix(log, revision));
-    }
-
-    fn remove(&mut self, log: LogName, revision: u64) {
-        self.heads = self.heads.wrapping_sub(1);
-        self.check = self.check.wrapping_sub(mix(log, revision));
-    }
-}
-
-/// Spreads a name and a revision over 64 bits (FNV-1a): against accidents, not against people.
-fn mix(log: LogName, revision: u64) -> u64 {
-    log.0
-        .iter()
-        .chain(&revision.to_be_bytes())
-        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-            (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-        })
-}
-
 /// The part that both threads share.
 struct Engine {
     folder: PathBuf,
@@ -204,6 +157,20 @@ fn open_db(folder: &Path, cache_bytes: u64) -> Result<(sled::Db, File), StoreErr
         sync_folder(&path).map_err(failed)?;
         Ok((db, file))
     })
+}
+
+/// Closes sled and waits until its file is free: its pool of threads, which no handle waits for, may
+/// hold the locked file a moment longer and says nothing when it is done. Blocks.
+fn let_go(db: sled::Db, file: &File) {
+    drop(db);
+    for _ in 0..LET_GO_TRIES {
+        if file.try_lock().is_ok() {
+            // A lock that cannot be given back ends with the handle.
+            drop(file.unlock());
+            return;
+        }
+        std::thread::sleep(LET_GO_PAUSE);
+    }
 }
 
 impl SledStore {
@@ -388,7 +355,9 @@ impl Engine {
     /// Lets go of the engine and opens it again: sled refuses everything after a failed write.
     fn reopen(&self) -> Result<(), StoreError> {
         let mut db = self.db.write().unwrap_or_else(PoisonError::into_inner);
-        drop(db.take());
+        if let Some((db, file)) = db.take() {
+            let_go(db, &file);
+        }
         *db = Some(open_db(&self.folder, self.cache_bytes)?);
         Ok(())
     }
@@ -418,45 +387,6 @@ struct Writer {
     /// What our own record says if the batch that failed on a full disk landed all the same.
     attempted: Option<Meta>,
     lock: Option<Lock>,
-}
-
-/// Room that is set aside.
-struct Ballast {
-    path: Option<PathBuf>,
-    is_there: bool,
-}
-
-impl Ballast {
-    fn new(folder: &Path, wanted: bool) -> Self {
-        Self {
-            path: wanted.then(|| folder.join(BALLAST)),
-            is_there: false,
-        }
-    }
-
-    /// Sets the room aside unless it is; `false`: there is none.
-    fn keep(&mut self) -> bool {
-        let Some(path) = self.path.as_ref().filter(|_| !self.is_there) else {
-            return true;
-        };
-        let known = path.metadata().map(|about| about.len()).ok();
-        self.is_there = known == u64::try_from(BALLAST_BYTES).ok()
-            || std::fs::write(path, vec![0; BALLAST_BYTES])
-                .and_then(|()| File::open(path)?.sync_all())
-                .is_ok();
-        if !self.is_there {
-            self.give_up();
-        }
-        self.is_there
-    }
-
-    fn give_up(&mut self) {
-        self.is_there = false;
-        if let Some(path) = &self.path {
-            // Not there is what it should be.
-            drop(std::fs::remove_file(path));
-        }
-    }
 }
 
 impl Writer {
@@ -639,7 +569,7 @@ impl Writer {
         let closed = guarded(|| {
             db.flush().map_err(failed)?;
             self.engine.disk.sync(&file).map_err(failed)?;
-            drop(db);
+            let_go(db, &file);
             Ok(())
         });
         self.mark.sync().map_err(failed)?;
