@@ -67,7 +67,7 @@ pub enum Verb<'a> {
 pub struct Grant {
     /// The holder's X25519 public key.
     pub key: PublicKey,
-    /// Appends a minute with this key, all connections together; absent: the relay's own limit.
+    /// Appends and takes a minute with this key, all connections together; absent: the relay's own limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate: Option<u32>,
     /// Bits of work each append with this key costs; absent: none.

@@ -2,7 +2,7 @@
 
 use sotto_protocol::chain::{self, Link};
 use sotto_protocol::error_code::ErrorCode;
-use sotto_protocol::frame::{Append, Item, ItemDone, NewEntry, Refusal};
+use sotto_protocol::frame::{Append, Grant, Item, ItemDone, NewEntry, Refusal};
 use sotto_protocol::id::{Commitment, LogId, PublicKey, Stamp};
 use sotto_protocol::limits::{
     APPEND_BYTES_MAX, APPEND_ENTRIES_MAX, HELD_BYTES_MAX, ITEM_ENTRIES_MAX, ITEMS_MAX, PIN_DAYS,
@@ -31,6 +31,17 @@ pub(crate) struct Payer {
     pub(crate) work: u8,
     pub(crate) rate: Option<u32>,
     pub(crate) is_join: bool,
+}
+
+impl Payer {
+    pub(crate) fn of(grant: &Grant) -> Self {
+        Self {
+            key: grant.key,
+            work: grant.work.unwrap_or(0),
+            rate: grant.rate,
+            is_join: grant::is_join(grant),
+        }
+    }
 }
 
 /// Stamps an entry: log, number, day, commitment.
@@ -122,12 +133,7 @@ pub(crate) fn rights(
     let payer = if item.entries.is_empty() {
         None
     } else {
-        grant::payer(&log.grants, keys, appending).map(|grant| Payer {
-            key: grant.key,
-            work: grant.work.unwrap_or(0),
-            rate: grant.rate,
-            is_join: grant::is_join(grant),
-        })
+        grant::payer(&log.grants, keys, appending).map(Payer::of)
     };
     Ok(ItemRights { access, payer })
 }

@@ -446,7 +446,11 @@ impl Applier<'_> {
         changed
     }
 
-    async fn take(&self, id: LogId, caller: &Caller) -> Result<(Answer<'static>, Changed), Stop> {
+    async fn take(
+        &mut self,
+        id: LogId,
+        caller: &Caller,
+    ) -> Result<(Answer<'static>, Changed), Stop> {
         let log = self.allowed(&id, caller, Rights::TAKE).await?;
         let mut oldest: Option<StoredEntry<'static>> = None;
         let mut last_resort: Option<StoredEntry<'static>> = None;
@@ -480,6 +484,15 @@ impl Applier<'_> {
                 }
             }
         }
+        let payer = grant::payer(&log.state.grants, &caller.keys, Rights::TAKE);
+        let payer = payer.map(|grant| (id, append::Payer::of(grant)));
+        let limit = self.shared.limits.appends_per_minute;
+        self.rates
+            .count(payer.as_slice(), limit, &self.now)
+            .map_err(|refusal| Refusal {
+                item: None,
+                ..refusal
+            })?;
         if let Some(entry) = oldest {
             let answer = taken(&entry);
             return Ok((answer, self.removing(id, log, &entry)));

@@ -1,4 +1,4 @@
-//! Appends of one minute by log and grant, in memory only. It must not outlive the minute.
+//! Appends and takes of one minute by log and grant, in memory only. It must not outlive the minute.
 
 use std::collections::HashMap;
 
@@ -10,7 +10,7 @@ use super::append;
 use super::state::Now;
 use crate::limits::RATES_COUNTED_MAX;
 
-/// Appends of the present minute by log and grant.
+/// Appends and takes of the present minute by log and grant.
 #[derive(Debug, Default)]
 pub(crate) struct Rates {
     minute: u64,

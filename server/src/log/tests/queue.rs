@@ -203,3 +203,27 @@ async fn take_gives_each_once_and_the_last_resort_only_when_alone() {
     bench.trim(log, 1).await.unwrap();
     assert_eq!(code(bench.take(log).await), ErrorCode::NoSuchEntry);
 }
+
+#[tokio::test]
+async fn takes_past_the_rate_of_the_key_are_refused_until_the_next_minute() {
+    let mut bench = Bench::new().await;
+    let rate = Some(2);
+    let grants = vec![
+        grant(1, Rights::APPEND),
+        Grant {
+            rate,
+            ..grant(2, Rights::TAKE)
+        },
+    ];
+    let log = bench.create(1, grants).await;
+    for _ in 0..3 {
+        bench.append(vec![item(log, 1)], &[1]).await.unwrap();
+    }
+    for seq in 1..=2 {
+        assert_eq!(bench.take(log).await.unwrap(), (seq, false));
+    }
+    let refused = bench.take(log).await.unwrap_err();
+    assert_eq!((refused.code, refused.item), (ErrorCode::Busy, None));
+    bench.clock.advance_monotonic(Duration::from_secs(60));
+    assert_eq!(bench.take(log).await.unwrap(), (3, false));
+}
