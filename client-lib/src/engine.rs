@@ -15,6 +15,9 @@
 //! | `handing` | a door's keys, from one facilitator to another |
 //! | `answering` | an answer to a knock on its way |
 //! | `knocking` | a knock of ours, and what comes of the answer |
+//! | `inbox` | a standing inbox of ours, and what comes in |
+//! | `pool` | its KeyPackages, and their keys |
+//! | `inviting` | adding somebody whose inbox's address we have |
 //! | `reading` | entries to envelopes, and which of them count |
 //! | `dispute` | the rule by which a Commit that not all can open stands or is void |
 //! | `aside` | the state before each Commit that may be undone, in the vault as well |
@@ -54,11 +57,14 @@ mod event;
 mod fetching;
 mod handing;
 mod holding;
+mod inbox;
+mod inviting;
 mod joining;
 mod keeping;
 mod knocking;
 mod obeying;
 mod pace;
+mod pool;
 mod reading;
 mod returning;
 mod saved;
@@ -72,11 +78,13 @@ mod uploading;
 mod waiting;
 
 pub use begin::{Admission, JoinOptions, RoomOptions};
+pub use inbox::InboxOptions;
 pub(crate) use saved::{decode as decode_kept, encode as encode_kept};
 
 pub use event::{
-    Attaching, Attachment, Choices, Command, Delivery, Event, Fingerprint, Knock, Member, Message,
-    NewAttachment, Reaction, Reply, Standing, Text, Transfer, Unsent,
+    Attaching, Attachment, Choices, Command, Delivery, Event, Fingerprint, Invitation,
+    InvitationId, Knock, Member, Message, NewAttachment, Reaction, Reply, Standing, Text, Transfer,
+    Unsent,
 };
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -441,7 +449,7 @@ impl Engine {
             }
             SessionEvent::Answered { token, result } => return self.answered(token, result, now),
             SessionEvent::Delayed { token, refusal } if self.inbox_delays(token, &refusal) => {
-                return self.give_up_answer();
+                return self.put_off_answer(now);
             }
             SessionEvent::WorkNeeded(order)
                 if self.is_answering() && self.token == Some(order.token()) =>

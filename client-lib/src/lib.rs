@@ -204,14 +204,14 @@ pub use attachment::{
     ATTACHMENTS_WANTED_MAX, MEDIA_TYPE_BYTES_MAX,
 };
 #[cfg(feature = "native")]
-pub use client::{BackupStanding, Client, ClientOptions, Conversation, ConversationId};
+pub use client::{BackupStanding, Client, ClientOptions, Conversation, ConversationId, Inbox};
 pub use content::{MessageId, NAME_BYTES_MAX, REACTION_BYTES_MAX, TEXT_BYTES_MAX};
 pub use engine::{
-    Admission, Attaching, Attachment, Choices, Command, Delivery, Event, Fingerprint, JoinOptions,
-    Knock, Member, Message, NewAttachment, Reaction, Reply, RoomOptions, Standing, Text, Transfer,
-    Unsent,
+    Admission, Attaching, Attachment, Choices, Command, Delivery, Event, Fingerprint, InboxOptions,
+    Invitation, InvitationId, JoinOptions, Knock, Member, Message, NewAttachment, Reaction, Reply,
+    RoomOptions, Standing, Text, Transfer, Unsent,
 };
 pub use error::{Error, ErrorKind, Result};
-pub use link::{BadLink, Link, RelayAddress};
+pub use link::{BadLink, InboxLink, Link, RelayAddress};
 pub use mls::{LeafId, Suite};
 pub use people::{BadWords, NearWords, ReturnWords};

@@ -18,6 +18,7 @@ use crate::mls::{LeafId, Suite};
 use crate::seal::ConversationSecret;
 
 const PREFIX: &str = "sotto:1:";
+const INBOX_PREFIX: &str = "sotto-inbox:1:";
 /// The longest relay URL in a link.
 const URL_BYTES_MAX: usize = 256;
 /// The longest link; one of the longest URL with room to spare.
@@ -156,6 +157,91 @@ impl fmt::Debug for DoorKeys {
     }
 }
 
+/// The address of an inbox: who has it may add its owner to conversations on its relay, and do
+/// nothing else with it. Made by [`Inbox::link`](crate::Inbox::link).
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InboxLink {
+    /// The log that KeyPackages are taken from.
+    pub(crate) pool: LogId,
+    /// Secret grant key (X25519) that may take.
+    #[serde(with = "serde_bytes")]
+    pub(crate) take: [u8; 32],
+    /// The log that invitations are appended to.
+    pub(crate) inbox: LogId,
+    /// Who signs the KeyPackages.
+    pub(crate) owner: LeafId,
+    pub(crate) relay: RelayAddress,
+    /// Of the KeyPackages.
+    pub(crate) suite: Suite,
+    /// Secret grant key (X25519) that may append invitations.
+    #[serde(with = "serde_bytes")]
+    pub(crate) append: [u8; 32],
+    /// HPKE secret key that KeyPackages are sealed to.
+    #[serde(with = "serde_bytes")]
+    pub(crate) opening: [u8; 32],
+    /// HPKE public key that invitations are sealed to.
+    pub(crate) sealing: PublicKey,
+}
+
+impl InboxLink {
+    /// Where the inbox's relay is; only conversations on it can use the inbox.
+    #[must_use]
+    pub const fn relay(&self) -> &RelayAddress {
+        &self.relay
+    }
+
+    /// The suite of conversations that can use the inbox.
+    #[must_use]
+    pub const fn suite(&self) -> Suite {
+        self.suite
+    }
+}
+
+impl fmt::Debug for InboxLink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("InboxLink(…)")
+    }
+}
+
+impl fmt::Display for InboxLink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_link(f, INBOX_PREFIX, self)
+    }
+}
+
+impl FromStr for InboxLink {
+    type Err = BadLink;
+
+    fn from_str(text: &str) -> Result<Self, BadLink> {
+        let link: Self = read_link(INBOX_PREFIX, text)?;
+        checked(&link.relay).map(|()| link)
+    }
+}
+
+fn write_link(f: &mut fmt::Formatter<'_>, prefix: &str, body: &impl Serialize) -> fmt::Result {
+    let body = sotto_protocol::cbor::encode(body).map_err(|_| fmt::Error)?;
+    write!(f, "{prefix}{}", URL_SAFE_NO_PAD.encode(body))
+}
+
+fn read_link<T: Serialize + serde::de::DeserializeOwned>(
+    prefix: &str,
+    text: &str,
+) -> Result<T, BadLink> {
+    let text = text.trim();
+    if text.len() > LINK_BYTES_MAX {
+        return Err(BadLink);
+    }
+    let body = text.strip_prefix(prefix).ok_or(BadLink)?;
+    let body = URL_SAFE_NO_PAD.decode(body).map_err(|_| BadLink)?;
+    sotto_protocol::cbor::decode(&body).map_err(|_| BadLink)
+}
+
+/// The same rules for an address inside a link as for one that a person types.
+fn checked(relay: &RelayAddress) -> Result<(), BadLink> {
+    relay.to_string().parse::<RelayAddress>().map(drop)
+}
+
 impl Link {
     /// Where the conversation's relay is.
     #[must_use]
@@ -181,8 +267,7 @@ impl fmt::Debug for Link {
 
 impl fmt::Display for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let body = sotto_protocol::cbor::encode(&self.0).map_err(|_| fmt::Error)?;
-        write!(f, "{PREFIX}{}", URL_SAFE_NO_PAD.encode(body))
+        write_link(f, PREFIX, &self.0)
     }
 }
 
@@ -190,19 +275,8 @@ impl FromStr for Link {
     type Err = BadLink;
 
     fn from_str(text: &str) -> Result<Self, BadLink> {
-        let text = text.trim();
-        if text.len() > LINK_BYTES_MAX {
-            return Err(BadLink);
-        }
-        let body = text.strip_prefix(PREFIX).ok_or(BadLink)?;
-        let body = URL_SAFE_NO_PAD.decode(body).map_err(|_| BadLink)?;
-        let body = sotto_protocol::cbor::decode(&body).map_err(|_| BadLink)?;
-        let link = Self(body);
-        // The same rules for the address inside as for one that a person types.
-        link.relay()
-            .to_string()
-            .parse::<RelayAddress>()
-            .map(|_| link)
+        let link = Self(read_link(PREFIX, text)?);
+        checked(link.relay()).map(|()| link)
     }
 }
 

@@ -9,6 +9,7 @@ mod facts;
 mod follower;
 mod group;
 mod provider;
+mod reference;
 #[cfg(test)]
 pub(crate) mod spoil;
 
@@ -216,6 +217,9 @@ fn capabilities() -> Capabilities {
         .extensions(vec![
             ExtensionType::Unknown(POLICY_EXTENSION),
             ExtensionType::Unknown(DAY_EXTENSION),
+            // A KeyPackage may have no extension that its leaf does not name; every leaf names this
+            // one, so that none shows which kind it came by.
+            ExtensionType::LastResort,
         ])
         .credentials(vec![CredentialType::Basic])
         .build()

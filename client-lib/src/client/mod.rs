@@ -7,6 +7,7 @@ mod clock;
 mod conversation;
 mod driver;
 mod errand;
+mod inbox;
 #[cfg(test)]
 mod tests;
 
@@ -20,6 +21,7 @@ use tokio_util::task::TaskTracker;
 
 pub use backup::BackupStanding;
 pub use conversation::{Conversation, ConversationId};
+pub use inbox::Inbox;
 
 use crate::engine::{Effects, Engine, JoinOptions, RoomOptions};
 use crate::error::{Error, ErrorKind, Result};
@@ -110,6 +112,7 @@ pub(crate) struct Shared {
     tasks: TaskTracker,
     stop: CancellationToken,
     conversations: Mutex<BTreeMap<Space, Conversation>>,
+    inboxes: Mutex<BTreeMap<Space, Inbox>>,
     backup: backup::Seat,
 }
 
@@ -143,6 +146,7 @@ impl Client {
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
             conversations: Mutex::default(),
+            inboxes: Mutex::default(),
             backup: backup::Seat::default(),
         }));
         let vault = client.0.vault.clone();
@@ -231,6 +235,7 @@ impl Client {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clear();
+        self.forget_inboxes();
     }
 
     async fn begin(&self, engine: Engine, mut effects: Effects) -> Result<Conversation> {
@@ -240,7 +245,7 @@ impl Client {
     }
 
     fn run(&self, engine: Engine, effects: Effects) -> Conversation {
-        let space = engine.space();
+        let (space, is_inbox) = (engine.space(), engine.is_inbox());
         let (conversation, seat) =
             conversation::pair(space, self.0.vault.clone(), engine.standing());
         let driver = driver::Driver {
@@ -254,6 +259,10 @@ impl Client {
             stop: self.0.stop.child_token(),
         };
         self.0.tasks.spawn(driver.run());
+        if is_inbox {
+            self.know_inbox(space, &conversation);
+            return conversation;
+        }
         self.0
             .conversations
             .lock()

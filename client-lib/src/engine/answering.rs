@@ -49,7 +49,7 @@ impl Engine {
             return;
         };
         if self.admission_in_flight() != Some(leaf) {
-            self.forget_knock(&leaf);
+            self.give_up_knock(&leaf);
         }
     }
 
@@ -65,7 +65,7 @@ impl Engine {
                 let leaf = *leaf;
                 self.take_flight();
                 if refusal.code != ErrorCode::RetryTooOld {
-                    self.forget_knock(&leaf);
+                    self.give_up_knock(&leaf);
                 }
             }
             _ => {
@@ -89,7 +89,7 @@ impl Engine {
         };
         if let Some(leaf) = leaf {
             self.drop_flight()?;
-            self.forget_knock(&leaf);
+            self.give_up_knock(&leaf);
         }
         Ok(())
     }

@@ -305,6 +305,7 @@ impl Engine {
         self.go_on_if_new_enough();
         match self.saved.stage {
             Stage::Removed | Stage::Left | Stage::ShutOut | Stage::TurnedAway => return Ok(()),
+            Stage::Joining if self.beside.inbox.is_some() => return Ok(()),
             Stage::Joining if self.is_knocking() => {
                 self.repeat_flight();
                 return Ok(());
@@ -344,7 +345,8 @@ impl Engine {
     pub(super) fn make_logs(&mut self, now: Now) -> Result<()> {
         self.create(now)?;
         self.make_door(now)?;
-        self.make_inbox(now)
+        self.make_inbox(now)?;
+        self.make_tray(now)
     }
 
     pub(super) fn create(&mut self, now: Now) -> Result<()> {

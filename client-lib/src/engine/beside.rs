@@ -15,9 +15,12 @@ use x25519_dalek::StaticSecret;
 
 use super::changes::new_entry;
 use super::door::{Door, KeptKnock};
+use super::inbox::{Inbox, KeptInvitation};
+use super::inviting::Adding;
 use super::knocking::Knocking;
+use super::pool::KeptPackage;
 use super::saved::{self, RootKey, Stage};
-use super::{Engine, Event, internal, no_randomness, retry_id};
+use super::{Engine, Event, internal, inviting, no_randomness, retry_id};
 use crate::content::MessageId;
 use crate::error::Result;
 use crate::log::{Ask, Cursor, Denied, NewLog, Token};
@@ -28,7 +31,7 @@ use crate::time::Now;
 use crate::vault::{Key, Row};
 
 /// Days an unread knock or answer lives: a facilitator may be away for a month.
-const TTL_DAYS: u16 = 30;
+pub(super) const TTL_DAYS: u16 = 30;
 
 /// The state beside the conversation's; each part is kept under a name of its own.
 #[derive(Debug, Default)]
@@ -36,6 +39,14 @@ pub(super) struct Beside {
     pub(super) door: Option<Door>,
     pub(super) knocks: BTreeMap<LeafId, KeptKnock>,
     pub(super) knocking: Option<Knocking>,
+    /// A standing inbox; then this is no conversation.
+    pub(super) inbox: Option<Inbox>,
+    pub(super) packages: BTreeMap<u64, KeptPackage>,
+    pub(super) invitations: BTreeMap<u64, KeptInvitation>,
+    /// It is known how many KeyPackages the pool holds.
+    pub(super) is_counted: bool,
+    /// Those we want to add and have no KeyPackage of yet, by their pools.
+    pub(super) adding: BTreeMap<LogId, Adding>,
     /// Logs beside the conversation's that are open on this connection.
     pub(super) open: BTreeSet<LogId>,
     pub(super) letters: Letters,
@@ -75,6 +86,15 @@ pub(super) enum Side {
     /// Of the conversation's own log, which the last member takes away.
     HoldFence,
     DeleteLog,
+    /// Of a standing inbox.
+    MakeTray,
+    MakePool,
+    CountPool,
+    FillPool,
+    DeleteTray,
+    DeletePool,
+    /// A KeyPackage of somebody who is to be added.
+    Take(LogId),
 }
 
 /// Where one is in a log that is read and trimmed.
@@ -185,6 +205,15 @@ impl Beside {
             self.knocking = Some(saved::decode(value)?);
         } else if let Some(leaf) = name.strip_prefix(saved::KNOCK).and_then(LeafId::from_slice) {
             self.knocks.insert(leaf, saved::decode(value)?);
+        } else if name == saved::INBOX {
+            self.inbox = Some(saved::decode(value)?);
+        } else if let Some(number) = saved::numbered(name, saved::PACKAGE) {
+            self.packages.insert(number, saved::decode(value)?);
+        } else if let Some(number) = saved::numbered(name, saved::INVITED) {
+            self.invitations.insert(number, saved::decode(value)?);
+        } else if name.starts_with(saved::ADD) {
+            let adding: Adding = saved::decode(value)?;
+            self.adding.insert(adding.pool(), adding);
         } else {
             return Ok(false);
         }
@@ -195,6 +224,11 @@ impl Beside {
         self.open.clear();
         self.door_trimmed = 0;
         self.held_fence = None;
+        self.is_counted = false;
+    }
+
+    pub(super) fn forget_asked(&mut self, side: Side) {
+        self.asked.retain(|_, asked| *asked != side);
     }
 
     pub(super) fn is_asked(&self, side: Side) -> bool {
@@ -207,6 +241,7 @@ impl Engine {
     pub(super) fn start_beside(&mut self) {
         self.start_door();
         self.start_inbox();
+        self.start_tray();
         let flying = self.flight.iter().flat_map(|flight| &flight.items);
         let inboxes: Vec<_> = flying.map(|item| item.log).collect();
         for log in inboxes {
@@ -260,6 +295,8 @@ impl Engine {
             self.knock_met(entry, cursor)
         } else if of_inbox == Some(log) {
             self.answer_met(entry, cursor, now)
+        } else if self.is_tray(&log) {
+            self.invitation_met(entry, cursor)
         } else {
             Ok(())
         }
@@ -283,10 +320,10 @@ impl Engine {
         if self.is_door(&log) {
             return self.door_refused();
         }
-        if self.attachment_refused(&log)? {
+        if self.attachment_refused(&log)? || self.pool_refused(&log) {
             return Ok(());
         }
-        if self.waits_for_answer() {
+        if self.waits_for_answer() || self.is_tray(&log) {
             self.tell(Event::Refused);
         }
         self.inbox_refused(&log);
@@ -326,6 +363,16 @@ impl Engine {
             (Side::DeleteInbox, None | Some(ErrorCode::Refused)) => self.inbox_deleted(),
             (Side::CloseDoor, Some(_)) => self.open_door_again(),
             (Side::DeleteDoor | Side::DeleteInbox, Some(_)) => self.out.hang_up = true,
+            (
+                Side::MakeTray
+                | Side::MakePool
+                | Side::CountPool
+                | Side::FillPool
+                | Side::DeleteTray
+                | Side::DeletePool,
+                _,
+            ) => self.inbox_answered(side, result, now)?,
+            (Side::Take(pool), _) => self.taken(&pool, result)?,
             _ => self.transfer_answered(side, result, now)?,
         }
         Ok(true)
@@ -339,13 +386,18 @@ impl Engine {
         self.close_door_if_due(now)?;
         self.hand_over_what_is_due(now)?;
         self.trim_door(now)?;
+        self.go_on_adding(now)?;
+        self.go_on_inbox(now)?;
         self.go_on_knocking(now)
     }
 
     /// When to come back for what is beside the conversation.
     pub(super) fn wake_beside(&self, now: Now) -> Option<u64> {
         let at = self.beside.knock_at_ms;
-        (at > now.steady_ms && self.is_knocking()).then_some(at)
+        let again = (at > now.steady_ms && self.is_knocking()).then_some(at);
+        let put_off = self.beside.knocks.values().map(|knock| knock.put_off.0);
+        let put_off = put_off.filter(|at| *at > now.steady_ms);
+        put_off.chain(again).min()
     }
 
     pub(super) fn keep_beside<T: Serialize>(&mut self, name: &[u8], value: &T) -> Result<()> {
@@ -365,6 +417,10 @@ impl Engine {
         let leaves: Vec<_> = self.beside.knocks.keys().copied().collect();
         for leaf in leaves {
             self.drop_beside(&saved::knock_name(&leaf));
+        }
+        let pools: Vec<_> = self.beside.adding.keys().copied().collect();
+        for pool in pools {
+            self.drop_beside(&inviting::name(&pool));
         }
         self.beside = Beside::default();
     }

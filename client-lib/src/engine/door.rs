@@ -16,13 +16,13 @@ use super::saved::{self, ByteString, FlightKind, Intent, RootKey};
 use super::{Engine, Event, Knock, Text, internal, no_randomness, retry_id};
 use crate::content::name_is_fit;
 use crate::error::{Error, ErrorKind, Result};
-use crate::link::{DoorKeys, DoorLink};
+use crate::link::{DoorKeys, DoorLink, InboxLink};
 use crate::log::{Ask, Cursor, Keeps};
 use crate::mls::{LeafId, StagedOut};
 use crate::policy::Policy;
 use crate::random;
 use crate::seal::letter::{
-    self, Address, AnswerBody, KnockBody, Letters, Purpose, Read, WasBody, WelcomeBody,
+    self, Address, AnswerBody, InviteBody, KnockBody, Letters, Purpose, Read, WasBody, WelcomeBody,
 };
 use crate::time::Now;
 
@@ -94,6 +94,29 @@ pub(super) struct KeptKnock {
     reply: PublicKey,
     /// The member's leaf that they prove was theirs.
     was: Option<LeafId>,
+    /// Nobody knocked: we add them from their inbox.
+    pub(super) is_invited: bool,
+    /// When to try again to add them (steady clock), and how often their inbox was busy.
+    #[serde(skip)]
+    pub(super) put_off: (u64, u8),
+}
+
+impl KeptKnock {
+    /// Somebody who is to be added with a KeyPackage from their pool. It stands nowhere at the door.
+    pub(super) fn invited(link: &InboxLink, package: Vec<u8>) -> Self {
+        Self {
+            seq: u64::MAX,
+            name: String::new(),
+            manage: PublicKey::new([0; 32]),
+            package: ByteString(package),
+            inbox: link.inbox,
+            append: link.append,
+            reply: link.sealing,
+            was: None,
+            is_invited: true,
+            put_off: (0, 0),
+        }
+    }
 }
 
 impl core::fmt::Debug for KeptKnock {
@@ -150,7 +173,7 @@ impl Engine {
             .beside
             .knocks
             .iter()
-            .filter(|(leaf, _)| !self.is_answered(leaf))
+            .filter(|(leaf, knock)| !knock.is_invited && !self.is_answered(leaf))
             .collect();
         waiting.sort_by_key(|(_, knock)| knock.seq);
         waiting
@@ -322,6 +345,8 @@ impl Engine {
             append: knock.append,
             reply: knock.reply,
             was: knock.was.as_ref().map(|was| was.leaf),
+            is_invited: false,
+            put_off: (0, 0),
         };
         self.keep_beside(&saved::knock_name(&leaf), &kept)?;
         self.tell(Event::Knock {
@@ -335,7 +360,8 @@ impl Engine {
 
     /// Reads on once there is room. Never amid a row of events: some may be of the former reading.
     pub(super) fn read_door_on(&mut self) {
-        if self.beside.is_full && self.beside.knocks.len() < KNOCKS_MAX {
+        let has_room = self.beside.knocks.len() < KNOCKS_MAX;
+        if self.beside.is_full && has_room && self.beside.door.is_some() {
             self.beside.is_full = false;
             self.follow_door();
         }
@@ -515,9 +541,13 @@ impl Engine {
             return Ok(false);
         }
         let wanted = |intent: &Intent| match intent {
-            Intent::Add(leaf) => Some(*leaf),
+            Intent::Add(leaf) if !self.is_put_off(leaf, now) => Some(*leaf),
             _ => None,
         };
+        let Some(leaf) = self.saved.intents.iter().find_map(wanted) else {
+            return Ok(false);
+        };
+        let wanted = |intent: &Intent| (*intent == Intent::Add(leaf)).then_some(leaf);
         let Some(leaf) = self.next_answer(wanted) else {
             return Ok(false);
         };
@@ -531,12 +561,12 @@ impl Engine {
             .ok_or_else(|| internal("an admission without a group"))?;
         let Ok(mut staged) = group.stage(&self.key, &plan, &log) else {
             // The KeyPackage is too old by now, or never fitted.
-            self.forget_knock(&leaf);
+            self.give_up_knock(&leaf);
             return Ok(false);
         };
         let Some(letter) = self.welcome(&leaf, &staged)? else {
             self.drop_lost_commit()?;
-            self.forget_knock(&leaf);
+            self.give_up_knock(&leaf);
             return Ok(false);
         };
         // It goes into their inbox, not into the log.
@@ -565,7 +595,7 @@ impl Engine {
             .welcome
             .as_deref()
             .ok_or_else(|| internal("an admission without a Welcome"))?;
-        let letter = AnswerBody::Welcome(WelcomeBody {
+        let welcome = WelcomeBody {
             log: self.saved.log,
             seq: self.saved.seq,
             tree: staged.tree.as_slice().into(),
@@ -573,17 +603,32 @@ impl Engine {
             fence: self.saved.fence,
             secret: secret.clone(),
             welcome: welcome.into(),
-        });
-        self.letter_to(leaf, &letter)
+        };
+        let is_invited = self
+            .beside
+            .knocks
+            .get(leaf)
+            .is_some_and(|one| one.is_invited);
+        if is_invited {
+            let founder = self.root();
+            self.letter_to(leaf, Purpose::Invite, &InviteBody { founder, welcome })
+        } else {
+            self.letter_to(leaf, Purpose::Answer, &AnswerBody::Welcome(welcome))
+        }
     }
 
     /// A letter to who knocked; nothing if their key or inbox is none.
-    fn letter_to(&self, leaf: &LeafId, letter: &AnswerBody<'_>) -> Result<Option<Item<'static>>> {
+    fn letter_to(
+        &self,
+        leaf: &LeafId,
+        purpose: Purpose,
+        letter: &impl Serialize,
+    ) -> Result<Option<Item<'static>>> {
         let Some(knock) = self.beside.knocks.get(leaf) else {
             return Ok(None);
         };
         let to = Address {
-            purpose: Purpose::Answer,
+            purpose,
             log: &knock.inbox,
             key: &knock.reply,
         };
@@ -604,7 +649,7 @@ impl Engine {
         let Some(leaf) = self.next_answer(wanted) else {
             return Ok(false);
         };
-        match self.letter_to(&leaf, &AnswerBody::No)? {
+        match self.letter_to(&leaf, Purpose::Answer, &AnswerBody::No)? {
             Some(item) => self.fly(FlightKind::TurnAway(leaf), vec![item], now)?,
             None => self.forget_knock(&leaf),
         }

@@ -6,8 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::content::MessageId;
 use crate::error::ErrorKind;
+use crate::link::InboxLink;
 use crate::log::Doubt;
 use crate::mls::LeafId;
+use sotto_protocol::id::LogId;
 
 /// Somebody in a conversation.
 #[derive(Clone, PartialEq, Eq)]
@@ -70,6 +72,21 @@ pub struct Knock {
     /// The leaf that they prove was theirs; a member's who lost their device, as a rule. Once they
     /// are let in it is removed.
     pub was: Option<LeafId>,
+}
+
+/// Names an invitation in its inbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct InvitationId(pub(super) u64);
+
+/// A conversation that somebody added us to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Invitation {
+    /// Its name in the inbox.
+    pub id: InvitationId,
+    /// Who added us, by their leaf in the conversation.
+    pub by: LeafId,
+    /// The conversation's log, so that two invitations to one can be told.
+    pub log: LogId,
 }
 
 impl fmt::Debug for Knock {
@@ -303,6 +320,16 @@ pub enum Event {
         /// The leaf that they prove was theirs.
         was: Option<LeafId>,
     },
+    /// Our inbox: somebody added us to a conversation. Nobody vouches for them but the address that
+    /// they had: [`Client::accept`](crate::Client::accept), [`Command::Decline`].
+    Invited(Invitation),
+    /// Our inbox: so many invitations came so far for KeyPackages whose keys are gone.
+    InvitationLost {
+        /// How many.
+        count: u64,
+    },
+    /// Somebody could not be added from their inbox: it is gone, takes nothing or holds nothing.
+    NotAdded,
     /// Our knock lies at the door; now somebody must say yes.
     Knocked,
     /// Somebody joined; everybody is told of everybody.
@@ -534,7 +561,11 @@ pub enum Command {
     Admit(LeafId),
     /// Tell who knocked that they are not let in.
     TurnAway(LeafId),
-    /// Leave; keys are erased once the relay has the farewell.
+    /// Add somebody from their inbox. For facilitators; [`Event::Joined`] or [`Event::NotAdded`] tells.
+    Add(Box<InboxLink>),
+    /// Forget an invitation in this inbox.
+    Decline(InvitationId),
+    /// Leave; keys are erased once the relay has the farewell. An inbox is given up.
     Leave,
 }
 

@@ -94,13 +94,14 @@ impl Engine {
     }
 
     /// Logs that stand open for other reasons; a message must not have us open them anew.
-    fn is_log_of_ours(&self, log: &LogId) -> bool {
+    pub(super) fn is_log_of_ours(&self, log: &LogId) -> bool {
         let door = self.beside.door.as_ref().map(|door| door.log);
         let inbox = self.beside.knocking.as_ref().map(|one| one.inbox());
         let mut answers = self.beside.knocks.values().map(|knock| knock.inbox);
         *log == self.saved.log
             || door == Some(*log)
             || inbox == Some(*log)
+            || self.beside.adding.contains_key(log)
             || answers.any(|inbox| inbox == *log)
     }
 

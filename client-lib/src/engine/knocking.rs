@@ -350,7 +350,7 @@ impl Engine {
 
     /// In: the conversation is read from where its author stood, silently up to the Commit that
     /// added us, which stands in the log since the letter came in the same append.
-    fn enter(
+    pub(super) fn enter(
         &mut self,
         welcome: &WelcomeBody<'_>,
         group: Group,

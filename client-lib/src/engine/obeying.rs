@@ -23,6 +23,9 @@ impl Engine {
                 "you are no longer in this conversation",
             ));
         }
+        if self.beside.inbox.is_some() {
+            return self.obey_as_inbox(&command);
+        }
         match command {
             Command::Send {
                 text,
@@ -68,6 +71,11 @@ impl Engine {
             Command::Rotate => self.want_of_facilitator(Intent::Rotate, None),
             Command::Admit(leaf) => self.admit(leaf).map(|()| Reply::Kept),
             Command::TurnAway(leaf) => self.turn_away(leaf).map(|()| Reply::Kept),
+            Command::Add(link) => self.add_from_inbox(*link).map(|()| Reply::Kept),
+            Command::Decline(_) => Err(Error::new(
+                ErrorKind::Invalid,
+                "invitations are in an inbox",
+            )),
             // Who is not in yet has nobody to take leave of; an inbox ends by itself, and a leaf
             // that is on its way in all the same is one that nobody sits at.
             // And who is too old to read on goes like one who never came back.

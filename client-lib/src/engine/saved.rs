@@ -16,6 +16,10 @@
 //! | `door` | [`Door`](super::door::Door), on its keeper's device |
 //! | `knock/` and a leaf | [`KeptKnock`](super::door::KeptKnock), until it is answered |
 //! | `knocking` | [`Knocking`](super::knocking::Knocking), until our own knock is answered |
+//! | `add/` and a log | [`Adding`](super::inviting::Adding), until a KeyPackage was taken |
+//! | `inbox` | [`Inbox`](super::inbox::Inbox): this is no conversation, but an inbox |
+//! | `package/` and a number | [`KeptPackage`](super::pool::KeptPackage), until it is used or old |
+//! | `invited/` and a number | [`KeptInvitation`](super::inbox::KeptInvitation), until it is decided |
 //! | `up/` and a number | [`Upload`](super::uploading::Upload), until its message stands in the log |
 //! | `get/` and a message id | [`Download`](super::fetching::Download), until it is here |
 //! | `here/` and a message id | nothing: all of its attachment is on this device |
@@ -53,6 +57,10 @@ pub(super) const LINE: &[u8] = b"line";
 pub(super) const DOOR: &[u8] = b"door";
 pub(super) const KNOCK: &[u8] = b"knock/";
 pub(super) const KNOCKING: &[u8] = b"knocking";
+pub(super) const ADD: &[u8] = b"add/";
+pub(super) const INBOX: &[u8] = b"inbox";
+pub(super) const PACKAGE: &[u8] = b"package/";
+pub(super) const INVITED: &[u8] = b"invited/";
 pub(super) const UPLOAD: &[u8] = b"up/";
 pub(super) const DOWNLOAD: &[u8] = b"get/";
 pub(super) const HERE: &[u8] = b"here/";

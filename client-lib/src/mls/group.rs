@@ -7,8 +7,9 @@ use openmls::group::{
     PURE_PLAINTEXT_WIRE_FORMAT_POLICY, ProcessedWelcome, StagedCommit,
 };
 use openmls::prelude::{
-    GroupContext, GroupId, KeyPackage, LeafNodeIndex, LeafNodeParameters, MlsMessageOut,
-    PreSharedKeyProposal, ProcessedMessageContent, Sender, SenderRatchetConfiguration,
+    GroupContext, GroupId, KeyPackage, KeyPackageBuilder, LeafNodeIndex, LeafNodeParameters,
+    MlsMessageOut, PreSharedKeyProposal, ProcessedMessageContent, Sender,
+    SenderRatchetConfiguration,
 };
 use openmls_traits::OpenMlsProvider;
 use tls_codec::Serialize as _;
@@ -440,8 +441,27 @@ impl Group {
         key: &LeafKey,
         day: u32,
     ) -> Result<(Vec<u8>, Values), MlsError> {
+        Self::build_package(KeyPackage::builder(), suite, key, day)
+    }
+
+    /// The same, marked as one that may be used more than once.
+    pub(crate) fn last_resort_package(
+        suite: Suite,
+        key: &LeafKey,
+        day: u32,
+    ) -> Result<(Vec<u8>, Values), MlsError> {
+        let builder = KeyPackage::builder().mark_as_last_resort();
+        Self::build_package(builder, suite, key, day)
+    }
+
+    fn build_package(
+        builder: KeyPackageBuilder,
+        suite: Suite,
+        key: &LeafKey,
+        day: u32,
+    ) -> Result<(Vec<u8>, Values), MlsError> {
         let provider = Provider::new(Values::new())?;
-        let bundle = KeyPackage::builder()
+        let bundle = builder
             .leaf_node_capabilities(capabilities())
             .leaf_node_extensions(leaf_extensions(day)?)
             .key_package_lifetime(codec::unending())

@@ -4,7 +4,7 @@
 //! ```text
 //! sealed    = enc (32) || ciphertext || tag (16), exactly a size class
 //!             base mode, DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, ChaCha20Poly1305
-//! info      = "sotto/v1/knock" or "sotto/v1/answer";  aad = log id (32) of the door or inbox
+//! info      = "sotto/v1/" and the purpose's name;  aad = log id (32) of the door or inbox
 //! plaintext = length (4, big-endian) || slip (CBOR) || zeros
 //! ```
 //!
@@ -51,6 +51,10 @@ pub(crate) enum Purpose {
     Answer,
     /// To another facilitator, inside the conversation.
     Door,
+    /// To the standing inbox of somebody who is added.
+    Invite,
+    /// In a pool of KeyPackages, to whoever has the inbox's address.
+    Package,
 }
 
 impl Purpose {
@@ -59,6 +63,8 @@ impl Purpose {
             Self::Knock => b"sotto/v1/knock",
             Self::Answer => b"sotto/v1/answer",
             Self::Door => b"sotto/v1/door",
+            Self::Invite => b"sotto/v1/invite",
+            Self::Package => b"sotto/v1/package",
         }
     }
 }
@@ -165,6 +171,47 @@ pub(crate) struct WelcomeBody<'a> {
     /// The Welcome (`MLSMessage` bytes).
     #[serde(borrow)]
     pub(crate) welcome: Bytes<'a>,
+}
+
+/// What somebody finds in their inbox who was added to a conversation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct InviteBody<'a> {
+    /// The leaf that chains of vouching begin at.
+    pub(crate) founder: LeafId,
+    #[serde(borrow)]
+    pub(crate) welcome: WelcomeBody<'a>,
+}
+
+/// A KeyPackage in a pool.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PackageBody<'a> {
+    /// `MLSMessage` bytes.
+    #[serde(borrow)]
+    pub(crate) package: Bytes<'a>,
+    /// Of the inbox's owner, so that nobody else who has the address can put one in.
+    pub(crate) signature: Signature,
+}
+
+impl<'a> PackageBody<'a> {
+    pub(crate) fn sign(owner: &LeafKey, pool: &LogId, package: &'a [u8]) -> Self {
+        Self {
+            package: package.into(),
+            signature: Signature::new(owner.sign(&Self::signed(pool, package))),
+        }
+    }
+
+    pub(crate) fn holds(&self, owner: &LeafId, pool: &LogId) -> bool {
+        let signed = Self::signed(pool, self.package.as_slice());
+        owner.verifies(&signed, self.signature.as_bytes())
+    }
+
+    /// `"sotto/v1/package" || pool (32) || SHA-256(package) (32)`.
+    fn signed(pool: &LogId, package: &[u8]) -> Vec<u8> {
+        let digest = Sha256::digest(package);
+        [b"sotto/v1/package".as_slice(), pool.as_bytes(), &digest].concat()
+    }
 }
 
 /// Seals a letter as one entry, or as a run of entries; none is smaller than `floor`.
@@ -312,6 +359,11 @@ impl Letters {
     ) -> Read {
         let slip = open(secret, purpose, log, sealed).ok();
         self.take(slip.as_deref().map(Vec::as_slice))
+    }
+
+    /// Whether the last entry read began a letter of several.
+    pub(crate) fn has_just_begun(&self) -> bool {
+        self.run.as_ref().is_some_and(|run| run.next == 1)
     }
 
     /// The next entry's slip, if it opened.

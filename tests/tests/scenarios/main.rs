@@ -7,6 +7,7 @@ mod coming_back;
 mod copy;
 mod crash;
 mod delivery;
+mod inbox;
 mod lies;
 mod membership;
 mod privacy;

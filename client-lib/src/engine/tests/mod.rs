@@ -10,6 +10,7 @@ mod crowds;
 mod disputes;
 mod door;
 mod forgeries;
+mod inbox;
 mod late;
 mod leaving;
 mod lies;

@@ -12,12 +12,12 @@ use crate::content::{
 use crate::engine::commits::CommitAad;
 use crate::engine::group_id;
 use crate::engine::handing::HandedDoor;
-use crate::link::{DoorKeys, DoorLink, Link, LinkBody, RelayAddress, RoomLink};
+use crate::link::{DoorKeys, DoorLink, InboxLink, Link, LinkBody, RelayAddress, RoomLink};
 use crate::mls::{LeafId, LeafKey, Suite};
 use crate::people::backup::Backup;
 use crate::people::backup::tests::backup;
 use crate::policy::{Facilitator, Policy};
-use crate::seal::letter::{AnswerBody, KnockBody, WasBody, WelcomeBody};
+use crate::seal::letter::{AnswerBody, InviteBody, KnockBody, PackageBody, WasBody, WelcomeBody};
 use crate::seal::{
     CommitBody, ConversationSecret, Envelope, EnvelopeBody, Farewell, Packet, Part, RunId, Seen,
     SnapshotBody, VerdictBody,
@@ -348,12 +348,29 @@ fn links() -> Vec<Sample> {
     });
     let door = LinkBody::Door(door_link());
     let takes = |bytes: &[u8]| cbor::decode::<LinkBody>(bytes).is_ok();
-    [("room", room), ("door", door)]
+    let mut all: Vec<_> = [("room", room), ("door", door)]
         .map(|(name, body)| Sample {
             text: Some(Link(body.clone()).to_string()),
             ..sample("link.json", "Link", name, &body, takes)
         })
-        .into()
+        .into();
+    let inbox = InboxLink {
+        pool: LogId::new([0x30; 32]),
+        take: [0x31; 32],
+        inbox: LogId::new([0x32; 32]),
+        owner: other().id(),
+        relay: relay(),
+        suite: Suite::Hybrid,
+        append: [0x33; 32],
+        opening: [0x34; 32],
+        sealing: manage(0x35),
+    };
+    let takes = |bytes: &[u8]| cbor::decode::<InboxLink>(bytes).is_ok();
+    all.push(Sample {
+        text: Some(inbox.to_string()),
+        ..sample("link.json", "InboxLink", "inbox", &inbox, takes)
+    });
+    all
 }
 
 fn letters() -> Vec<Sample> {
@@ -371,7 +388,7 @@ fn letters() -> Vec<Sample> {
         was: Some(WasBody::sign(&other(), &LogId::new([0x1c; 32]), &package)),
         ..knock.clone()
     };
-    let welcome = AnswerBody::Welcome(WelcomeBody {
+    let welcome = WelcomeBody {
         log: log(),
         seq: 41,
         tree: vec![0x24; 24].into(),
@@ -379,7 +396,15 @@ fn letters() -> Vec<Sample> {
         fence: EPOCH,
         secret: ConversationSecret::new(SECRET),
         welcome: vec![0x25; 24].into(),
-    });
+    };
+    let invite = InviteBody {
+        founder: founder().id(),
+        welcome: welcome.clone(),
+    };
+    let welcome = AnswerBody::Welcome(welcome);
+    let pooled = PackageBody::sign(&other(), &LogId::new([0x30; 32]), &package);
+    let is_invite = |bytes: &[u8]| cbor::decode::<InviteBody<'_>>(bytes).is_ok();
+    let is_package = |bytes: &[u8]| cbor::decode::<PackageBody<'_>>(bytes).is_ok();
     let is_knock = |bytes: &[u8]| cbor::decode::<KnockBody<'_>>(bytes).is_ok();
     let is_answer = |bytes: &[u8]| cbor::decode::<AnswerBody<'_>>(bytes).is_ok();
     let letter = "letter.json";
@@ -398,6 +423,8 @@ fn letters() -> Vec<Sample> {
         sample(letter, "KnockLetter", "knock-again", &again, is_knock),
         sample(letter, "AnswerLetter", "no", &AnswerBody::No, is_answer),
         sample(letter, "AnswerLetter", "welcome", &welcome, is_answer),
+        sample(letter, "InviteLetter", "invite", &invite, is_invite),
+        sample(letter, "PackageLetter", "package", &pooled, is_package),
     ]
 }
 
