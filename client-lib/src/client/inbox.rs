@@ -58,7 +58,8 @@ impl Inbox {
     /// remove us.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) if there is no such invitation; [`ErrorKind::Closed`], the vault's kinds.
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) if there is no such invitation;
+    /// [`ErrorKind::Closed`](crate::ErrorKind::Closed), the vault's kinds.
     ///
     /// # Cancel safety
     /// Cancelled, it may or may not have been done.
