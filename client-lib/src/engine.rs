@@ -49,6 +49,8 @@ mod backing;
 mod begin;
 mod beside;
 mod changes;
+#[cfg(feature = "native")]
+mod come_back;
 mod commits;
 mod dispute;
 mod disputing;
@@ -62,6 +64,8 @@ mod inviting;
 mod joining;
 mod keeping;
 mod knocking;
+#[cfg(feature = "native")]
+mod local;
 mod obeying;
 mod pace;
 mod pool;
@@ -79,6 +83,7 @@ mod waiting;
 
 pub use begin::{Admission, JoinOptions, RoomOptions};
 pub use inbox::InboxOptions;
+#[cfg(feature = "native")]
 pub(crate) use saved::{decode as decode_kept, encode as encode_kept};
 
 pub use event::{
@@ -96,7 +101,7 @@ use crate::content::{Content, ContentBody, MessageId};
 use crate::error::{Error, ErrorKind, Result};
 use crate::jitter::Jitter;
 use crate::link::Link;
-use crate::log::{Session, SessionEvent, Token, WorkDone, WorkOrder};
+use crate::log::{Session, SessionError, SessionEvent, Token, WorkDone, WorkOrder};
 use crate::mls::{Group, LeafId, LeafKey, MlsError};
 use crate::policy::Policy;
 use crate::random;
@@ -179,6 +184,8 @@ pub struct Engine {
     jitter: Jitter,
     receipts_at_ms: Option<u64>,
     is_online: bool,
+    /// Why the relay was not reached, since it last was.
+    unreached: Option<ErrorKind>,
     typing_at_ms: Option<u64>,
     /// When this process last looked at the clocks (steady).
     looked_ms: Option<u64>,
@@ -213,6 +220,7 @@ impl Engine {
     #[must_use]
     pub const fn standing(&self) -> Standing {
         match self.saved.stage {
+            Stage::Joining if self.is_inbox() => self.inbox_standing(),
             Stage::Founding => Standing::Founding,
             Stage::Joining => Standing::Joining,
             Stage::Waiting => Standing::Waiting,
@@ -307,6 +315,13 @@ impl Engine {
         self.finish(now)
     }
 
+    /// No WebSocket connection could be made.
+    pub fn not_reached(&mut self, why: ErrorKind, now: Now) -> Effects {
+        let now = self.paced(now);
+        self.tell_unreached(why);
+        self.finish(now)
+    }
+
     /// The connection is gone, whoever ended it.
     pub fn disconnected(&mut self, now: Now) -> Effects {
         let now = self.paced(now);
@@ -321,8 +336,8 @@ impl Engine {
     /// One WebSocket binary message came.
     pub fn received(&mut self, message: &[u8], now: Now) -> Effects {
         // The session compares the wall clock itself with the relay's date.
-        if self.session.received(message, now).is_err() {
-            self.out.hang_up = true;
+        if let Err(error) = self.session.received(message, now) {
+            self.broken_off_by(error);
         }
         let now = self.paced(now);
         self.finish(now)
@@ -331,8 +346,8 @@ impl Engine {
     /// Time passed.
     pub fn tick(&mut self, now: Now) -> Effects {
         let now = self.paced(now);
-        if self.session.tick(now).is_err() {
-            self.out.hang_up = true;
+        if let Err(error) = self.session.tick(now) {
+            self.broken_off_by(error);
         }
         self.finish(now)
     }
@@ -482,6 +497,21 @@ impl Engine {
         if self.is_online != online {
             self.is_online = online;
             self.tell(Event::Online(online));
+        }
+        if online {
+            self.unreached = None;
+        }
+    }
+
+    /// What the connection said cannot be gone on with.
+    fn broken_off_by(&mut self, error: SessionError) {
+        self.tell_unreached(Error::from(error).kind());
+        self.out.hang_up = true;
+    }
+
+    fn tell_unreached(&mut self, why: ErrorKind) {
+        if self.unreached.replace(why) != Some(why) {
+            self.tell(Event::Unreached(why));
         }
     }
 

@@ -128,6 +128,42 @@
 //! # }
 //! ```
 //!
+//! # Three ways in
+//!
+//! A link that leads straight in, as above, is one. With [`Admission::Approval`] it leads to a door:
+//! who has it knocks ([`Event::Knock`]), and a facilitator says [`Conversation::admit`] or
+//! [`Conversation::turn_away`]. The third needs no link of the room's at all: a person opens a
+//! standing [`Inbox`] and gives its [`InboxLink`] away; who facilitates a room adds them by it while
+//! they are away, and they say yes or no when they come.
+//!
+//! ```no_run
+//! # async fn example(
+//! #     ben: sotto_client::Client, relay: sotto_client::RelayAddress,
+//! #     room: sotto_client::Conversation,
+//! # ) -> Result<(), Box<dyn std::error::Error>> {
+//! use sotto_client::{Event, InboxLink, InboxOptions, JoinOptions};
+//!
+//! // Ben, once:
+//! let inbox = ben.open_inbox(InboxOptions::new(relay)).await?;
+//! inbox.ready().await?;
+//! let link = inbox.link().await?.ok_or("it was given up")?.to_string();
+//!
+//! // Ann, in her room, with the link that Ben gave her:
+//! room.add(&link.parse::<InboxLink>()?).await?;
+//!
+//! // Ben, whenever he comes; his inbox is among `ben.inboxes()` then:
+//! while let Some(event) = inbox.next_event().await {
+//!     if let Event::Invited(invitation) = event {
+//!         let name = "Ben".to_owned();
+//!         let joined = ben.accept(&inbox, invitation.id, &JoinOptions { name }).await?;
+//!         joined.ready().await?;
+//!         break; // or inbox.decline(invitation.id)
+//!     }
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # What others learn of oneself
 //!
 //! Nothing beyond one's words unless it is chosen: receipts and *typing* are off
@@ -168,7 +204,7 @@
 //!
 //! Calls fail with an [`Error`] whose [`ErrorKind`] says what to do; its text holds nothing about
 //! anybody, so it may be logged. What happens by itself comes as events: [`Event::Online`] for the
-//! line, [`Event::Refused`] for a link that ended, [`Event::Doubt`], [`Event::Fork`] and
+//! line, [`Event::Unreached`] for why there is none, [`Event::Refused`] for a link that ended, [`Event::Doubt`], [`Event::Fork`] and
 //! [`Event::Silence`] for a relay that does what an honest one does not.
 //!
 //! # Layers
@@ -212,6 +248,6 @@ pub use engine::{
     RoomOptions, Standing, Text, Transfer, Unsent,
 };
 pub use error::{Error, ErrorKind, Result};
-pub use link::{BadLink, InboxLink, Link, RelayAddress};
+pub use link::{BadAddress, BadLink, InboxLink, Link, RelayAddress};
 pub use mls::{LeafId, Suite};
 pub use people::{BadWords, NearWords, ReturnWords};

@@ -8,6 +8,7 @@
 
 use core::fmt;
 use core::str::FromStr;
+use std::net::IpAddr;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -56,23 +57,61 @@ impl RelayAddress {
 
 /// As a relay prints it: `ws://host:port/#<base64url of the identity>`.
 impl FromStr for RelayAddress {
-    type Err = BadLink;
+    type Err = BadAddress;
 
-    fn from_str(text: &str) -> Result<Self, BadLink> {
-        let (url, identity) = text.trim().split_once('#').ok_or(BadLink)?;
-        let identity = URL_SAFE_NO_PAD.decode(identity).map_err(|_| BadLink)?;
-        let identity = RelayIdentity::try_from(identity.as_slice()).map_err(|_| BadLink)?;
-        let fit =
-            url.len() <= URL_BYTES_MAX && (url.starts_with("ws://") || url.starts_with("wss://"));
-        if fit {
-            Ok(Self {
-                url: url.to_owned(),
-                identity,
-            })
-        } else {
-            Err(BadLink)
+    fn from_str(text: &str) -> Result<Self, BadAddress> {
+        let whole = BadAddress::Incomplete;
+        let (url, identity) = text.trim().split_once('#').ok_or(whole)?;
+        let identity = URL_SAFE_NO_PAD.decode(identity).map_err(|_| whole)?;
+        let identity = RelayIdentity::try_from(identity.as_slice()).map_err(|_| whole)?;
+        if url.len() > URL_BYTES_MAX {
+            return Err(whole);
         }
+        match url.split_once("://") {
+            Some(("wss", _)) => {}
+            Some(("ws", rest)) if is_this_machine(rest) => {}
+            Some(("ws", _)) => return Err(BadAddress::WithoutTls),
+            _ => return Err(whole),
+        }
+        Ok(Self {
+            url: url.to_owned(),
+            identity,
+        })
     }
+}
+
+/// Whether what follows `ws://` names this machine; without TLS a bystander could see which relay one
+/// speaks to, and when.
+fn is_this_machine(rest: &str) -> bool {
+    let authority = rest.split(['/', '?']).next().unwrap_or(rest);
+    let host = match authority.strip_prefix('[') {
+        Some(address) => address.split(']').next(),
+        None => authority.split(':').next(),
+    };
+    let host = host.unwrap_or(authority);
+    // A user name could be taken for the host.
+    if authority.contains('@') {
+        return false;
+    }
+    host.eq_ignore_ascii_case("localhost")
+        || host
+            .parse::<IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
+}
+
+/// The text is not the address of a relay that this SDK connects to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BadAddress {
+    /// It is not whole, or not an address.
+    #[error(
+        "this is not a complete address of a relay; copy it as the relay prints it, from ws:// or \
+         wss:// to the last character"
+    )]
+    Incomplete,
+    /// It is `ws://` and beyond this machine.
+    #[error("without TLS only a relay on this machine is spoken to; use its wss:// address")]
+    WithoutTls,
 }
 
 impl fmt::Display for RelayAddress {
@@ -239,7 +278,8 @@ fn read_link<T: Serialize + serde::de::DeserializeOwned>(
 
 /// The same rules for an address inside a link as for one that a person types.
 fn checked(relay: &RelayAddress) -> Result<(), BadLink> {
-    relay.to_string().parse::<RelayAddress>().map(drop)
+    let again = relay.to_string().parse::<RelayAddress>();
+    again.map(drop).map_err(|_| BadLink)
 }
 
 impl Link {
@@ -339,6 +379,37 @@ mod tests {
             address.to_string().parse::<RelayAddress>().unwrap(),
             address
         );
-        assert!("http://relay.example/#AA".parse::<RelayAddress>().is_err());
+    }
+
+    #[test]
+    fn without_tls_an_address_names_this_machine() {
+        let parse = |url: &str| {
+            let text = format!("{url}#{}", URL_SAFE_NO_PAD.encode([5; 32]));
+            text.parse::<RelayAddress>()
+        };
+        for url in [
+            "ws://localhost:1/",
+            "ws://127.8.8.8/path",
+            "ws://[::1]:9",
+            "wss://relay.example",
+        ] {
+            assert!(parse(url).is_ok(), "{url}");
+        }
+        for url in [
+            "ws://relay.example/",
+            "ws://192.168.1.1",
+            "ws://0.0.0.0:1",
+            "ws://127.0.0.1.example",
+            "ws://localhost@relay.example",
+            "ws://localhost:1@relay.example",
+            "ws://[::ffff:10.0.0.1]",
+        ] {
+            assert_eq!(parse(url), Err(BadAddress::WithoutTls), "{url}");
+        }
+        for url in ["http://localhost", "relay.example", "", "//localhost"] {
+            assert_eq!(parse(url), Err(BadAddress::Incomplete), "{url}");
+        }
+        let cut = "ws://127.0.0.1:1/#AA".parse::<RelayAddress>();
+        assert_eq!(cut, Err(BadAddress::Incomplete));
     }
 }

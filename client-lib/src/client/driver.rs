@@ -300,7 +300,7 @@ impl Driver {
             Woken::Dialed(Err(error)) => {
                 tracing::debug!(kind = error.kind().name(), "the relay was not reached");
                 run.hang_up(&self.stop);
-                return;
+                self.engine.not_reached(error.kind(), now)
             }
             Woken::Sent(Ok(line)) => {
                 run.sending = None;

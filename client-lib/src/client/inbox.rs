@@ -34,6 +34,19 @@ impl Inbox {
         self.0.look(Engine::inbox_link).await
     }
 
+    /// Waits until the relay holds it, so that its link can be given away. Give it a timeout where a
+    /// person waits: without a relay it waits on.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotMember`](crate::ErrorKind::NotMember) once it was given up;
+    /// [`ErrorKind::Closed`](crate::ErrorKind::Closed) if what runs it stops.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: it changes nothing, and takes no event.
+    pub async fn ready(&self) -> Result<()> {
+        self.0.ready().await
+    }
+
     /// Invitations that wait for a yes or no, oldest first.
     ///
     /// # Errors

@@ -1,4 +1,5 @@
-//! What a backup holds of a conversation, and the way back in from one. SPEC.md, "Backup".
+//! What a backup holds of a conversation, and what becomes of who came back from one. SPEC.md,
+//! "Backup".
 //!
 //! The line is a value of the conversation's own, written in the batch of whatever changed it: a
 //! rotation is never merged without it. Gathering lines and sending them is the client's.
@@ -6,14 +7,12 @@
 use sha2::{Digest as _, Sha256};
 use x25519_dalek::StaticSecret;
 
-use super::door::Door;
-use super::saved::{self, Digest, Stage, WayBack};
-use super::{Effects, Engine, internal, no_randomness};
-use crate::engine::begin::{new_saved, new_space};
+use super::saved::{self, Digest, Stage};
+use super::{Engine, internal, no_randomness};
 use crate::error::Result;
 use crate::log::Doubt;
 use crate::mls::LeafKey;
-use crate::people::backup::BackupLine;
+use crate::people::BackupLine;
 use crate::random;
 use crate::time::Now;
 use crate::vault::Key;
@@ -28,36 +27,6 @@ pub(super) struct LineOf {
 }
 
 impl Engine {
-    /// The name of the line in the conversation's space.
-    pub(crate) const LINE: &[u8] = saved::LINE;
-
-    /// Comes in again from a backup, in place of our own leaf; where the keys in it open nothing any
-    /// more and a door is known, by a knock.
-    pub(crate) fn come_back(line: BackupLine, now: Now) -> Result<(Self, Effects)> {
-        let mut saved = new_saved(line.relay.clone(), line.log, &line.name)?;
-        saved.seed = line.seed;
-        saved.manage = line.manage;
-        saved.founder = line.founder;
-        saved.secrets.clone_from(&line.secrets);
-        saved.door.clone_from(&line.door);
-        saved.stage = Stage::Joining;
-        saved.way_back = Some(WayBack {
-            member: line.member,
-            seq: line.seq,
-        });
-        let mut engine = Self::assemble(new_space()?, saved);
-        if let (Some(door), Some(keys)) = (&line.door, &line.keeps) {
-            engine.beside.door = Some(Door::of(door, keys));
-            engine.keep_door()?;
-        }
-        // Until we are in, the backup goes on holding what it held.
-        engine.put_line(&line)?;
-        engine.start()?;
-        engine.say_hello(now)?;
-        let effects = engine.finish(now);
-        Ok((engine, effects))
-    }
-
     /// Writes the line anew if what it holds has changed.
     pub(super) fn keep_line(&mut self) -> Result<()> {
         let is_member = matches!(
@@ -112,7 +81,7 @@ impl Engine {
         Ok(Digest(hash.finalize().into()))
     }
 
-    fn put_line(&mut self, line: &BackupLine) -> Result<()> {
+    pub(super) fn put_line(&mut self, line: &BackupLine) -> Result<()> {
         let value = sotto_protocol::cbor::encode(line)
             .map_err(|_| internal("a line of a backup cannot be encoded"))?;
         self.out.store.put(Key::new(self.space, saved::LINE), value);

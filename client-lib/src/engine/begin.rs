@@ -284,6 +284,7 @@ impl Engine {
             jitter: Jitter::random(),
             receipts_at_ms: None,
             is_online: false,
+            unreached: None,
             typing_at_ms: None,
             looked_ms: None,
             suspicion: Suspicion::default(),

@@ -436,6 +436,11 @@ pub enum Event {
     },
     /// The connection stands, or is gone.
     Online(bool),
+    /// The relay was not reached, or the connection was given up, and why; told once for each reason
+    /// until [`Event::Online`]. It is tried again all the same: [`ErrorKind::Unreachable`] passes by
+    /// itself, [`ErrorKind::Certificate`], [`ErrorKind::NotTheRelay`] and [`ErrorKind::Clock`] as a
+    /// rule need somebody.
+    Unreached(ErrorKind),
     /// The relay does not let us in: the link or our key no longer opens anything there.
     Refused,
 }

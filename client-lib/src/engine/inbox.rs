@@ -18,7 +18,7 @@ use super::beside::{Mark, Side, letterbox, new_root};
 use super::pool::{POOL_DAYS, POOL_LOW, POOL_SIZE, new_pool};
 use super::saved::{self, ByteString, RootKey, Stage};
 use super::{
-    Command, Effects, Engine, Event, Invitation, InvitationId, Reply, group_id, internal,
+    Command, Effects, Engine, Event, Invitation, InvitationId, Reply, Standing, group_id, internal,
     no_randomness, retry_id,
 };
 use crate::error::{Error, ErrorKind, Result};
@@ -217,6 +217,14 @@ impl Engine {
             opening: inbox.opening,
             sealing: public_key(&StaticSecret::from(inbox.reading)),
         })
+    }
+
+    /// An inbox is one once others can take from it.
+    pub(super) const fn inbox_standing(&self) -> Standing {
+        match &self.beside.inbox {
+            Some(inbox) if inbox.filled > 0 => Standing::In,
+            _ => Standing::Founding,
+        }
     }
 
     /// Invitations that wait for a yes or no, oldest first.
@@ -424,10 +432,13 @@ impl Engine {
                 return Ok(());
             }
             (Side::FillPool, Ok(Answer::Appended(done))) => {
-                let pool = inbox.pool;
+                let (pool, is_first) = (inbox.pool, inbox.filled == 0);
                 inbox.filled = done.first().map_or(0, |done| done.day);
                 inbox.is_spent = false;
                 self.keep_inbox()?;
+                if is_first {
+                    self.tell(Event::Standing(self.standing()));
+                }
                 let last = done.first().map_or(0, |done| done.seq);
                 let before = last.saturating_sub(POOL_SIZE as u64 + 1);
                 return match before {

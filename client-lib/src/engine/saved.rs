@@ -12,7 +12,7 @@
 //! | `out/` and a number | [`Queued`], until it stands in the log |
 //! | `act/`, message id and leaf | an emoji, as text |
 //! | `msg/`, seq (8, big-endian) and message id | [`Stored`] |
-//! | `line` | [`BackupLine`](crate::people::backup::BackupLine), what a backup holds of this |
+//! | `line` | [`BackupLine`](crate::people::BackupLine), what a backup holds of this |
 //! | `door` | [`Door`](super::door::Door), on its keeper's device |
 //! | `knock/` and a leaf | [`KeptKnock`](super::door::KeptKnock), until it is answered |
 //! | `knocking` | [`Knocking`](super::knocking::Knocking), until our own knock is answered |

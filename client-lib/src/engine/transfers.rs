@@ -17,12 +17,11 @@ use super::fetching::Download;
 use super::saved::{self, Attached, OwnerKey, Stage};
 use super::uploading::{Intake, Stage as UploadStage, Upload};
 use super::{Attachment, Engine, Event, Transfer, retry_id};
-use crate::attachment::{AttachmentKeys, Cut};
 use crate::content::MessageId;
 use crate::error::{ErrorKind, Result};
 use crate::log::{Ask, Denied};
 use crate::time::Now;
-use crate::vault::{Key, Range, Row, Space};
+use crate::vault::{Key, Range, Row};
 
 /// Steps in which a transfer tells how it fares; an app that looks elsewhere is not buried.
 const STEPS: u32 = 20;
@@ -70,33 +69,6 @@ impl Transfers {
     }
 }
 
-/// How to read an attachment that is on this device, chunk by chunk.
-#[derive(Debug)]
-pub(crate) struct LocalCopy {
-    space: Space,
-    id: MessageId,
-    keys: AttachmentKeys,
-    cut: Cut,
-}
-
-impl LocalCopy {
-    /// How many chunks there are.
-    pub(crate) fn chunks(&self) -> u32 {
-        self.cut.filled()
-    }
-
-    /// Where the chunk at `index` is kept.
-    pub(crate) fn key(&self, index: u32) -> Key {
-        Key::new(self.space, saved::chunk_name(&self.id, index))
-    }
-
-    /// What is in it.
-    pub(crate) fn open(&self, index: u32, sealed: &[u8]) -> Option<Vec<u8>> {
-        let (at, length) = (self.cut.chunk(index), self.cut.content_of(index));
-        self.keys.open(at, length, sealed).ok()
-    }
-}
-
 impl Engine {
     /// The rows that [`Engine::load`] needs of a space: all but bulk. Given more, it overlooks it.
     #[must_use]
@@ -107,17 +79,6 @@ impl Engine {
             max: 0,
             backwards: true,
         }
-    }
-
-    /// The copy of a message's attachment, if all of it is on this device.
-    pub(crate) fn local_copy(&self, id: &MessageId) -> Option<LocalCopy> {
-        let attached = self.index.get(id)?.attached.as_ref()?;
-        self.transfers.here.contains(id).then_some(LocalCopy {
-            space: self.space,
-            id: *id,
-            keys: attached.secret.keys(&attached.log),
-            cut: Cut::of(attached.bytes)?,
-        })
     }
 
     pub(super) fn shown_attachment(attached: &Attached, is_here: bool) -> Attachment {

@@ -25,13 +25,11 @@ use sotto_protocol::size_class::SizeClass;
 use x25519_dalek::StaticSecret;
 use zeroize::Zeroizing;
 
-use super::ReturnWords;
+use super::{BackupLine, ReturnWords};
 use crate::error::{Error, ErrorKind, Result};
-use crate::link::{DoorKeys, DoorLink, RelayAddress};
-use crate::mls::LeafId;
 use crate::seal::derive::Source;
 use crate::seal::letter::{self, Letters, Read};
-use crate::seal::{ConversationSecret, Draw, SealError, open_box, seal_box};
+use crate::seal::{Draw, SealError, open_box, seal_box};
 
 /// Argon2id's memory, as of a vault with a passphrase.
 const MEMORY_KIB: u32 = 64 * 1024;
@@ -192,58 +190,19 @@ pub(crate) struct Backup {
     pub(crate) writer: [u8; 16],
 }
 
-/// One conversation: what one needs to come in again in place of one's own leaf.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct BackupLine {
-    pub(crate) log: LogId,
-    /// The log was read so far when this line was made; a shorter one is not all of it.
-    pub(crate) seq: u64,
-    /// Where one knocks, if one knows, when the keys below open nothing any more.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) door: Option<DoorLink>,
-    /// What one is called there.
-    pub(crate) name: String,
-    /// Seed of the leaf's signature key.
-    #[serde(with = "serde_bytes")]
-    pub(crate) seed: [u8; 32],
-    /// With `door`, while one keeps it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) keeps: Option<DoorKeys>,
-    pub(crate) relay: RelayAddress,
-    /// Secret grant key that one holds `manage` with as a facilitator.
-    #[serde(with = "serde_bytes")]
-    pub(crate) manage: [u8; 32],
-    /// The member key of the epoch in which this line was made: good until the next rotation.
-    #[serde(with = "serde_bytes")]
-    pub(crate) member: [u8; 32],
-    pub(crate) founder: LeafId,
-    /// The newest last.
-    pub(crate) secrets: Vec<ConversationSecret>,
-}
-
 impl core::fmt::Debug for Backup {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.write_str("Backup(…)")
     }
 }
 
-impl core::fmt::Debug for BackupLine {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str("BackupLine(…)")
-    }
-}
-
 impl Backup {
     /// Whether it keeps to the limits of the specification.
     pub(crate) fn is_sound(&self) -> bool {
-        self.lines.len() <= LINES_MAX && self.lines.iter().all(BackupLine::is_sound)
-    }
-}
-
-impl BackupLine {
-    fn is_sound(&self) -> bool {
-        (1..=3).contains(&self.secrets.len()) && crate::content::name_is_fit(&self.name)
+        let is_sound = |line: &BackupLine| {
+            (1..=3).contains(&line.secrets.len()) && crate::content::name_is_fit(&line.name)
+        };
+        self.lines.len() <= LINES_MAX && self.lines.iter().all(is_sound)
     }
 }
 
@@ -259,7 +218,9 @@ pub(crate) mod tests {
     use sotto_protocol::id::PublicKey;
 
     use super::*;
-    use crate::mls::Suite;
+    use crate::link::{DoorKeys, DoorLink, RelayAddress};
+    use crate::mls::{LeafId, Suite};
+    use crate::seal::ConversationSecret;
 
     pub(crate) fn line(byte: u8, with_door: bool) -> BackupLine {
         let relay = RelayAddress {

@@ -4,9 +4,13 @@
 //! | file | what lives there |
 //! |---|---|
 //! | `words` | words from bits, and bits from what somebody typed |
+//! | `line` | what is kept of each conversation for the next backup |
 //! | `backup` | from words to keys, what a backup holds, and how it is sealed |
 
+#[cfg(feature = "native")]
 pub(crate) mod backup;
+mod line;
 mod words;
 
+pub(crate) use line::BackupLine;
 pub use words::{BadWords, NearWords, ReturnWords};

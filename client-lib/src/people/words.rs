@@ -13,8 +13,6 @@ use bip39::Language;
 use sha2::{Digest, Sha256};
 use zeroize::{Zeroize, Zeroizing};
 
-use crate::random;
-
 /// How many words there are.
 const WORDS: usize = 8;
 const BITS_PER_WORD: usize = 11;
@@ -41,19 +39,22 @@ impl fmt::Debug for ReturnWords {
     }
 }
 
+#[cfg(feature = "native")]
 impl ReturnWords {
     /// Words that nobody had before.
-    pub(crate) fn random() -> Result<Self, random::NoRandomness> {
-        random::array().map(Self::of)
-    }
-
-    pub(crate) fn of(entropy: [u8; ENTROPY_BYTES]) -> Self {
-        Self(Zeroizing::new(entropy))
+    pub(crate) fn random() -> Result<Self, crate::random::NoRandomness> {
+        crate::random::array().map(Self::of)
     }
 
     /// What the words stand for.
     pub(crate) const fn entropy(&self) -> &Zeroizing<[u8; ENTROPY_BYTES]> {
         &self.0
+    }
+}
+
+impl ReturnWords {
+    pub(crate) fn of(entropy: [u8; ENTROPY_BYTES]) -> Self {
+        Self(Zeroizing::new(entropy))
     }
 
     /// The words, in their order.

@@ -31,10 +31,11 @@ impl Folder {
 
     /// Locks a folder that may not be there.
     pub(super) fn enter_if_there(path: &Path) -> Result<Option<Self>> {
-        if path.join(DATABASE_FILE).exists() {
-            Self::lock(path).map(Some)
-        } else {
-            Ok(None)
+        // What cannot be looked at is not known to be absent.
+        match path.join(DATABASE_FILE).try_exists() {
+            Ok(true) => Self::lock(path).map(Some),
+            Ok(false) => Ok(None),
+            Err(error) => Err(io(error)),
         }
     }
 

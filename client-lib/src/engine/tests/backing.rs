@@ -1,7 +1,7 @@
 //! The line of a conversation that a backup holds, batch by batch.
 
 use super::*;
-use crate::people::backup::BackupLine;
+use crate::people::BackupLine;
 
 /// What a batch writes of the state's newest secret, and of the line's.
 fn written(effects: &Effects) -> (Option<[u8; 32]>, Option<BackupLine>) {

@@ -328,6 +328,10 @@ fn what_is_no_vault_is_not_opened() {
     assert_eq!(kind(folder.path(), &raw()), ErrorKind::VaultDamaged);
     let empty = tempfile::tempdir().unwrap();
     let nothing = SqliteVault::residue_of(&empty.path().join("none")).unwrap();
+    let file = empty.path().join("file");
+    fs::write(&file, b"where a folder should be").unwrap();
+    let unknown = SqliteVault::residue_of(&file).unwrap_err();
+    assert_eq!(unknown.kind(), ErrorKind::VaultIo, "which is not nothing");
     assert!(nothing.is_empty());
     assert!(
         !empty.path().join("none").exists(),

@@ -1,0 +1,41 @@
+//! The way back into a conversation from a backup, for the client that reads one. SPEC.md, "Backup".
+
+use super::begin::{new_saved, new_space};
+use super::door::Door;
+use super::saved::{self, Stage, WayBack};
+use super::{Effects, Engine};
+use crate::error::Result;
+use crate::people::BackupLine;
+use crate::time::Now;
+
+impl Engine {
+    /// The name of the line in the conversation's space.
+    pub(crate) const LINE: &[u8] = saved::LINE;
+
+    /// Comes in again from a backup, in place of our own leaf; where the keys in it open nothing any
+    /// more and a door is known, by a knock.
+    pub(crate) fn come_back(line: BackupLine, now: Now) -> Result<(Self, Effects)> {
+        let mut saved = new_saved(line.relay.clone(), line.log, &line.name)?;
+        saved.seed = line.seed;
+        saved.manage = line.manage;
+        saved.founder = line.founder;
+        saved.secrets.clone_from(&line.secrets);
+        saved.door.clone_from(&line.door);
+        saved.stage = Stage::Joining;
+        saved.way_back = Some(WayBack {
+            member: line.member,
+            seq: line.seq,
+        });
+        let mut engine = Self::assemble(new_space()?, saved);
+        if let (Some(door), Some(keys)) = (&line.door, &line.keeps) {
+            engine.beside.door = Some(Door::of(door, keys));
+            engine.keep_door()?;
+        }
+        // Until we are in, the backup goes on holding what it held.
+        engine.put_line(&line)?;
+        engine.start()?;
+        engine.say_hello(now)?;
+        let effects = engine.finish(now);
+        Ok((engine, effects))
+    }
+}
