@@ -30,6 +30,8 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: RoomCommand,
     },
+    /// Let others add you to rooms while you are away, and say yes or no.
+    Inbox(InboxArgs),
     /// Come back on another device, with eight words.
     Words {
         /// What to do.
@@ -141,9 +143,33 @@ pub(crate) struct DeviceArgs {
 }
 
 impl DeviceArgs {
+    /// What to type next for this device, such as `sotto chat --folder ana`.
+    pub(crate) fn command(&self, verb: &str) -> String {
+        let mut line = format!("sotto {verb}");
+        let paths = [("--folder", &self.folder), ("--authority", &self.authority)];
+        for (option, path) in paths {
+            if let Some(path) = path {
+                line.push_str(&format!(" {option} {}", quoted(&path.to_string_lossy())));
+            }
+        }
+        if self.passphrase {
+            line.push_str(" --passphrase");
+        }
+        line
+    }
+
     pub(crate) fn patience(&self) -> Duration {
         Duration::from_secs(self.patience.into())
     }
+}
+
+/// As one word for a shell.
+fn quoted(text: &str) -> String {
+    let is_plain = |one: char| one.is_alphanumeric() || "/._-".contains(one);
+    if !text.is_empty() && text.chars().all(is_plain) {
+        return text.to_owned();
+    }
+    format!("'{}'", text.replace('\'', r"'\''"))
 }
 
 #[derive(Args, Debug)]
@@ -196,6 +222,18 @@ pub(crate) struct ChatArgs {
 }
 
 #[derive(Args, Debug)]
+pub(crate) struct InboxArgs {
+    /// Open an inbox on this relay, if this device has none; rooms on it can use it.
+    #[arg(long, value_name = "URL")]
+    pub(crate) relay: Option<RelayAddress>,
+    /// With a new inbox: for rooms without post-quantum secrecy, and no others.
+    #[arg(long, requires = "relay")]
+    pub(crate) classic: bool,
+    #[command(flatten)]
+    pub(crate) device: DeviceArgs,
+}
+
+#[derive(Args, Debug)]
 pub(crate) struct ResidueArgs {
     /// Exit with 1 if anything is kept.
     #[arg(long)]
@@ -217,6 +255,19 @@ mod tests {
     }
 
     #[test]
+    fn what_to_type_next_names_the_same_device() {
+        let parsed = |line: &[&str]| match Cli::try_parse_from(line).unwrap().command {
+            Command::Chat(chat) => chat.device.command("chat"),
+            _ => panic!("a chat"),
+        };
+        assert_eq!(parsed(&["sotto", "chat"]), "sotto chat");
+        let ana = ["sotto", "chat", "--folder", "./ana", "--passphrase"];
+        assert_eq!(parsed(&ana), "sotto chat --folder ./ana --passphrase");
+        let odd = ["sotto", "chat", "--folder", "Ana's things"];
+        assert_eq!(parsed(&odd), r"sotto chat --folder 'Ana'\''s things'");
+    }
+
+    #[test]
     fn the_demo_understands_what_the_readme_says() {
         for line in [
             "sotto demo",
@@ -224,6 +275,7 @@ mod tests {
             "sotto demo --file x.csv --all --as room --members 12 --seed 7",
             "sotto relay --dev --json",
             "sotto residue --expect-empty",
+            "sotto inbox --relay ws://127.0.0.1:1/#AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8",
         ] {
             assert!(Cli::try_parse_from(line.split(' ')).is_ok(), "{line}");
         }

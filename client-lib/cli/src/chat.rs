@@ -3,13 +3,16 @@
 //!
 //! What others wrote reaches the terminal through [`shown`] only.
 
+mod lines;
+
 use std::collections::BTreeSet;
 use std::io::IsTerminal;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use sotto_client::{
-    Client, Conversation, Delivery, Event, Knock, LeafId, Member, Message, MessageId, Standing,
+    Client, Conversation, Delivery, Event, InboxLink, Knock, LeafId, Member, Message, MessageId,
+    Standing,
 };
 use tokio::io::{AsyncBufReadExt, BufReader, Lines, Stdin};
 use tokio::time::timeout;
@@ -17,16 +20,17 @@ use tokio::time::timeout;
 use crate::arguments::ChatArgs;
 use crate::attached::{self, Attachments};
 use crate::device;
+use crate::inbox;
 use crate::output::{Done, Failure, Output};
 use crate::screen::{shown, shown_short};
 
+use self::lines::{
+    HELP, HELP_AT_A_DOOR, NAME_CHARACTERS_MAX, NAMELESS, find, find_knock, last_words, line_of,
+    name_of, words_of,
+};
+
 /// Messages from before that are shown at the beginning.
 const HISTORY_MAX: usize = 20;
-/// A name's place on a line.
-const NAME_CHARACTERS_MAX: usize = 24;
-const HELP: &str = "/members  who is here    /remove NAME-OR-NUMBER    /link  let somebody in    /attach FILE    /save NUMBER [FILE]    /leave    /quit";
-const HELP_AT_A_DOOR: &str = "/knocks  who waits to come in    /admit N    /turn-away N";
-
 /// One conversation at the terminal.
 struct Chat<'a> {
     conversation: Conversation,
@@ -42,6 +46,10 @@ struct Chat<'a> {
     /// What one types stands on the screen already.
     is_terminal: bool,
     is_online: bool,
+    /// It was said that there is no connection, and nothing since.
+    said_offline: bool,
+    /// It was said that something is unsent, and not yet that it is sent.
+    said_unsent: bool,
     attachments: Attachments,
 }
 
@@ -56,6 +64,12 @@ enum Then {
 pub(crate) async fn run(arguments: ChatArgs, output: &Output) -> Result<Done, Failure> {
     let client = device::open(&arguments.device).await?;
     let conversation = choose(&client, arguments.number, output).await?;
+    let invitations = inbox::waiting(&client).await?;
+    if invitations > 0 {
+        output.note(&format!(
+            "Invitations wait: {invitations}. See `sotto inbox`."
+        ));
+    }
     let mut chat = Chat {
         members: conversation.members().await?,
         knocks: conversation.knocks().await?,
@@ -66,6 +80,8 @@ pub(crate) async fn run(arguments: ChatArgs, output: &Output) -> Result<Done, Fa
         early: BTreeSet::new(),
         is_terminal: std::io::stdin().is_terminal(),
         is_online: false,
+        said_offline: false,
+        said_unsent: false,
         attachments: Attachments::default(),
     };
     let outcome = chat.talk().await;
@@ -86,7 +102,8 @@ async fn choose(
     if all.is_empty() {
         return Err(Failure::usage(
             "there is no conversation on this device",
-            "Begin one with `sotto room new`, or enter one with `sotto room join`",
+            "Begin one with `sotto room new`, enter one with `sotto room join`, or say yes to an \
+             invitation in `sotto inbox`",
         ));
     }
     if number.is_none() && all.len() > 1 {
@@ -122,7 +139,8 @@ impl Chat<'_> {
                 self.unsent.insert(unsent.id);
             }
         }
-        self.output.words(HELP);
+        self.output
+            .words("What you type is said to everybody here. /help shows what else there is.");
         if self.conversation.standing().await? == Standing::Joining {
             self.note("You are not in yet. What you write goes out once you are.");
         } else {
@@ -198,6 +216,7 @@ impl Chat<'_> {
                 self.note("Leaving: keys and texts are erased here once the relay knows.");
             }
             "/remove" => self.remove(rest.trim()).await,
+            "/add" => self.add(rest.trim()).await,
             "/knocks" => self.show_knocks().await?,
             "/admit" => self.answer(rest.trim(), true).await,
             "/turn-away" => self.answer(rest.trim(), false).await,
@@ -207,7 +226,12 @@ impl Chat<'_> {
                     self.note(&words);
                 }
             }
-            _ if line.starts_with('/') => self.note(HELP),
+            _ if line.starts_with('/') => {
+                self.note(&format!(
+                    "There is no {}; /help shows what there is.",
+                    shown(word)
+                ));
+            }
             _ => self.say(line).await,
         }
         Ok(Then::GoOn)
@@ -246,6 +270,18 @@ impl Chat<'_> {
         match self.conversation.remove(leaf).await {
             Ok(()) => self.note("Will be removed; the secret and the link are renewed with it."),
             Err(error) => self.note(&format!("not removed: {error}")),
+        }
+    }
+
+    /// Adds somebody by the link of their inbox.
+    async fn add(&mut self, link: &str) {
+        let Ok(inbox) = link.parse::<InboxLink>() else {
+            self.note("Whom? Say /add with the link that `sotto inbox` showed them, from its first to its last character.");
+            return;
+        };
+        match self.conversation.add(&inbox).await {
+            Ok(()) => self.note("Will be added; they may say yes or no whenever they come."),
+            Err(error) => self.note(&format!("not added: {error}")),
         }
     }
 
@@ -320,17 +356,16 @@ impl Chat<'_> {
             Event::Attachment { id, transfer } => {
                 self.attachments.told(id, transfer, self.output);
             }
-            Event::Online(online) => {
-                self.is_online = online;
-                self.output
-                    .object(&json!({"type": "online", "online": online}));
-                if !online {
-                    self.show_unsent();
-                }
-            }
+            Event::Online(online) => self.online(online),
+            Event::Unreached(why) if why.is_retryable() => self.say_offline(),
+            Event::Unreached(why) => self.note(&Failure::not_reached(why).to_string()),
             Event::Knock { .. } => self.show_knocks().await?,
-            Event::Joined { leaf, .. } => self.changed(leaf, "came in").await?,
-            Event::Named { leaf, .. } => self.changed(leaf, "has a name now").await?,
+            Event::Joined { leaf, by } => {
+                let by = by.map(|by| format!("was let in by {}", self.name(by)));
+                self.changed(leaf, by.as_deref().unwrap_or("came in"))
+                    .await?;
+            }
+            Event::Named { leaf, .. } => self.named(leaf).await?,
             Event::Leaving { leaf } => self.changed(leaf, "is leaving").await?,
             Event::Left { leaf } => self.changed(leaf, "left").await?,
             Event::Removed { leaf, .. } => self.changed(leaf, "was removed").await?,
@@ -360,6 +395,9 @@ impl Chat<'_> {
             Delivery::Expired => self.note("a message of yours waited too long"),
             _ => {}
         }
+        if self.unsent.is_empty() && core::mem::take(&mut self.said_unsent) {
+            self.output.words("* All is sent.");
+        }
         let word = match state {
             Delivery::Unsent => "unsent",
             Delivery::Sent => "sent",
@@ -369,6 +407,46 @@ impl Chat<'_> {
         let unsent = self.unsent.len();
         self.output
             .object(&json!({"type": "delivery", "state": word, "unsent": unsent}));
+    }
+
+    fn online(&mut self, online: bool) {
+        self.is_online = online;
+        self.output
+            .object(&json!({"type": "online", "online": online}));
+        if !online {
+            self.say_offline();
+            return;
+        }
+        self.said_offline = false;
+        self.output.words("* Connected: what you write goes out.");
+    }
+
+    /// Once, until there is a connection again.
+    fn say_offline(&mut self) {
+        if !core::mem::replace(&mut self.said_offline, true) {
+            self.output.words(
+                "* Not connected: what you write waits here and goes out once the relay is reached.",
+            );
+            self.show_unsent();
+        }
+    }
+
+    /// Somebody said what they are called; often it was known from their first words.
+    async fn named(&mut self, leaf: LeafId) -> Result<(), Failure> {
+        let before = self.name(leaf);
+        self.members = self.conversation.members().await?;
+        let of = self.members.iter().find(|member| member.leaf == leaf);
+        let (name, is_me) = (of.map(name_of), of.is_some_and(|member| member.is_me));
+        self.list_members();
+        if let Some(name) = name.filter(|name| *name != before && !is_me) {
+            let before = if before == NAMELESS {
+                "Somebody"
+            } else {
+                &before
+            };
+            self.note(&format!("{before} is called {name} now."));
+        }
+        Ok(())
     }
 
     async fn changed(&mut self, leaf: LeafId, what: &str) -> Result<(), Failure> {
@@ -385,7 +463,7 @@ impl Chat<'_> {
         self.members
             .iter()
             .find(|member| member.leaf == leaf)
-            .map_or_else(|| "somebody".to_owned(), name_of)
+            .map_or_else(|| "somebody who left".to_owned(), name_of)
     }
 
     fn show_message(&mut self, message: &Message, is_old: bool) {
@@ -412,6 +490,19 @@ impl Chat<'_> {
     }
 
     fn show_members(&self) {
+        self.list_members();
+        let names: Vec<_> = self.members.iter().enumerate().map(line_of).collect();
+        self.output.words(&format!(
+            "here, and able to read what you write now: {}; nobody else",
+            names.join(", ")
+        ));
+        if !self.unsent.is_empty() {
+            self.output.words(&format!("unsent: {}", self.unsent.len()));
+        }
+    }
+
+    /// For programs.
+    fn list_members(&self) {
         let listed: Vec<Value> = self
             .members
             .iter()
@@ -424,138 +515,16 @@ impl Chat<'_> {
             .collect();
         self.output
             .object(&json!({"type": "members", "members": listed}));
-        let names: Vec<_> = self.members.iter().enumerate().map(line_of).collect();
-        self.output.words(&format!("here: {}", names.join(", ")));
-        self.output.words(&format!(
-            "who can read what you write now: these {}, nobody else",
-            self.members.len()
-        ));
-        self.show_unsent();
     }
 
-    fn show_unsent(&self) {
-        let line = if self.is_online { "" } else { " (no line)" };
-        if !self.unsent.is_empty() || !self.is_online {
-            self.output
-                .words(&format!("unsent: {}{line}", self.unsent.len()));
+    fn show_unsent(&mut self) {
+        if !self.unsent.is_empty() {
+            self.said_unsent = true;
+            self.output.words(&format!("unsent: {}", self.unsent.len()));
         }
     }
 
     fn note(&self, words: &str) {
-        self.output.object(&json!({"type": "note", "text": words}));
-        self.output.words(&format!("* {words}"));
-    }
-}
-
-fn name_of(member: &Member) -> String {
-    member.name.as_ref().map_or_else(
-        || "(no name yet)".to_owned(),
-        |name| shown_short(name, NAME_CHARACTERS_MAX),
-    )
-}
-
-fn line_of((at, member): (usize, &Member)) -> String {
-    let roles: Vec<_> = [(member.is_me, "you"), (member.facilitates, "facilitator")]
-        .into_iter()
-        .filter_map(|(is, word)| is.then_some(word))
-        .collect();
-    let roles = if roles.is_empty() {
-        String::new()
-    } else {
-        format!(" ({})", roles.join(", "))
-    };
-    format!("{} {}{roles}", at + 1, name_of(member))
-}
-
-/// By number, or by a name that only one of them has.
-fn find_knock(knocks: &[Knock], whom: &str) -> Option<LeafId> {
-    if let Ok(number) = whom.parse::<usize>() {
-        return knocks.get(number.checked_sub(1)?).map(|found| found.leaf);
-    }
-    let mut named = knocks.iter().filter(|knock| knock.name == whom);
-    let found = named.next()?;
-    named.next().is_none().then_some(found.leaf)
-}
-
-/// By number, or by a name that only one member has.
-fn find(members: &[Member], whom: &str) -> Option<LeafId> {
-    if let Ok(number) = whom.parse::<usize>() {
-        return members.get(number.checked_sub(1)?).map(|found| found.leaf);
-    }
-    let mut named = members
-        .iter()
-        .filter(|member| member.name.as_deref() == Some(whom));
-    let found = named.next()?;
-    named.next().is_none().then_some(found.leaf)
-}
-
-/// What is said when the chat is over for us.
-const fn last_words(event: &Event) -> Option<&'static str> {
-    Some(match event {
-        Event::Standing(Standing::TurnedAway) => "You were not let in. You may knock again.",
-        Event::Standing(Standing::Removed) => "You were removed.",
-        Event::Standing(Standing::ShutOut) => {
-            "The secret was renewed without us; ask for a new link."
-        }
-        Event::Standing(Standing::Left) => "You left; nothing of it is kept here.",
-        _ => return None,
-    })
-}
-
-/// What is said of an event that names nobody.
-const fn words_of(event: &Event) -> Option<&'static str> {
-    Some(match event {
-        Event::Knocked => "You knocked. Somebody inside must say yes.",
-        Event::Rotated => "The secret was renewed; old links open nothing.",
-        Event::NotYetRotated => "Not yet rotated: who left still has the old secret.",
-        Event::NoFacilitator => "The last facilitator left: nobody can remove anybody any more.",
-        Event::Doubt(_) | Event::Fork { .. } => {
-            "WARNING: the relay did what an honest one does not."
-        }
-        Event::HiddenManager { .. } => {
-            "WARNING: somebody kept a key to the log; all keys are renewed."
-        }
-        Event::Silence { .. } => {
-            "Nobody was heard for a day: all are away, or the relay keeps it back."
-        }
-        Event::Refused => "The relay does not let us in: our key opens nothing.",
-        Event::LinkSpoiled => {
-            "WARNING: somebody uses the link to disturb; it ends, ask whom it went to"
-        }
-        Event::Standing(Standing::Paused) => {
-            "This program is too old for the conversation and waits."
-        }
-        Event::Deleted { .. } => "a message was taken back",
-        _ => return None,
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn member(number: u8, name: &str) -> Member {
-        Member {
-            leaf: LeafId::new([number; 32]),
-            name: Some(name.into()),
-            facilitates: number == 1,
-            is_me: number == 1,
-        }
-    }
-
-    #[test]
-    fn a_name_that_two_have_removes_nobody() {
-        let members = [member(1, "Ana"), member(2, "Ben"), member(3, "Ben")];
-        assert_eq!(find(&members, "Ana"), Some(LeafId::new([1; 32])));
-        assert_eq!(find(&members, "Ben"), None);
-        assert_eq!(find(&members, "3"), Some(LeafId::new([3; 32])));
-        assert_eq!(find(&members, "0"), None);
-        assert_eq!(find(&members, "Eve"), None);
-    }
-
-    #[test]
-    fn a_member_is_listed_with_what_they_may_do() {
-        assert_eq!(line_of((0, &member(1, "Ana"))), "1 Ana (you, facilitator)");
-        assert_eq!(line_of((1, &member(2, "B\u{1b}en"))), "2 B\u{fffd}en");
+        self.output.note(words);
     }
 }

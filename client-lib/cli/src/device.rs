@@ -10,12 +10,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use console::Term;
+use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
+use serde_json::json;
 use sotto_client::vault::VaultKey;
-use sotto_client::{Client, ClientOptions, Conversation, Event, Standing};
+use sotto_client::{Client, ClientOptions, Conversation, ErrorKind, Event, Inbox, Standing};
 use tokio::time::timeout;
 
 use crate::arguments::DeviceArgs;
-use crate::output::Failure;
+use crate::output::{Failure, Output};
 
 /// Under the person's home, unless a folder is given.
 const FOLDER: &str = ".local/share/sotto";
@@ -44,15 +46,27 @@ pub(crate) async fn open(arguments: &DeviceArgs) -> Result<Client, Failure> {
     let folder = folder(arguments.folder.as_ref())?;
     make_private(&folder)?;
     let key = if arguments.passphrase {
-        VaultKey::passphrase(ask_passphrase(!vault(&folder).exists())?)
+        let is_new = !vault(&folder).exists();
+        let _echo = Echo::now();
+        VaultKey::passphrase(typed(move || ask_passphrase(is_new)).await?)
     } else {
         VaultKey::raw(own_key(&folder.join(KEY_FILE))?)
     };
     let mut options = ClientOptions::folder(vault(&folder), key);
     if let Some(path) = &arguments.authority {
-        options = options.certificate_authority(&fs::read(path)?)?;
+        options = options.certificate_authority(&authority(path)?)?;
     }
     Ok(Client::open(options).await?)
+}
+
+/// The certificates that are trusted for `wss://` instead of the web's.
+pub(crate) fn authority(path: &Path) -> Result<Vec<u8>, Failure> {
+    fs::read(path).map_err(|error| {
+        Failure::usage(
+            format!("the authority's file cannot be read: {error}"),
+            "Name a PEM file that is there with --authority",
+        )
+    })
 }
 
 fn make_private(folder: &Path) -> Result<(), Failure> {
@@ -62,6 +76,46 @@ fn make_private(folder: &Path) -> Result<(), Failure> {
         .mode(0o700)
         .create(folder)?;
     Ok(())
+}
+
+/// Reads from the keyboard where it keeps nobody from hearing Ctrl-C.
+async fn typed(
+    read: impl FnOnce() -> Result<String, Failure> + Send + 'static,
+) -> Result<String, Failure> {
+    let read = tokio::task::spawn_blocking(read).await;
+    read.map_err(|_| Failure::could_not_run("stdin was not read"))?
+}
+
+/// The next line of stdin; at a terminal it is asked for.
+pub(crate) async fn read_line(ask: &str, output: &Output) -> Result<String, Failure> {
+    if std::io::stdin().is_terminal() {
+        output.words(ask);
+    }
+    typed(|| {
+        let mut line = String::new();
+        std::io::stdin().lock().read_line(&mut line)?;
+        Ok(line)
+    })
+    .await
+}
+
+/// How the terminal was before something was asked without showing it; whatever becomes of the
+/// question, it is so again.
+struct Echo(Option<Termios>);
+
+impl Echo {
+    fn now() -> Self {
+        Self(tcgetattr(std::io::stdin()).ok())
+    }
+}
+
+impl Drop for Echo {
+    fn drop(&mut self) {
+        if let Some(before) = &self.0 {
+            // A terminal that is gone shows nothing.
+            let _ = tcsetattr(std::io::stdin(), OptionalActions::Now, before);
+        }
+    }
 }
 
 /// At a terminal it is asked without showing it, twice for a new folder; elsewhere it is the first
@@ -130,7 +184,8 @@ pub(crate) async fn until_in(
     conversation: &Conversation,
     patience: Duration,
 ) -> Result<(), Failure> {
-    within(patience, until_answered(conversation)).await
+    let kept = "What was begun is kept and goes on with `sotto chat`; do not begin it again";
+    within(patience, until_answered(conversation), kept).await
 }
 
 /// Waits until our knock lies at the door, or was answered before.
@@ -138,20 +193,72 @@ pub(crate) async fn until_knocked(
     conversation: &Conversation,
     patience: Duration,
 ) -> Result<(), Failure> {
-    within(patience, until_in_or_asked(conversation)).await
+    let kept = "The knock is kept and goes on with `sotto chat`; do not knock again";
+    within(patience, until_in_or_asked(conversation), kept).await
 }
 
+/// Waits until the relay holds the inbox.
+pub(crate) async fn until_open(inbox: &Inbox, patience: Duration) -> Result<(), Failure> {
+    let opening = async {
+        let ready = inbox.ready();
+        let mut ready = core::pin::pin!(ready);
+        loop {
+            tokio::select! {
+                biased;
+                done = &mut ready => return Ok(done?),
+                event = inbox.next_event() => match event {
+                    Some(Event::Unreached(why)) if !passes(why) => {
+                        return Err(Failure::not_reached(why));
+                    }
+                    Some(Event::Refused) => {
+                        return Err(Failure::could_not_run("the relay makes no inbox for you")
+                            .then("Ask whoever runs the relay"));
+                    }
+                    Some(_) => {}
+                    None => return Ok(inbox.ready().await?),
+                },
+            }
+        }
+    };
+    let kept = "The inbox is kept and is opened with the next `sotto inbox`";
+    within(patience, opening, kept).await
+}
+
+/// What was begun is kept whatever happens, and `kept` says so.
 async fn within(
     patience: Duration,
     what: impl Future<Output = Result<(), Failure>>,
+    kept: &str,
 ) -> Result<(), Failure> {
-    timeout(patience, what).await.unwrap_or_else(|_| {
-        let said = format!(
-            "the relay was not reached within {} seconds",
-            patience.as_secs()
-        );
-        Err(Failure::unreachable(said).then("What was begun is kept and goes on with `sotto chat`"))
-    })
+    match timeout(patience, what).await {
+        Ok(Err(failure)) if failure.is_for_now() => {
+            let next = format!("{}. {kept}", failure.next);
+            Err(failure.then(next))
+        }
+        Ok(outcome) => outcome,
+        Err(_) => {
+            let seconds = patience.as_secs();
+            let said = format!("the relay was not reached within {seconds} seconds");
+            Err(Failure::unreachable(said).then(kept))
+        }
+    }
+}
+
+/// Whether waiting helps.
+fn passes(why: ErrorKind) -> bool {
+    why.is_retryable()
+}
+
+/// Says that one is in.
+pub(crate) fn show_joined(members: usize, device: &DeviceArgs, output: &Output) {
+    output.object(&json!({"type": "joined", "members": members}));
+    let words = match members.saturating_sub(1) {
+        0 => "You are in; nobody else is here yet.".to_owned(),
+        1 => "You are in, with one other.".to_owned(),
+        others => format!("You are in, with {others} others."),
+    };
+    output.words(&words);
+    output.words(&format!("Talk with: {}", device.command("chat")));
 }
 
 /// Waits until one has a place, however long it takes.
@@ -185,6 +292,7 @@ async fn is_settled(conversation: &Conversation) -> Result<bool, Failure> {
 async fn next_step(conversation: &Conversation) -> Result<Event, Failure> {
     match conversation.next_event().await {
         Some(Event::Refused) => Err(refused()),
+        Some(Event::Unreached(why)) if !passes(why) => Err(Failure::not_reached(why)),
         Some(event) => Ok(event),
         // It ended; how, the standing says.
         None => match is_settled(conversation).await {

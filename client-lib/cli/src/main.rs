@@ -8,6 +8,7 @@ mod attached;
 mod chat;
 mod demo;
 mod device;
+mod inbox;
 mod output;
 mod replay;
 mod residue;
@@ -57,7 +58,10 @@ fn not_understood(refused: &clap::Error, arguments: &[OsString]) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let json = arguments.iter().any(|argument| argument == "--json");
-    let failure = Failure::usage("the arguments are not understood", "See `sotto help`.");
+    let said = refused.to_string();
+    let said = said.lines().next().unwrap_or_default();
+    let said = said.strip_prefix("error: ").unwrap_or(said);
+    let failure = Failure::usage(said, "See `sotto help`");
     ExitCode::from(Output::new(json).finish_silently(Err(failure)))
 }
 
@@ -76,6 +80,7 @@ async fn run(cli: Cli) -> ExitCode {
         Command::Room {
             command: RoomCommand::Join(arguments),
         } => unless_interrupted(room::join(arguments, &output)).await,
+        Command::Inbox(arguments) => unless_interrupted(inbox::run(arguments, &output)).await,
         Command::Words { command } => unless_interrupted(words_of(command, &output)).await,
         Command::Chat(arguments) => unless_interrupted(chat::run(arguments, &output)).await,
         Command::Residue(arguments) => unless_interrupted(residue::run(arguments, &output)).await,

@@ -68,6 +68,17 @@ impl Failure {
         )
     }
 
+    /// The relay was not reached for this reason.
+    pub(crate) fn not_reached(why: ErrorKind) -> Self {
+        let said = match why {
+            ErrorKind::Certificate => "the relay's certificate is not one that this device trusts",
+            ErrorKind::NotTheRelay => "who answers at this address is not the relay that it names",
+            ErrorKind::Clock => "this device's clock and the relay's are more than a day apart",
+            _ => "the relay is not reached",
+        };
+        sotto_client::Error::new(why, said).into()
+    }
+
     /// One of the promises of README.md did not hold.
     pub(crate) fn promise(message: impl Into<String>, done: Done) -> Self {
         let next = "Please report this with the lines above; it must never happen";
@@ -86,6 +97,17 @@ impl Failure {
             "interrupted".into(),
             next.into(),
         )
+    }
+
+    /// Whether the relay was not reached: nothing was decided then.
+    pub(crate) fn is_for_now(&self) -> bool {
+        let kinds = [
+            ErrorKind::Unreachable,
+            ErrorKind::Certificate,
+            ErrorKind::NotTheRelay,
+            ErrorKind::Clock,
+        ];
+        kinds.iter().any(|kind| kind.name() == self.kind)
     }
 
     /// The same failure, with what to do about it.
@@ -116,6 +138,17 @@ impl From<sotto_client::Error> for Failure {
                 (USAGE, "Change what was given")
             }
             ErrorKind::NotAllowed => (USAGE, "Ask a facilitator of the conversation"),
+            ErrorKind::Certificate => (
+                COULD_NOT_RUN,
+                "If it has an authority of its own, name that one's PEM file with --authority; \
+                 otherwise somebody may stand between you and the relay",
+            ),
+            ErrorKind::NotTheRelay => (
+                COULD_NOT_RUN,
+                "See that you have a network that lets you out, and ask whoever runs the relay for \
+                 its address",
+            ),
+            ErrorKind::Clock => (COULD_NOT_RUN, "Set this device's clock"),
             ErrorKind::NotMember | ErrorKind::Refused => {
                 (COULD_NOT_RUN, "Ask for a new link to come back")
             }
@@ -177,6 +210,12 @@ impl Output {
         if !self.json {
             self.write(words, false);
         }
+    }
+
+    /// Something that is said beside the conversation.
+    pub(crate) fn note(&self, words: &str) {
+        self.object(&json!({"type": "note", "text": words}));
+        self.words(&format!("* {words}"));
     }
 
     fn write(&self, line: &str, copied: bool) {

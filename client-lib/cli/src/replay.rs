@@ -5,6 +5,7 @@ use sotto_client::transport::WebSocketDialer;
 use tokio::time::Instant;
 
 use crate::arguments::ReplayArgs;
+use crate::device;
 use crate::output::{Done, Failure, Output, fields};
 use crate::speak::{
     Cast, Closing, Counts, Haystack, Held, Home, Plan, log_to_file, progress, read_file, suite_name,
@@ -19,7 +20,7 @@ pub(crate) async fn run(arguments: ReplayArgs, output: &Output) -> Result<Done, 
     }
     let conversations = talks.len();
     let dialer = match &arguments.authority {
-        Some(path) => WebSocketDialer::trusting(&std::fs::read(path)?)?,
+        Some(path) => WebSocketDialer::trusting(&device::authority(path)?)?,
         None => WebSocketDialer::new(),
     };
     let scratch = tempfile::Builder::new().prefix("sotto-replay-").tempdir()?;

@@ -1,9 +1,7 @@
 //! `sotto room new` and `sotto room join`: how a conversation begins on this device.
 
-use std::io::{BufRead, IsTerminal};
-
 use serde_json::json;
-use sotto_client::{Admission, JoinOptions, Link, RoomOptions, Suite};
+use sotto_client::{Admission, BadLink, InboxLink, JoinOptions, Link, RoomOptions, Suite};
 
 use crate::arguments::{JoinArgs, NewArgs};
 use crate::device;
@@ -31,10 +29,11 @@ pub(crate) async fn new(arguments: NewArgs, output: &Output) -> Result<Done, Fai
     let says = if link.asks_for_a_yes() {
         "Whoever has this link can ask to come in; you say yes or no in `sotto chat`"
     } else {
-        "Whoever has this link can come in. Give it to nobody else"
+        "Whoever has this link can come in; give it only to those whom you want there"
     };
     output.words(&format!("{says}:\n\n{link}\n"));
-    output.words("Talk with: sotto chat");
+    let chat = arguments.device.command("chat");
+    output.words(&format!("Talk with: {chat}"));
     Ok(Done::new())
 }
 
@@ -42,11 +41,9 @@ pub(crate) async fn new(arguments: NewArgs, output: &Output) -> Result<Done, Fai
 pub(crate) async fn join(arguments: JoinArgs, output: &Output) -> Result<Done, Failure> {
     let text = match arguments.link {
         Some(link) => link,
-        None => read_link(output)?,
+        None => device::read_line("Paste the link:", output).await?,
     };
-    let link: Link = text
-        .parse()
-        .map_err(|bad: sotto_client::BadLink| Failure::usage(bad.to_string(), "Copy it whole"))?;
+    let link: Link = text.parse().map_err(|bad| not_a_link(&text, bad))?;
     let client = device::open(&arguments.device).await?;
     let name = arguments.name;
     let conversation = client.join(&link, &JoinOptions { name }).await?;
@@ -63,20 +60,16 @@ pub(crate) async fn join(arguments: JoinArgs, output: &Output) -> Result<Done, F
     }
     let members = conversation.members().await?.len();
     client.close().await;
-    output.object(&json!({"type": "joined", "members": members}));
-    output.words(&format!(
-        "You are in, with {} others.",
-        members.saturating_sub(1)
-    ));
-    output.words("Talk with: sotto chat");
+    device::show_joined(members, &arguments.device, output);
     Ok(Done::new())
 }
 
-fn read_link(output: &Output) -> Result<String, Failure> {
-    if std::io::stdin().is_terminal() {
-        output.words("Paste the link:");
+fn not_a_link(text: &str, bad: BadLink) -> Failure {
+    if text.parse::<InboxLink>().is_ok() {
+        return Failure::usage(
+            "this is the link of an inbox; it lets you add its owner to a room of yours",
+            "Say /add LINK in `sotto chat`",
+        );
     }
-    let mut line = String::new();
-    std::io::stdin().lock().read_line(&mut line)?;
-    Ok(line)
+    Failure::usage(bad.to_string(), "Ask for it again if it is not whole")
 }

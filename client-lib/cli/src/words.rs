@@ -2,8 +2,6 @@
 //!
 //! Words are read from stdin and never from the arguments, which any process of the machine can see.
 
-use std::io::{BufRead, IsTerminal};
-
 use serde_json::json;
 use sotto_client::{BadWords, Conversation, NearWords, ReturnWords, Standing};
 use tokio::time::timeout;
@@ -37,7 +35,8 @@ pub(crate) async fn new(arguments: WordsArgs, output: &Output) -> Result<Done, F
 
 /// Comes back with words, into everything they lead to.
 pub(crate) async fn come_back(arguments: WordsArgs, output: &Output) -> Result<Done, Failure> {
-    let words = read_words(output)?;
+    let line = device::read_line("Type the eight words:", output).await?;
+    let words: ReturnWords = line.parse().map_err(|bad| not_words(&bad))?;
     let client = device::open(&arguments.device).await?;
     let conversations = client.come_back(&words, &arguments.relay).await?;
     let (mut inside, mut outside) = (0_u64, 0_u64);
@@ -48,16 +47,17 @@ pub(crate) async fn come_back(arguments: WordsArgs, output: &Output) -> Result<D
             outside += 1;
         }
     }
-    // The backup is this device's from now on; if the relay is slow the next start writes it.
-    let _ = timeout(arguments.device.patience(), client.backed_up()).await;
-    client.close().await;
     output.words(&format!("You are back in {inside} conversations."));
     if outside > 0 {
         output.words(&format!(
             "{outside} more wait for somebody's yes, or need a new link: see `sotto chat`."
         ));
     }
-    output.words("Talk with: sotto chat");
+    output.words("The backup is written anew from here, which may take half a minute…");
+    // If the relay is slow the next start writes it.
+    let _ = timeout(arguments.device.patience(), client.backed_up()).await;
+    client.close().await;
+    output.words(&format!("Talk with: {}", arguments.device.command("chat")));
     let mut done = Done::new();
     done.insert("inside".into(), json!(inside));
     done.insert("outside".into(), json!(outside));
@@ -82,15 +82,6 @@ async fn is_back(conversation: &Conversation, device: &DeviceArgs) -> Result<boo
     }
     let standing = conversation.standing().await?;
     Ok(matches!(standing, Standing::In | Standing::Waiting))
-}
-
-fn read_words(output: &Output) -> Result<ReturnWords, Failure> {
-    if std::io::stdin().is_terminal() {
-        output.words("Type the eight words:");
-    }
-    let mut line = String::new();
-    std::io::stdin().lock().read_line(&mut line)?;
-    line.parse().map_err(|bad| not_words(&bad))
 }
 
 fn not_words(bad: &BadWords) -> Failure {

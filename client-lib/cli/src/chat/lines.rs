@@ -1,0 +1,146 @@
+//! What is said at the terminal that needs no conversation: members, events and help in plain words.
+
+use sotto_client::{Event, Knock, LeafId, Member, Standing};
+
+use crate::screen::shown_short;
+
+/// A name's place on a line.
+pub(super) const NAME_CHARACTERS_MAX: usize = 24;
+/// Who has not said a name yet.
+pub(super) const NAMELESS: &str = "(no name yet)";
+pub(super) const HELP: &str = "\
+What you type is said to everybody here. A line that begins with / does something:
+  /members             who is here and can read what you write
+  /link                the link that lets somebody in
+  /add LINK            add somebody by the link of their inbox
+  /remove WHO          a member, by name or number
+  /attach FILE         send a file
+  /save NUMBER [FILE]  keep a file that somebody sent
+  /leave               leave for good; nothing of it is kept here
+  /quit                stop for now";
+pub(super) const HELP_AT_A_DOOR: &str =
+    "/knocks  who waits to come in    /admit NUMBER    /turn-away NUMBER";
+
+pub(super) fn name_of(member: &Member) -> String {
+    match &member.name {
+        Some(name) => shown_short(name, NAME_CHARACTERS_MAX),
+        None if member.is_me => "you".to_owned(),
+        None => NAMELESS.to_owned(),
+    }
+}
+
+pub(super) fn line_of((at, member): (usize, &Member)) -> String {
+    let is_said = member.is_me && member.name.is_some();
+    let roles: Vec<_> = [(is_said, "you"), (member.facilitates, "facilitator")]
+        .into_iter()
+        .filter_map(|(is, word)| is.then_some(word))
+        .collect();
+    let roles = if roles.is_empty() {
+        String::new()
+    } else {
+        format!(" ({})", roles.join(", "))
+    };
+    format!("{} {}{roles}", at + 1, name_of(member))
+}
+
+/// By number, or by a name that only one of them has.
+pub(super) fn find_knock(knocks: &[Knock], whom: &str) -> Option<LeafId> {
+    if let Ok(number) = whom.parse::<usize>() {
+        return knocks.get(number.checked_sub(1)?).map(|found| found.leaf);
+    }
+    let mut named = knocks.iter().filter(|knock| knock.name == whom);
+    let found = named.next()?;
+    named.next().is_none().then_some(found.leaf)
+}
+
+/// By number, or by a name that only one member has.
+pub(super) fn find(members: &[Member], whom: &str) -> Option<LeafId> {
+    if let Ok(number) = whom.parse::<usize>() {
+        return members.get(number.checked_sub(1)?).map(|found| found.leaf);
+    }
+    let mut named = members
+        .iter()
+        .filter(|member| member.name.as_deref() == Some(whom));
+    let found = named.next()?;
+    named.next().is_none().then_some(found.leaf)
+}
+
+/// What is said when the chat is over for us.
+pub(super) const fn last_words(event: &Event) -> Option<&'static str> {
+    Some(match event {
+        Event::Standing(Standing::TurnedAway) => "You were not let in. You may knock again.",
+        Event::Standing(Standing::Removed) => "You were removed.",
+        Event::Standing(Standing::ShutOut) => {
+            "The secret was renewed without us; ask for a new link."
+        }
+        Event::Standing(Standing::Left) => "You left; nothing of it is kept here.",
+        _ => return None,
+    })
+}
+
+/// What is said of an event that names nobody.
+pub(super) const fn words_of(event: &Event) -> Option<&'static str> {
+    Some(match event {
+        Event::Knocked => "You knocked. Somebody inside must say yes.",
+        Event::Rotated => "The secret was renewed; old links open nothing.",
+        Event::NotYetRotated => "Not yet rotated: who left still has the old secret.",
+        Event::NoFacilitator => "The last facilitator left: nobody can remove anybody any more.",
+        Event::Doubt(_) | Event::Fork { .. } => {
+            "WARNING: the relay did what an honest one does not."
+        }
+        Event::HiddenManager { .. } => {
+            "WARNING: somebody kept a key to the log; all keys are renewed."
+        }
+        Event::Silence { .. } => {
+            "Nobody was heard for a day: all are away, or the relay keeps it back."
+        }
+        Event::NotAdded => {
+            "Somebody was not added: their inbox is gone, full or empty. Ask them for a new link."
+        }
+        Event::Refused => "The relay does not let us in: our key opens nothing.",
+        Event::LinkSpoiled => {
+            "WARNING: somebody uses the link to disturb; it ends, ask whom it went to"
+        }
+        Event::Standing(Standing::Paused) => {
+            "This program is too old for the conversation and waits."
+        }
+        Event::Deleted { .. } => "a message was taken back",
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn member(number: u8, name: &str) -> Member {
+        Member {
+            leaf: LeafId::new([number; 32]),
+            name: Some(name.into()),
+            facilitates: number == 1,
+            is_me: number == 1,
+        }
+    }
+
+    #[test]
+    fn a_name_that_two_have_removes_nobody() {
+        let members = [member(1, "Ana"), member(2, "Ben"), member(3, "Ben")];
+        assert_eq!(find(&members, "Ana"), Some(LeafId::new([1; 32])));
+        assert_eq!(find(&members, "Ben"), None);
+        assert_eq!(find(&members, "3"), Some(LeafId::new([3; 32])));
+        assert_eq!(find(&members, "0"), None);
+        assert_eq!(find(&members, "Eve"), None);
+    }
+
+    #[test]
+    fn a_member_is_listed_with_what_they_may_do() {
+        assert_eq!(line_of((0, &member(1, "Ana"))), "1 Ana (you, facilitator)");
+        assert_eq!(line_of((1, &member(2, "B\u{1b}en"))), "2 B\u{fffd}en");
+        let nameless = |number| Member {
+            name: None,
+            ..member(number, "")
+        };
+        assert_eq!(line_of((0, &nameless(1))), "1 you (facilitator)");
+        assert_eq!(line_of((1, &nameless(2))), "2 (no name yet)");
+    }
+}
