@@ -208,7 +208,10 @@ fn verdict_in_words(
     if !broken.is_empty() {
         return Err(Failure::promise(broken.join("; "), fields(counts)));
     }
-    output.words("Everything held. By hand, each line in a terminal of its own:\n");
+    output.words(
+        "Everything held. By hand, in three terminals: the relay's, Ana's and Ben's (README.md says \
+         how `sotto` is found):\n",
+    );
     for line in BY_HAND {
         output.words(&format!("  {line}"));
     }
@@ -216,11 +219,11 @@ fn verdict_in_words(
 }
 
 const BY_HAND: [&str; 5] = [
-    "sotto relay --dev                                     # prints ADDRESS",
-    "sotto room new --folder ana --name Ana --relay ADDRESS   # prints LINK",
-    "sotto chat --folder ana",
-    "sotto room join LINK --folder ben --name Ben",
-    "sotto chat --folder ben",
+    "1  sotto relay --dev                                           # prints ADDRESS",
+    "2  sotto room new --folder ana --name Ana --relay 'ADDRESS'    # prints LINK",
+    "2  sotto chat --folder ana",
+    "3  sotto room join 'LINK' --folder ben --name Ben",
+    "3  sotto chat --folder ben",
 ];
 
 fn number(count: usize) -> u64 {
