@@ -13,7 +13,8 @@ pub const HELD_BYTES_MAX: usize = 8_192;
 pub const RUN_BYTES_MAX: usize = (1 << 20) + SEALED_BYTES_MAX;
 /// Entries of one item: a run of the smallest class that reaches [`RUN_BYTES_MAX`].
 pub const ITEM_ENTRIES_MAX: usize = RUN_BYTES_MAX / 1024;
-/// Items of one append: a removal is four (Commit, secret, snapshot, inbox); the rest is room.
+/// Items of one append: a rotation is two (Commit and snapshot), a yes at a door two (Commit and
+/// letter); the rest is room.
 pub const ITEMS_MAX: usize = 16;
 /// Sealed and held bytes of one append: two full runs (a large Commit and a snapshot).
 pub const APPEND_BYTES_MAX: usize = 2 * RUN_BYTES_MAX + (1 << 16);

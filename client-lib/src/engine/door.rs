@@ -17,7 +17,7 @@ use super::{Engine, Event, Knock, Text, internal, no_randomness, retry_id};
 use crate::content::name_is_fit;
 use crate::error::{Error, ErrorKind, Result};
 use crate::link::{DoorKeys, DoorLink, InboxLink};
-use crate::log::{Ask, Cursor, Keeps};
+use crate::log::{Ask, Cursor, Keeps, NewLog};
 use crate::mls::{LeafId, StagedOut};
 use crate::policy::Policy;
 use crate::random;
@@ -33,6 +33,10 @@ pub(super) const KNOCKS_MAX: usize = 32;
 pub(super) const KNOCKS_PER_MINUTE: u32 = 30;
 /// Bytes of all knocks at the door that were not read yet: 256 of the usual size.
 const DOOR_BYTES_MAX: u64 = 1 << 20;
+
+pub(super) fn new_door(root: &RootKey, keeper: &[u8; 32], knock: &[u8; 32]) -> NewLog {
+    letterbox(root, keeper, knock, KNOCKS_PER_MINUTE, DOOR_BYTES_MAX)
+}
 
 /// A door's secrets, and how far it was read.
 #[derive(Clone, Serialize, Deserialize)]
@@ -240,13 +244,7 @@ impl Engine {
             return Ok(());
         };
         root.ask_on(today);
-        let new = letterbox(
-            root,
-            &door.keeper,
-            &door.knock,
-            KNOCKS_PER_MINUTE,
-            DOOR_BYTES_MAX,
-        );
+        let new = new_door(root, &door.keeper, &door.knock);
         self.keep_door()?;
         self.create_beside(new, Side::MakeDoor);
         Ok(())

@@ -23,7 +23,7 @@ use super::{
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::link::{InboxLink, RelayAddress};
-use crate::log::{Ask, Cursor, Denied, Keeps};
+use crate::log::{Ask, Cursor, Denied, Keeps, NewLog};
 use crate::mls::{Group, LeafId, LeafKey, Suite, Values};
 use crate::policy::Policy;
 use crate::random;
@@ -37,6 +37,10 @@ pub(super) const INVITATIONS_MAX: usize = 32;
 const INVITATIONS_PER_MINUTE: u32 = 30;
 /// Bytes of letters that were not read yet: four Welcomes of the largest room.
 const INBOX_BYTES_MAX: u64 = 8 << 20;
+
+pub(super) fn new_tray(root: &RootKey, own: &[u8; 32], append: &[u8; 32]) -> NewLog {
+    letterbox(root, own, append, INVITATIONS_PER_MINUTE, INBOX_BYTES_MAX)
+}
 
 /// How an inbox is made.
 #[derive(Clone, Debug)]
@@ -369,13 +373,7 @@ impl Engine {
         let mut new = Vec::new();
         if let Some(root) = inbox.root.as_mut().filter(|_| !tray_asked) {
             root.ask_on(today);
-            let log = letterbox(
-                root,
-                &inbox.own,
-                &inbox.append,
-                INVITATIONS_PER_MINUTE,
-                INBOX_BYTES_MAX,
-            );
+            let log = new_tray(root, &inbox.own, &inbox.append);
             new.push((log, Side::MakeTray));
         }
         if let Some(root) = inbox.pool_root.as_mut().filter(|_| !pool_asked) {

@@ -17,7 +17,7 @@ use super::saved::{self, ByteString, FlightKind, Passing, RootKey, Stage};
 use super::{Effects, Engine, Event, group_id, internal, no_randomness, retry_id};
 use crate::error::Result;
 use crate::link::DoorLink;
-use crate::log::{Ask, Cursor, Keeps};
+use crate::log::{Ask, Cursor, Keeps, NewLog};
 use crate::mls::{Group, LeafId, LeafKey, Values};
 use crate::policy::{CLIENT_VERSION, Policy, UNDATED};
 use crate::random;
@@ -30,6 +30,10 @@ use crate::time::Now;
 const ANSWERS_PER_MINUTE: u32 = 30;
 /// Bytes of an inbox: two Welcomes of the largest room.
 const INBOX_BYTES_MAX: u64 = 4 << 20;
+pub(super) fn new_inbox(root: &RootKey, own: &[u8; 32], append: &[u8; 32]) -> NewLog {
+    letterbox(root, own, append, ANSWERS_PER_MINUTE, INBOX_BYTES_MAX)
+}
+
 /// No knock is smaller, so that neither the suite nor a long name shows in its size.
 const KNOCK_FLOOR: SizeClass = SizeClass::K4;
 /// How long to wait after the door took no knock.
@@ -183,13 +187,7 @@ impl Engine {
             return Ok(());
         };
         root.ask_on(today);
-        let new = letterbox(
-            root,
-            &knocking.own,
-            &knocking.append,
-            ANSWERS_PER_MINUTE,
-            INBOX_BYTES_MAX,
-        );
+        let new = new_inbox(root, &knocking.own, &knocking.append);
         self.keep_knocking()?;
         self.create_beside(new, Side::MakeInbox);
         Ok(())

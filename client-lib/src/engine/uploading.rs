@@ -418,7 +418,8 @@ impl Engine {
         };
         root.ask_on(today);
         let root = root.clone();
-        let new = log_for(&root, &upload);
+        let read = upload.secret.keys(&upload.log).read_key();
+        let new = new_log_for(&root, &read, &StaticSecret::from(upload.owner.0));
         self.keep_upload(number, upload)?;
         self.create_beside(new, Side::MakeAttachment(id));
         Ok(())
@@ -575,14 +576,13 @@ impl Engine {
     }
 }
 
-fn log_for(root: &RootKey, upload: &Upload) -> NewLog {
-    let keys = upload.secret.keys(&upload.log);
-    let owner = StaticSecret::from(upload.owner.0);
+/// The log of an attachment.
+pub(super) fn new_log_for(root: &RootKey, read: &StaticSecret, owner: &StaticSecret) -> NewLog {
     NewLog {
         root: StaticSecret::from(root.key),
         grants: vec![
-            grant(&keys.read_key(), Rights::READ),
-            grant(&owner, Rights::APPEND.union(Rights::MANAGE)),
+            grant(read, Rights::READ),
+            grant(owner, Rights::APPEND.union(Rights::MANAGE)),
         ],
         policy: LogPolicy {
             ttl_days: TTL_DAYS,

@@ -36,8 +36,8 @@ const MEMORY_KIB: u32 = 64 * 1024;
 const PASSES: u32 = 3;
 /// No entry of a backup is smaller: some 25 conversations fit, so that few tell from many.
 const FLOOR: SizeClass = SizeClass::K16;
-/// Conversations in one backup: what two thirds of a full run of entries hold.
-pub(crate) const LINES_MAX: usize = 1_000;
+/// Conversations in one backup: so many fit into a run of entries, whatever is in their lines.
+pub(crate) const LINES_MAX: usize = 800;
 /// Bytes of a backup's log: the last backup, the next one while both are there, and room.
 const LOG_BYTES_MAX: u64 = 4 << 20;
 
@@ -267,6 +267,27 @@ pub(crate) mod tests {
         }
     }
 
+    /// Every line as long as a line can be.
+    fn fullest(lines: usize) -> Backup {
+        let mut backup = backup(lines);
+        for line in &mut backup.lines {
+            *line = self::line(0, true);
+            let url = format!("wss://{}", "x".repeat(250));
+            line.relay.url.clone_from(&url);
+            if let Some(door) = &mut line.door {
+                door.relay.url = url;
+            }
+            line.seq = u64::MAX;
+            line.name = "n".repeat(crate::NAME_BYTES_MAX);
+            line.secrets = vec![ConversationSecret::new([0x39; 32]); 3];
+        }
+        Backup {
+            count: u64::MAX,
+            minute: u64::MAX,
+            ..backup
+        }
+    }
+
     fn keys() -> BackupKeys {
         Master::new([7; 32]).keys()
     }
@@ -287,20 +308,23 @@ pub(crate) mod tests {
 
     #[test]
     fn the_most_conversations_fit_into_one_append() {
-        let sealed = keys().seal(&backup(LINES_MAX)).unwrap();
+        let most = fullest(LINES_MAX);
+        let sealed = keys().seal(&most).unwrap();
         assert!(
             sealed.iter().map(Vec::len).sum::<usize>() <= sotto_protocol::limits::RUN_BYTES_MAX
         );
-        assert_eq!(newest(&keys(), &sealed), Some(backup(LINES_MAX)));
+        assert_eq!(newest(&keys(), &sealed), Some(most));
         let one_more = keys().seal(&backup(LINES_MAX + 1)).unwrap();
         assert_eq!(newest(&keys(), &one_more), None, "more than may be in it");
+        // The bound is no smaller than it has to be by much.
+        assert!(keys().seal(&fullest(LINES_MAX + LINES_MAX / 5)).is_err());
     }
 
     #[test]
     fn the_newest_whole_one_counts() {
         let mut entries = keys().seal(&backup(1)).unwrap();
         entries.extend(keys().seal(&backup(2)).unwrap());
-        let long = keys().seal(&backup(900)).unwrap();
+        let long = keys().seal(&backup(800)).unwrap();
         assert!(long.len() > 2);
         entries.extend(long[..long.len() - 1].to_vec());
         entries.push(vec![0; FLOOR.bytes()]);

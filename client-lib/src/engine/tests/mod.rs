@@ -19,6 +19,7 @@ mod privacy;
 mod races;
 mod restarts;
 mod spoiling;
+mod tables;
 mod upkeep;
 mod vanishing;
 mod vectors;

@@ -1,0 +1,101 @@
+//! A table of SPEC.md against the code that makes the logs.
+
+use sotto_protocol::frame::Policy;
+use x25519_dalek::StaticSecret;
+
+#[path = "../../../../protocol/tests/wire/spec.rs"]
+#[expect(dead_code, reason = "the CDDL is the matter of the tests of the wire")]
+mod spec;
+
+use super::saved::RootKey;
+use super::*;
+use crate::engine::{door, inbox};
+use crate::link::RelayAddress;
+use crate::people::backup::{BackupKeys, Master};
+
+const KEYS: [[u8; 32]; 2] = [[1; 32], [2; 32]];
+
+fn row(name: &str, keys: &[&str], grants: &[Grant], policy: &Policy) -> Vec<String> {
+    assert_eq!(keys.len(), grants.len(), "{name}");
+    let grants: Vec<_> = keys
+        .iter()
+        .zip(grants)
+        .map(|(key, grant)| {
+            assert_eq!((grant.work, grant.until_seq), (None, None), "{name}");
+            let rate = grant.rate.map(|rate| format!(", rate {rate}"));
+            format!("{key} {}{}", grant.rights.bits(), rate.unwrap_or_default())
+        })
+        .collect();
+    vec![
+        name.to_owned(),
+        grants.join("; "),
+        policy.ttl_days.to_string(),
+        policy.ttl_fenced_days.to_string(),
+        policy.bytes_max.to_string(),
+        policy.admit_rights.bits().to_string(),
+    ]
+}
+
+#[test]
+fn logs_have_the_grants_and_policies_of_the_specification() {
+    let root = RootKey {
+        key: [3; 32],
+        retry: RetryId::new([4; 16]),
+        day: 0,
+    };
+    let [own, other] = &KEYS;
+    let (read, owner) = (StaticSecret::from(*own), StaticSecret::from(*other));
+    let relay = RelayAddress {
+        url: "ws://127.0.0.1:1/".into(),
+        identity: RelayIdentity::new([1; 32]),
+    };
+    let (founding, _) = Engine::found(RoomOptions::new(relay, "Ann"), NOON).unwrap();
+    let backup = Master::new([7; 32]).keys();
+    let logs = [
+        (
+            "conversation",
+            vec!["manage key", "member key", "join key"],
+            founding.new_log().unwrap(),
+        ),
+        (
+            "door",
+            vec!["keeper key", "knock key"],
+            door::new_door(&root, own, other),
+        ),
+        (
+            "inbox",
+            vec!["owner key", "append key"],
+            knocking::new_inbox(&root, own, other),
+        ),
+        (
+            "standing inbox",
+            vec!["owner key", "append key"],
+            inbox::new_tray(&root, own, other),
+        ),
+        (
+            "pool",
+            vec!["owner key", "take key"],
+            pool::new_pool(&root, own, other),
+        ),
+        (
+            "attachment",
+            vec!["read key", "owner key"],
+            uploading::new_log_for(&root, &read, &owner),
+        ),
+    ];
+    let mut code: Vec<_> = logs
+        .iter()
+        .map(|(name, keys, log)| row(name, keys, &log.grants, &log.policy))
+        .collect();
+    code.push(row(
+        "backup",
+        &["keeper key"],
+        &backup.grants(),
+        &BackupKeys::policy(),
+    ));
+    let mut rows = spec::table("Logs that clients make");
+    for row in &mut rows {
+        row[4] = row[4].replace(',', "");
+    }
+    assert_eq!(rows, code);
+}
