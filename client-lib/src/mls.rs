@@ -8,6 +8,8 @@ mod codec;
 mod facts;
 mod follower;
 mod group;
+#[cfg(test)]
+pub(crate) mod passive;
 mod provider;
 mod reference;
 #[cfg(test)]

@@ -40,6 +40,19 @@ pub(super) struct Turn {
     is_refused: bool,
 }
 
+#[cfg(test)]
+impl Turn {
+    /// Of somebody whose KeyPackage lies in the log, and who does nothing else to come in.
+    pub(super) const fn of_patience(package: Vec<u8>, values: Values) -> Self {
+        Self {
+            lost: 0,
+            package: Some((package, values)),
+            until_ms: u64::MAX,
+            is_refused: false,
+        }
+    }
+}
+
 impl core::fmt::Debug for Turn {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.write_str("Turn(…)")

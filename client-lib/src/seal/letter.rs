@@ -17,7 +17,7 @@ use hpke::aead::{AeadTag, ChaCha20Poly1305};
 use hpke::inout::InOutBuf;
 use hpke::kdf::HkdfSha256;
 use hpke::kem::X25519HkdfSha256;
-use hpke::rand_core::{TryCryptoRng, TryRng};
+use hpke::rand_core::{CryptoRng, TryCryptoRng, TryRng};
 use hpke::{Deserializable, Kem, OpModeR, OpModeS, Serializable};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -82,7 +82,7 @@ pub(crate) struct Address<'a> {
 /// One entry's share of a letter.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Slip<'a> {
+pub(crate) enum Slip<'a> {
     #[serde(borrow)]
     Part(Part<'a>),
     #[serde(borrow)]
@@ -251,6 +251,16 @@ pub(crate) fn cut(letter: &[u8], draw: Draw<'_>) -> Result<Vec<Zeroizing<Vec<u8>
 }
 
 fn seal(to: Address<'_>, slip: &[u8], floor: SizeClass) -> Result<Vec<u8>, SealError> {
+    seal_drawing(to, slip, floor, &mut Drawn::new()?)
+}
+
+/// [`seal`], with randomness that is given: 32 bytes, that the ephemeral key is derived from.
+fn seal_drawing(
+    to: Address<'_>,
+    slip: &[u8],
+    floor: SizeClass,
+    draw: &mut impl CryptoRng,
+) -> Result<Vec<u8>, SealError> {
     let class = SizeClass::holding(slip.len() + LETTER_BYTES)
         .ok_or(SealError::TooLong)?
         .max(floor);
@@ -272,7 +282,7 @@ fn seal(to: Address<'_>, slip: &[u8], floor: SizeClass) -> Result<Vec<u8>, SealE
         to.purpose.info(),
         InOutBuf::from(text.as_mut_slice()),
         to.log.as_bytes(),
-        &mut Drawn::new()?,
+        draw,
     )
     .map_err(|_| SealError::Closed)?;
     Ok([enc.to_bytes().as_slice(), &text, tag.to_bytes().as_slice()].concat())
@@ -466,11 +476,65 @@ impl TryRng for Drawn {
 impl TryCryptoRng for Drawn {}
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use sotto_protocol::proof::public_key;
     use x25519_dalek::StaticSecret;
 
     use super::*;
+
+    /// The same 32 bytes for whoever asks.
+    struct Given([u8; 32]);
+
+    impl TryRng for Given {
+        type Error = Infallible;
+
+        fn try_next_u32(&mut self) -> Result<u32, Infallible> {
+            panic!("only an ephemeral key is drawn")
+        }
+
+        fn try_next_u64(&mut self) -> Result<u64, Infallible> {
+            panic!("only an ephemeral key is drawn")
+        }
+
+        fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Infallible> {
+            bytes.copy_from_slice(&self.0);
+            Ok(())
+        }
+    }
+
+    impl TryCryptoRng for Given {}
+
+    /// The ephemeral secret key that these 32 bytes lead to (`DeriveKeyPair`, RFC 9180, 7.1.3).
+    pub(crate) fn ephemeral(ikm: &[u8; 32]) -> [u8; 32] {
+        let (secret, _) = <X25519HkdfSha256 as Kem>::derive_keypair(ikm);
+        secret.to_bytes().into()
+    }
+
+    /// One entry of a letter, and what is in it.
+    pub(crate) struct Written {
+        pub(crate) slip: Vec<u8>,
+        pub(crate) sealed: Vec<u8>,
+    }
+
+    /// The entries of a letter, with a run id and an ephemeral key that are
+    /// given.
+    pub(crate) fn write_under(
+        to: Address<'_>,
+        letter: &[u8],
+        floor: SizeClass,
+        (run, ikm): (u8, [u8; 32]),
+    ) -> Vec<Written> {
+        let mut draw = |bytes: &mut [u8]| {
+            bytes.fill(run);
+            Ok(())
+        };
+        let slips = cut(letter, &mut draw).unwrap();
+        let written = |slip: &Zeroizing<Vec<u8>>| Written {
+            slip: slip.to_vec(),
+            sealed: seal_drawing(to, slip, floor, &mut Given(ikm)).unwrap(),
+        };
+        slips.iter().map(written).collect()
+    }
 
     const SECRET: [u8; 32] = [7; 32];
     const LOG: LogId = LogId::new([1; 32]);

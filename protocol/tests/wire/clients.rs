@@ -64,10 +64,17 @@ fn every_vector_is_valid_by_the_rule_it_names_and_by_no_other() {
     }
     for rule in rules(&vectors) {
         for ((vector, _), found) in vectors.iter().zip(accepts(rule, &items)) {
-            let own = rule == text(vector, "rule");
+            let own = rule == text(vector, "rule")
+                || (text(vector, "rule"), rule) == ("Packet", "Slip") && is_part(vector)
+                || (text(vector, "rule"), rule) == ("Slip", "Packet") && is_part(vector);
             assert_eq!(found, own, "{} as {rule}", text(vector, "name"));
         }
     }
+}
+
+/// A part looks the same in an envelope's run and in a letter's.
+fn is_part(vector: &Value) -> bool {
+    vector["decoded"].get("part").is_some()
 }
 
 fn rules(vectors: &[(Value, Value)]) -> BTreeSet<&str> {

@@ -29,7 +29,7 @@ pub(super) fn inject(
 }
 
 /// A Commit of this device for `plan`, as bytes, without any trace on the device.
-fn commit_of(room: &mut Room, name: &str, plan: &Plan) -> (Vec<u8>, Vec<u8>) {
+pub(super) fn commit_of(room: &mut Room, name: &str, plan: &Plan) -> (Vec<u8>, Vec<u8>) {
     let engine_day = room.now.day();
     let engine = room.engine(name);
     let log = engine.log_bytes();
@@ -52,7 +52,7 @@ fn commit_of(room: &mut Room, name: &str, plan: &Plan) -> (Vec<u8>, Vec<u8>) {
     (staged.commit, staged.info)
 }
 
-fn inject_commit(room: &mut Room, name: &str, plan: &Plan, fenced: bool) {
+pub(super) fn inject_commit(room: &mut Room, name: &str, plan: &Plan, fenced: bool) {
     let (commit, info) = commit_of(room, name, plan);
     let body = CommitBody {
         info: Some(info.into()),
@@ -160,7 +160,7 @@ fn garbage_stale_replayed_unfenced_and_forbidden_commits_of_a_member_are_skipped
 }
 
 /// An external Commit of this device on the present epoch, as bytes, with such a PSK.
-fn external_commit(room: &mut Room, by: &str, psk: [u8; 32]) -> (Vec<u8>, Vec<u8>) {
+pub(super) fn external_commit(room: &mut Room, by: &str, psk: [u8; 32]) -> (Vec<u8>, Vec<u8>) {
     let ann = room.engine("Ann");
     let group = ann.group.as_ref().unwrap();
     let (info, tree) = (group.group_info(&ann.key).unwrap(), group.tree().unwrap());
@@ -176,7 +176,7 @@ fn external_commit(room: &mut Room, by: &str, psk: [u8; 32]) -> (Vec<u8>, Vec<u8
     (join.out.commit, join.out.info)
 }
 
-fn commit_body((commit, info): (Vec<u8>, Vec<u8>)) -> EnvelopeBody<'static> {
+pub(super) fn commit_body((commit, info): (Vec<u8>, Vec<u8>)) -> EnvelopeBody<'static> {
     EnvelopeBody::Commit(CommitBody {
         info: Some(info.into()),
         next: None,

@@ -5,6 +5,7 @@
 //! For an intended change: a failing test leaves what the code makes in `target/vectors/`; look at
 //! the difference, and copy it.
 
+mod conversation;
 #[path = "../../../../protocol/tests/wire/json.rs"]
 mod json;
 #[path = "../../../../protocol/tests/wire/near.rs"]
@@ -84,6 +85,9 @@ fn checked_in_files_are_what_the_code_makes() {
     files.push(("recipe.json", recipes::recipes()));
     files.push(("seal.json", recipes::seals()));
     files.push(("words.json", words::words()));
+    let kept = std::fs::read_to_string(folder().join("conversation.json")).ok();
+    let kept = kept.and_then(|text| serde_json::from_str(&text).ok());
+    files.push(("conversation.json", conversation::conversation(kept)));
     files.push(("../tests/wire/near.json", nears()));
     let made = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../target/vectors"));
     let mut differing = Vec::new();
@@ -122,6 +126,7 @@ fn what_stands_there_is_taken_and_is_the_decoded_form() {
 fn what_stands_there_opens() {
     recipes::open_all(&read("seal.json"), &read("recipe.json"));
     words::open_all(&read("words.json"));
+    conversation::read_all(&read("conversation.json"));
     for vector in read("link.json").as_array().unwrap() {
         let text = vector["text"].as_str().unwrap();
         let body = if vector["rule"] == "InboxLink" {

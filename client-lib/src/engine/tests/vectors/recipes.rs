@@ -4,6 +4,7 @@
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use sotto_protocol::cbor;
+use sotto_protocol::id::{LogId, PublicKey};
 use sotto_protocol::proof::public_key;
 use sotto_protocol::size_class::SizeClass;
 use zeroize::Zeroizing;
@@ -16,6 +17,8 @@ use crate::attachment::{AttachmentSecret, CHUNK_BYTES, Cut};
 use crate::content::{ContentBody, listen};
 use crate::engine::commits::{box_next_under, open_next};
 use crate::engine::group_id;
+use crate::seal::letter::tests::{Written, ephemeral, write_under};
+use crate::seal::letter::{Address, AnswerBody, Letters, Purpose, Read};
 use crate::seal::{
     ConversationSecret, Envelope, EnvelopeBody, Farewell, Generation, Packet, SnapshotBody,
     VerdictBody, open, seal_drawing,
@@ -24,6 +27,10 @@ use crate::seal::{
 const COMMIT: [u8; 4] = [0xc0, 0xc1, 0xc2, 0xc3];
 const ROTATE_KEY: [u8; 32] = [0x20; 32];
 const NEXT: [u8; 32] = [0x21; 32];
+const EXPORTER_SECRET: [u8; 32] = [0x28; 32];
+const READER: [u8; 32] = [0x29; 32];
+const IKM: [u8; 32] = [0x2a; 32];
+const LETTER_LOG: LogId = LogId::new([0x1f; 32]);
 const NONCE: [u8; 24] = [0x22; 24];
 /// Bytes of the message whose envelope takes a run of two.
 const LONG: usize = 70_000;
@@ -47,7 +54,10 @@ pub(super) fn recipes() -> Value {
         farewell(),
         commitment(),
         next(),
-        attachment()
+        exporter(),
+        attachment(),
+        letter("letter", &cbor::encode(&AnswerBody::No).unwrap()),
+        letter("letter, a run", &[0xaa; LONG]),
     ])
 }
 
@@ -154,6 +164,73 @@ fn next() -> Value {
     })
 }
 
+/// `MLS-Exporter(label, log id, 32)` of RFC 9420, sections 8 and 8.5, as both suites have it.
+pub(super) fn exported(exporter_secret: &[u8], label: &str, log: &LogId) -> [u8; 32] {
+    let expand = |secret: &[u8], label: &str, context: &[u8]| -> [u8; 32] {
+        let label = format!("MLS 1.0 {label}");
+        let lengths = [label.len(), context.len()].map(|length| u8::try_from(length).unwrap());
+        let info = [
+            [0, 32].as_slice(),
+            &lengths[..1],
+            label.as_bytes(),
+            &lengths[1..],
+            context,
+        ];
+        let mut out = [0; 32];
+        let from = hkdf::Hkdf::<Sha256>::from_prk(secret).unwrap();
+        from.expand(&info.concat(), &mut out).unwrap();
+        out
+    };
+    let derived = expand(exporter_secret, label, &[]);
+    expand(&derived, "exported", &Sha256::digest(log.as_bytes()))
+}
+
+fn exporter() -> Value {
+    let member = exported(&EXPORTER_SECRET, "sotto/v1/member", &log());
+    json!({
+        "name": "exporter",
+        "log": hexed(log().as_bytes()),
+        "exporter_secret": hexed(EXPORTER_SECRET),
+        "member_secret": hexed(member),
+        "member_key": hexed(public_key(&member.into()).as_bytes()),
+        "rotate_key": hexed(exported(&EXPORTER_SECRET, "sotto/v1/rotate", &log())),
+    })
+}
+
+fn address(key: &PublicKey) -> Address<'_> {
+    Address {
+        purpose: Purpose::Answer,
+        log: &LETTER_LOG,
+        key,
+    }
+}
+
+/// A letter in an inbox, with the ephemeral key that 32 given bytes lead to, the same for each
+/// entry (nobody else may do so).
+fn letter(name: &str, letter: &[u8]) -> Value {
+    let reader = public_key(&READER.into());
+    let entries = write_under(address(&reader), letter, SizeClass::K1, (0x2b, IKM));
+    let list = |shown: fn(&Written) -> Value| -> Value { entries.iter().map(shown).collect() };
+    json!({
+        "name": name,
+        "log": hexed(LETTER_LOG.as_bytes()),
+        "info": "sotto/v1/answer",
+        "reader_secret": hexed(READER),
+        "reader_key": hexed(reader.as_bytes()),
+        "ephemeral_ikm": hexed(IKM),
+        "ephemeral_secret": hexed(ephemeral(&IKM)),
+        "letter": if letter.len() == LONG {
+            json!({ "byte": "aa", "times": LONG })
+        } else {
+            hexed(letter)
+        },
+        "run": hexed([0x2b; 8]),
+        "slips": list(|one| printed(&one.slip)),
+        "enc": list(|one| hexed(&one.sealed[..32])),
+        "sealed": list(|one| printed(&one.sealed)),
+    })
+}
+
 /// The keys of an attachment, its only chunk, and the third of five (of which six are sent).
 fn attachment() -> Value {
     let (secret, log) = (
@@ -257,6 +334,10 @@ pub(super) fn open_all(seals: &Value, recipes: &Value) {
     let only = Cut::of(ATTACHED.len() as u64).unwrap().chunk(0);
     let opened = keys.open(only, ATTACHED.len(), &bytes(&attached["only_chunk"]));
     assert_eq!(opened.unwrap(), ATTACHED);
+    let answer = find(recipes, "letter");
+    let entry = bytes(&answer["sealed"][0]);
+    let read = Letters::default().read(&READER, Purpose::Answer, &LETTER_LOG, &entry);
+    assert_eq!(read, Read::Whole(bytes(&answer["letter"]).into()));
     let next = find(recipes, "next");
     let key = Zeroizing::new(bytes(&next["rotate_key"]).try_into().unwrap());
     let secret = open_next(&key, &log(), &bytes(&next["next"])).unwrap();

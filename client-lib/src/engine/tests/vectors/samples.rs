@@ -17,7 +17,9 @@ use crate::mls::{LeafId, LeafKey, Suite};
 use crate::people::backup::Backup;
 use crate::people::backup::tests::backup;
 use crate::policy::{Facilitator, Policy};
-use crate::seal::letter::{AnswerBody, InviteBody, KnockBody, PackageBody, WasBody, WelcomeBody};
+use crate::seal::letter::{
+    AnswerBody, InviteBody, KnockBody, PackageBody, Slip, WasBody, WelcomeBody,
+};
 use crate::seal::{
     CommitBody, ConversationSecret, Envelope, EnvelopeBody, Farewell, Packet, Part, RunId, Seen,
     SnapshotBody, VerdictBody,
@@ -108,13 +110,18 @@ fn takes_packet(bytes: &[u8]) -> bool {
 
 fn bodies() -> Vec<(&'static str, EnvelopeBody<'static>)> {
     let farewell = || Farewell::of(&other(), &log());
+    let leaving = || {
+        [other(), founder()]
+            .map(|leaf| Farewell::of(&leaf, &log()))
+            .into_iter()
+    };
     let commit = |info: bool, next: bool, welcome: bool, farewells: usize| {
         EnvelopeBody::Commit(CommitBody {
             info: info.then(|| vec![0xb1; 12].into()),
             next: next.then(|| vec![0xb2; 72].into()),
             commit: vec![0xb3; 16].into(),
             welcome: welcome.then(|| vec![0xb0; 16].into()),
-            farewells: vec![farewell(); farewells],
+            farewells: leaving().take(farewells).collect(),
         })
     };
     vec![
@@ -150,13 +157,17 @@ fn bodies() -> Vec<(&'static str, EnvelopeBody<'static>)> {
     ]
 }
 
-fn packets() -> Vec<Sample> {
-    let part = Packet::Part(Part {
+fn part() -> Part<'static> {
+    Part {
         run: RunId::from([0x16; 8]),
         bytes: vec![0xbb; 20].into(),
         count: 17,
         index: 16,
-    });
+    }
+}
+
+fn packets() -> Vec<Sample> {
+    let part = Packet::Part(part());
     let whole = bodies().into_iter().map(|(name, body)| {
         let packet = Packet::Whole(Envelope { body, seen: seen() });
         sample("envelope.json", "Packet", name, &packet, takes_packet)
@@ -417,7 +428,11 @@ fn letters() -> Vec<Sample> {
         },
     };
     let is_handed = |bytes: &[u8]| cbor::decode::<HandedDoor>(bytes).is_ok();
+    let is_slip = |bytes: &[u8]| cbor::decode::<Slip<'_>>(bytes).is_ok();
+    let whole = Slip::Whole(vec![0xbc; 20].into());
     vec![
+        sample(letter, "Slip", "slip, whole", &whole, is_slip),
+        sample(letter, "Slip", "slip, part", &Slip::Part(part()), is_slip),
         sample(letter, "HandedDoor", "door keys", &handed, is_handed),
         sample(letter, "KnockLetter", "knock", &knock, is_knock),
         sample(letter, "KnockLetter", "knock-again", &again, is_knock),
