@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Checks that the wire and the SDK without `native` compile for a browser, without a warning.
+# Checks that the wire and the SDK without `native` compile for a browser.
 #
 # Where rustup can fetch the target's standard library, that is used. Where it cannot, Debian's
 # rustc-web is, with the standard library compiled from rust-web-src: RUSTC_BOOTSTRAP=1 lets a
@@ -15,7 +15,7 @@ export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-target}/wasm"
 
 if [ "${SOTTO_WASM_RECIPE:-}" != debian ] && rustup target add "$target" >/dev/null 2>&1; then
   echo "wasm: the standard library for $target comes from rustup"
-  RUSTFLAGS='--cfg getrandom_backend="wasm_js" -D warnings' \
+  RUSTFLAGS='--cfg getrandom_backend="wasm_js"' \
     cargo check --locked --target "$target" "${packages[@]}"
   exit 0
 fi
@@ -32,5 +32,5 @@ fi
 
 # `dlmalloc` and the other dependencies of std resolve to std's own Cargo.lock, not to ours.
 RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 \
-  RUSTFLAGS="--cfg getrandom_backend=\"wasm_js\" -Clinker=$lld -D warnings" \
+  RUSTFLAGS="--cfg getrandom_backend=\"wasm_js\" -Clinker=$lld" \
   cargo check --locked -Zbuild-std=std,panic_abort --target "$target" "${packages[@]}"
