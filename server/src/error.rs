@@ -20,7 +20,6 @@ impl From<&OpenError> for ErrorCode {
     fn from(error: &OpenError) -> Self {
         match error {
             OpenError::TooManyLogs => Self::QuotaExceeded,
-            OpenError::TooManyKeys => Self::BadRequest,
         }
     }
 }

@@ -47,7 +47,8 @@ pub const REPLIES_MAX: usize = 8;
 pub const PAGES_MAX: usize = 1;
 /// Pages of all connections that are in memory at once: 256 of 1.2 MiB are 300 MiB.
 pub const PAGES_ALL_MAX: usize = 256;
-/// Keys proved for one log on one connection: four `open`s with as many proofs as one may carry.
+/// Keys proved for one log on one connection that are remembered, the last ones: four `open`s with as
+/// many proofs as one may carry.
 pub const KEYS_PER_LOG_MAX: usize = 4 * limits::PROOFS_MAX;
 /// Entries pulled from one followed log before the next has its turn.
 pub const PUSHES_PER_TURN: usize = 32;

@@ -42,9 +42,6 @@ pub(crate) enum OpenError {
     /// Too many logs.
     #[error("the connection has too many logs open")]
     TooManyLogs,
-    /// Too many keys for one log.
-    #[error("too many keys were proved for one log")]
-    TooManyKeys,
 }
 
 impl Session {
@@ -83,7 +80,8 @@ impl Session {
         self.opened().get(log).map(Arc::clone)
     }
 
-    /// The keys already proved for a log with new ones.
+    /// The keys already proved for a log with new ones, which push out those proved longest ago: with
+    /// each rotation a member proves a new one, and the old ones open nothing that it does not.
     pub(crate) fn keys_with(&self, log: &LogId, new: &[Proof]) -> Result<Keys, OpenError> {
         let opened = self.opened();
         if !opened.contains_key(log) && opened.len() >= OPEN_LOGS_MAX {
@@ -94,13 +92,10 @@ impl Session {
             .map(|keys| keys.to_vec())
             .unwrap_or_default();
         for proof in new {
-            if !keys.contains(&proof.key) {
-                keys.push(proof.key);
-            }
+            keys.retain(|key| *key != proof.key);
+            keys.push(proof.key);
         }
-        if keys.len() > KEYS_PER_LOG_MAX {
-            return Err(OpenError::TooManyKeys);
-        }
+        keys.drain(..keys.len().saturating_sub(KEYS_PER_LOG_MAX));
         Ok(keys.into())
     }
 

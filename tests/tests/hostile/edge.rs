@@ -242,7 +242,7 @@ const OF_A_CONNECTION: &[(&str, Shown)] = &[
     ),
     (
         "KEYS_PER_LOG_MAX",
-        By(&["so_many_keys_of_one_log_are_proved_and_no_more"]),
+        By(&["of_the_keys_proved_for_one_log_the_last_ones_are_remembered"]),
     ),
     (
         "PUSHES_PER_TURN",

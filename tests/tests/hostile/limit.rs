@@ -37,12 +37,15 @@ async fn a_connection_opens_sixty_four_logs_and_no_more() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn so_many_keys_of_one_log_are_proved_and_no_more() {
+async fn of_the_keys_proved_for_one_log_the_last_ones_are_remembered() {
     let relay = TestRelay::default().start().await;
     let mut peer = relay.peer().await;
     let log = TestLog::default();
     let keys: Vec<_> = (0..=KEYS_PER_LOG_MAX).map(|_| secret()).collect();
-    let grants = keys.iter().map(|key| TestLog::grant(key, Rights::READ));
+    // The first may write, the others read.
+    let rights = |n| if n == 0 { Rights::APPEND } else { Rights::READ };
+    let grants = keys.iter().enumerate();
+    let grants = grants.map(|(n, key)| TestLog::grant(key, rights(n)));
     let create = peer.create(&log, grants.collect());
     peer.call(Verb::Create(create)).await.unwrap();
     let prove = |peer: &Peer<_>, keys: &[x25519_dalek::StaticSecret]| {
@@ -58,11 +61,15 @@ async fn so_many_keys_of_one_log_are_proved_and_no_more() {
         let verb = prove(&peer, keys);
         peer.call(verb).await.unwrap();
     }
+    peer.say(&log.id(), "all are remembered").await.unwrap();
     let verb = prove(&peer, &keys[KEYS_PER_LOG_MAX..]);
-    let refused = peer.call(verb).await.unwrap_err();
-    assert_eq!(refused.code, ErrorCode::BadRequest);
+    peer.call(verb).await.unwrap();
+    let refused = peer.say(&log.id(), "forgotten").await.unwrap_err();
+    assert_eq!(refused.code, ErrorCode::Refused);
+    peer.read(&log.id(), 0).await.unwrap();
     let again = prove(&peer, &keys[..PROOFS_MAX]);
     peer.call(again).await.unwrap();
+    peer.say(&log.id(), "proved again").await.unwrap();
     let too_many = prove(&peer, &keys[..=PROOFS_MAX]);
     peer.ask(too_many).await;
     assert!(matches!(

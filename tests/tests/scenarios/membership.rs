@@ -1,7 +1,14 @@
 //! Who is in, who is out, and what each can read.
 
-use sotto_client::{Command, Event, Standing};
-use sotto_tests::world::{Person, World};
+use std::time::Duration;
+
+use sotto_client::vault::{MemoryVault, SharedVault};
+use sotto_client::{ClientOptions, Command, Event, Standing};
+use sotto_protocol::frame::Lane;
+use sotto_protocol::id::LogId;
+use sotto_protocol::proof::public_key;
+use sotto_protocol::right::Rights;
+use sotto_tests::world::{Person, World, pass};
 
 #[tokio::test(start_paused = true)]
 async fn a_removed_member_reads_nothing_after_and_a_newcomer_nothing_before() {
@@ -48,6 +55,72 @@ async fn a_removed_member_reads_nothing_after_and_a_newcomer_nothing_before() {
         (*event == Event::Refused).then_some(())
     })
     .await;
+}
+
+/// 32 bytes with this name in what a conversation keeps on its device.
+fn kept(vault: &SharedVault, name: &str) -> [u8; 32] {
+    let mark = [
+        &[0x60 + u8::try_from(name.len()).unwrap()],
+        name.as_bytes(),
+        &[0x58, 0x20],
+    ]
+    .concat();
+    let found = vault.with(|vault| {
+        let spaces = vault.spaces().unwrap().into_iter();
+        let mut rows = spaces.flat_map(|space| vault.load(space).unwrap());
+        let (_, state) = rows.find(|(row, _)| row == b"state").unwrap();
+        let at = state.windows(mark.len()).position(|some| some == mark);
+        let value = &state[at.unwrap() + mark.len()..];
+        value[..32].to_vec()
+    });
+    found.try_into().unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_key_of_before_a_removal_reads_or_writes_anything_behind_it_at_the_relay() {
+    let world = World::start().await;
+    let vault = SharedVault::new(MemoryVault::new());
+    let device = ClientOptions::vault(vault.clone());
+    let ann = world.founder_of(world.room("Ann"), device).await;
+    let ben = world.joiner("Ben", &ann.link().await).await;
+    let cay = world.joiner("Cay", &ann.link().await).await;
+    ann.says("before").await;
+    assert_eq!(ben.hears_texts(1).await, ["before"]);
+    assert_eq!(cay.hears_texts(1).await, ["before"]);
+    pass(Duration::from_secs(10)).await;
+    let (log, logs) = (LogId::new(kept(&vault, "log")), &world.relay.logs);
+    let manage = public_key(&kept(&vault, "manage").into());
+    let grants = logs.describe(&log, &[manage]).await.unwrap().grants;
+    let cut = logs.open(&log, &[manage]).await.unwrap().head + 1;
+    ann.conversation
+        .remove(ann.leaf_of("Ben").await)
+        .await
+        .unwrap();
+    ben.until_standing(Standing::Removed).await;
+    cay.until("rotation", |event| (*event == Event::Rotated).then_some(()))
+        .await;
+    ann.says("after").await;
+    assert_eq!(cay.hears_texts(1).await, ["after"]);
+    let head = logs.open(&log, &[manage]).await.unwrap().head;
+    assert!(head >= cut + 2, "a snapshot and a word");
+    // All keys that anybody had, but the one that stays with who facilitates.
+    let others = grants.iter().filter(|grant| grant.key != manage);
+    let (mut readers, mut joiners) = (0, 0);
+    for grant in others {
+        let keys = [grant.key];
+        let reads = grant.rights.contains(Rights::READ);
+        let lane = if reads { Lane::All } else { Lane::Fenced };
+        let opened = logs.open(&log, &keys).await.unwrap();
+        let writes = [Rights::APPEND, Rights::FENCE, Rights::PIN];
+        let may = writes.iter().any(|right| opened.rights.contains(*right));
+        assert!(!may && opened.head == cut, "{opened:?}");
+        let page = logs.page(&log, &keys, lane, 0, 1_024).await.unwrap();
+        let last = page.entries.last().unwrap().seq;
+        assert!(last <= cut, "{last}");
+        readers += usize::from(reads);
+        joiners += usize::from(!reads);
+    }
+    assert!(readers >= 2 && joiners == 1, "{readers} and {joiners}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -174,6 +247,67 @@ async fn a_renewed_secret_is_no_alarm_and_nothing_is_read_twice() {
         said.sort();
         assert_eq!(texts, said);
     }
+}
+
+/// All texts of this person's events until there are so many; nobody raises an alarm meanwhile.
+async fn texts_without_alarm(person: &Person, count: usize) -> Vec<String> {
+    let mut texts = Vec::new();
+    while texts.len() < count {
+        let text = |event: &Event| match event {
+            Event::Message(message) => Some(message.text.clone()),
+            Event::Junk { .. }
+            | Event::Doubt(_)
+            | Event::Refused
+            | Event::Returned { .. }
+            | Event::Spoiled { .. }
+            | Event::Undone { .. } => panic!("an alarm: {event:?}"),
+            _ => None,
+        };
+        texts.push(person.until("a text", text).await);
+    }
+    texts
+}
+
+/// Somebody is away while the secret is renewed so often, and reads on from cut grant to cut grant.
+async fn away_through(rotations: usize) {
+    let world = World::start().await;
+    let ann = world.founder("Ann").await;
+    let ben = world.joiner("Ben", &ann.link().await).await;
+    ann.says("before").await;
+    assert_eq!(ben.hears_texts(1).await, ["before"]);
+    ben.network.cut();
+    let mut said = Vec::new();
+    for number in 0..rotations {
+        ann.conversation.command(Command::Rotate).await.unwrap();
+        ann.until("a rotation", |event| {
+            (*event == Event::Rotated).then_some(())
+        })
+        .await;
+        let text = format!("text {number}");
+        ann.says(&text).await;
+        said.push(text);
+    }
+    ben.network.mend(&world.relay);
+    assert_eq!(texts_without_alarm(&ben, rotations).await, said);
+    let fingerprints = [&ann, &ben].map(|person| person.conversation.fingerprint());
+    let [anns, bens] = fingerprints;
+    assert_eq!(anns.await.unwrap(), bens.await.unwrap());
+    ben.says("here again").await;
+    ann.until("his word", |event| match event {
+        Event::Message(message) => (message.text == "here again").then_some(()),
+        _ => None,
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_was_away_through_three_rotations_reads_on() {
+    away_through(3).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_was_away_for_two_hundred_epochs_reads_all_that_stayed() {
+    away_through(200).await;
 }
 
 /// Waits until everybody is in, and answers how many of them members let in.
