@@ -35,10 +35,9 @@ pub const SMALL_MESSAGE_BYTES: usize = 16 * 1024;
 /// of sending, or have waiting for their answer: 64 of 2.5 MiB, in buffers that may have grown to
 /// twice that, are 320 MiB.
 pub const LARGE_MESSAGES_MAX: usize = 64;
-/// How long one message longer than [`SMALL_MESSAGE_BYTES`] may take from its first byte to its
-/// last, in or out: 2.3 MiB at 300 kbit/s. A peer that sends or takes one byte a second cannot keep
-/// a slot for hours.
-pub const LARGE_MESSAGE_TIMEOUT: Duration = Duration::from_secs(64);
+/// How long one message may take from its first byte to its last, in or out: 2.3 MiB at
+/// 300 kbit/s. A peer that sends or takes one byte a second keeps neither a slot nor its place.
+pub const MESSAGE_TIMEOUT: Duration = Duration::from_secs(64);
 /// Answers that wait for the writer; more stay with their requests, of which there are at most
 /// [`limits::REQUESTS_IN_FLIGHT_MAX`].
 pub const REPLIES_MAX: usize = 8;

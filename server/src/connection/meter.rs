@@ -2,7 +2,8 @@
 //!
 //! The library gathers a message until it is whole; between first byte and last it is invisible
 //! from above. This stream bounds what may come before the connection handshake, lets only so many
-//! connections at once be in the middle of a large message, and ends those that never finish one.
+//! connections at once be in the middle of a large message, and ends those that never finish one,
+//! however small.
 
 use std::future::Future;
 use std::io;
@@ -17,7 +18,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, Sleep};
 use tokio_util::sync::PollSemaphore;
 
-use super::limits::{BYTES_BEFORE_HANDSHAKE_MAX, LARGE_MESSAGE_TIMEOUT, SMALL_MESSAGE_BYTES};
+use super::limits::{BYTES_BEFORE_HANDSHAKE_MAX, MESSAGE_TIMEOUT, SMALL_MESSAGE_BYTES};
 
 /// The right to have one large message in memory; goes with the request until its answer.
 pub(super) type LargeSlot = OwnedSemaphorePermit;
@@ -109,15 +110,18 @@ impl<S> Metered<S> {
                 Ok(())
             });
         }
-        if pending <= SMALL_MESSAGE_BYTES {
+        if pending == 0 {
             self.deadline = None;
             return Poll::Ready(Ok(()));
         }
         let deadline = self
             .deadline
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep(LARGE_MESSAGE_TIMEOUT)));
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(MESSAGE_TIMEOUT)));
         if deadline.as_mut().poll(cx).is_ready() {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        if pending <= SMALL_MESSAGE_BYTES {
+            return Poll::Ready(Ok(()));
         }
         let has_slot = self
             .meter
@@ -207,6 +211,30 @@ mod tests {
         };
         assert_eq!(refused.kind(), io::ErrorKind::FileTooLarge);
         assert!(bytes <= BYTES_BEFORE_HANDSHAKE_MAX + 4096);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_message_of_two_bytes_has_no_longer_than_any_other_and_silence_has_no_end() {
+        let (mut peer, io) = tokio::io::duplex(1 << 20);
+        let (mut metered, meter) = Metered::new(io, Arc::new(Semaphore::new(1)));
+        meter.set_open();
+        for _ in 0..2 {
+            let silence = tokio::time::timeout(MESSAGE_TIMEOUT * 10, read_some(&mut metered));
+            assert!(silence.await.is_err(), "nothing has begun");
+            peer.write_all(&[1]).await.unwrap();
+            assert_eq!(read_some(&mut metered).await.unwrap(), 1);
+            let within = MESSAGE_TIMEOUT - Duration::from_secs(1);
+            let not_yet = tokio::time::timeout(within, read_some(&mut metered));
+            assert!(not_yet.await.is_err());
+            peer.write_all(&[1]).await.unwrap();
+            assert_eq!(read_some(&mut metered).await.unwrap(), 1);
+            drop(meter.message_done());
+        }
+        peer.write_all(&[1]).await.unwrap();
+        assert_eq!(read_some(&mut metered).await.unwrap(), 1);
+        let never = tokio::time::timeout(MESSAGE_TIMEOUT * 2, read_some(&mut metered));
+        let refused = never.await.expect("an end").unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::TimedOut);
     }
 
     #[tokio::test(start_paused = true)]

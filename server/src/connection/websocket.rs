@@ -316,11 +316,26 @@ mod tests {
     #[test]
     fn no_limit_is_the_librarys_default() {
         let (ours, theirs) = (config(), WebSocketConfig::default());
-        assert_ne!(ours.read_buffer_size, theirs.read_buffer_size);
-        assert_ne!(ours.write_buffer_size, theirs.write_buffer_size);
-        assert_ne!(ours.max_write_buffer_size, theirs.max_write_buffer_size);
-        assert_ne!(ours.max_message_size, theirs.max_message_size);
-        assert_ne!(ours.max_frame_size, theirs.max_frame_size);
+        let limits = |of: &WebSocketConfig| {
+            [
+                Some(of.read_buffer_size),
+                Some(of.write_buffer_size),
+                Some(of.max_write_buffer_size),
+                of.max_message_size,
+                of.max_frame_size,
+            ]
+        };
+        let wanted = [
+            READ_BUFFER_BYTES,
+            WRITE_BUFFER_BYTES,
+            WRITE_BUFFER_BYTES_MAX,
+            MESSAGE_BYTES_MAX,
+            MESSAGE_BYTES_MAX,
+        ];
+        assert_eq!(limits(&ours), wanted.map(Some));
+        for (ours, theirs) in limits(&ours).iter().zip(limits(&theirs)) {
+            assert_ne!(*ours, theirs);
+        }
         assert!(!ours.accept_unmasked_frames);
     }
 }

@@ -17,7 +17,7 @@ use super::follow::Turn;
 use super::handshake::Sealer;
 use super::jitter;
 use super::limits::{
-    LARGE_MESSAGE_TIMEOUT, PING_JITTER_PERCENT, PUSHES_PER_TURN, REPLIES_MAX, RESTART_LEAST,
+    MESSAGE_TIMEOUT, PING_JITTER_PERCENT, PUSHES_PER_TURN, REPLIES_MAX, RESTART_LEAST,
     RESTART_SPREAD,
 };
 use super::meter::Meter;
@@ -228,7 +228,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Writer<'a, S> {
         let length = u64::try_from(frame.len()).unwrap_or(u64::MAX);
         let write_timeout = self.write_timeout();
         let sending = self.outgoing.send(frame, write_timeout);
-        match timeout(LARGE_MESSAGE_TIMEOUT.max(write_timeout), sending).await {
+        match timeout(MESSAGE_TIMEOUT.max(write_timeout), sending).await {
             Ok(sent) => sent?,
             Err(_) => return Err(End::Stalled),
         }

@@ -1,7 +1,9 @@
 //! WebSocket framing as no client does it, on a connection that is open.
 
+use sotto_protocol::frame::Answer;
 use sotto_protocol::limits::MESSAGE_BYTES_MAX;
-use sotto_tests::peer::{Heard, upgrade_by_hand};
+use sotto_protocol::size_class::SizeClass;
+use sotto_tests::peer::{Heard, entry, upgrade_by_hand};
 use sotto_tests::relay::TestRelay;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio_tungstenite::tungstenite::Message;
@@ -72,9 +74,22 @@ async fn a_text_message_on_an_open_connection_ends_it_and_changes_nothing() {
     let mut peer = relay.peer().await;
     let log = peer.new_log().await;
     peer.socket.send(Message::Text("append!".into())).await;
-    let verb = peer.append(&log.id(), vec![]);
+    // What came behind it in the same breath, and would be accepted alone.
+    let verb = peer.append(&log.id(), vec![entry("x", SizeClass::K1)]);
     peer.ask(verb).await;
     assert_eq!(peer.hear().await, Heard::Closed(1003, "malformed".into()));
+    let mut other = relay.peer().await;
+    other.open_log(&log.id(), &log.key).await.unwrap();
+    let Ok(Answer::Page(page)) = other.read(&log.id(), 0).await else {
+        panic!("no page");
+    };
+    assert!(page.entries.is_empty(), "{page:?}");
+    // The control: the same, without the text.
+    other.say(&log.id(), "x").await.unwrap();
+    let Ok(Answer::Page(page)) = other.read(&log.id(), 0).await else {
+        panic!("no page");
+    };
+    assert_eq!(page.entries.len(), 1);
     relay.stop().await;
 }
 
@@ -94,11 +109,18 @@ async fn fragments_that_come_to_too_much_end_the_connection() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_large_message_that_never_ends_is_cut_off_and_pings_do_not_help() {
+async fn a_message_that_never_ends_is_cut_off_however_small_and_pings_do_not_help() {
+    for begun_bytes in [1, 100_000] {
+        dripped(begun_bytes).await;
+    }
+}
+
+/// A message that begins with so many bytes and goes on by one a second.
+async fn dripped(begun_bytes: usize) {
     let relay = TestRelay::default().start().await;
     let mut peer = relay.peer().await;
     let frame = |bytes: usize, data| Frame::message(vec![0; bytes], OpCode::Data(data), false);
-    let first = frame(100_000, Data::Binary);
+    let first = frame(begun_bytes, Data::Binary);
     peer.socket.send(Message::Frame(first)).await;
     let mut sent = 0;
     loop {
@@ -106,7 +128,7 @@ async fn a_large_message_that_never_ends_is_cut_off_and_pings_do_not_help() {
         let next = frame(1, Data::Continue);
         peer.socket.send(Message::Frame(next)).await;
         sent += 1;
-        assert!(sent < 1_000, "still connected");
+        assert!(sent < 100, "still connected");
         let second = tokio::time::sleep(std::time::Duration::from_secs(1));
         tokio::select! {
             heard = peer.hear() => {

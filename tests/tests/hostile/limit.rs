@@ -4,18 +4,26 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sotto_protocol::error_code::ErrorCode;
-use sotto_protocol::frame::{Answer, Open, Verb};
+use sotto_protocol::frame::{Answer, Create, Describe, Lane, Open, Read, Verb};
+use sotto_protocol::id::LogId;
 use sotto_protocol::limits::{
-    ITEM_ENTRIES_MAX, OPEN_LOGS_MAX, PROOFS_MAX, REQUESTS_IN_FLIGHT_MAX, RUN_BYTES_MAX,
+    ITEM_ENTRIES_MAX, MESSAGE_BYTES_MAX, OPEN_LOGS_MAX, PROOFS_MAX, REQUESTS_IN_FLIGHT_MAX,
+    RUN_BYTES_MAX,
 };
-use sotto_protocol::proof::Purpose;
+use sotto_protocol::proof::{Purpose, find_work, work_bits};
 use sotto_protocol::right::Rights;
 use sotto_protocol::size_class::SizeClass;
 use sotto_server::config::{CreateRule, TicketDigest};
-use sotto_server::connection::limits::KEYS_PER_LOG_MAX;
+use sotto_server::connection::limits::{
+    KEYS_PER_LOG_MAX, LARGE_MESSAGES_MAX, PAGES_MAX, REPLIES_MAX,
+};
 use sotto_tests::peer::{Heard, Peer, TestLog, entry, retry, secret};
 use sotto_tests::relay::TestRelay;
 use sotto_tests::store::WatchedStore;
+use tokio::io::DuplexStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::frame::Frame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 
 #[tokio::test(start_paused = true)]
 async fn a_connection_opens_sixty_four_logs_and_no_more() {
@@ -209,6 +217,127 @@ async fn a_used_up_rate_makes_a_connection_slower_and_refuses_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn bytes_past_the_burst_are_waited_for_at_the_rate_and_nothing_is_refused() {
+    const PER_SECOND: u32 = 1 << 20;
+    let mut setting = TestRelay::default();
+    setting.settings.connections.bytes_per_second = PER_SECOND;
+    setting.settings.connections.bytes_burst = u32::try_from(MESSAGE_BYTES_MAX).unwrap();
+    let relay = setting.start().await;
+    let mut peer = relay.peer().await;
+    let log = peer.new_log().await.id();
+    let largest = RUN_BYTES_MAX / SizeClass::K64.bytes();
+    let started = tokio::time::Instant::now();
+    for count in 1..=3 {
+        let run = (0..largest).map(|_| entry("x", SizeClass::K64)).collect();
+        let verb = peer.append(&log, run);
+        peer.call(verb).await.unwrap();
+        assert_eq!(
+            started.elapsed(),
+            Duration::ZERO,
+            "append {count} is read at once"
+        );
+    }
+    // What came is more than the burst: the next waits until the rest has come back.
+    let received = relay.metrics.value("sotto_bytes_received_total").unwrap();
+    let owed = received - MESSAGE_BYTES_MAX as f64;
+    assert!(owed > 0.0, "{owed}");
+    peer.say(&log, "late").await.unwrap();
+    let (waited, wait) = (
+        started.elapsed().as_secs_f64(),
+        owed / f64::from(PER_SECOND),
+    );
+    assert!(
+        (wait..wait + 0.1).contains(&waited),
+        "{waited} s, not {wait} s"
+    );
+    // Others are not slowed by it.
+    let mut other = relay.peer().await;
+    let started = tokio::time::Instant::now();
+    other.new_log().await;
+    assert!(started.elapsed() < Duration::from_millis(100));
+    relay.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_large_message_too_many_waits_until_another_is_done_and_small_ones_pass() {
+    let relay = TestRelay::default().start().await;
+    let mut owner = relay.peer().await;
+    let log = owner.new_log().await;
+    let mut begun = Vec::new();
+    for _ in 0..LARGE_MESSAGES_MAX {
+        let mut peer = relay.peer().await;
+        let half = Frame::message(vec![0; 40_000], OpCode::Data(Data::Binary), false);
+        peer.socket.send(Message::Frame(half)).await;
+        begun.push(peer);
+    }
+    // All of them have come in.
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let large = owner.append(&log.id(), vec![entry("large", SizeClass::K64)]);
+    let asked = owner.ask(large).await;
+    let waiting = tokio::time::timeout(Duration::from_secs(30), owner.hear()).await;
+    assert!(waiting.is_err(), "{waiting:?}");
+    let mut other = relay.peer().await;
+    other.open_log(&log.id(), &log.key).await.unwrap();
+    other.say(&log.id(), "small").await.unwrap();
+    drop(begun.pop());
+    assert!(matches!(owner.hear().await, Heard::Done(id, Answer::Appended(_)) if id == asked));
+    relay.stop().await;
+}
+
+/// Reads of as much as a page may hold, by a peer that takes nothing of them.
+async fn ask_for_pages(peer: &mut Peer<DuplexStream>, log: &LogId, count: usize) {
+    for _ in 0..count {
+        let read = Read {
+            log: *log,
+            lane: Lane::All,
+            after: 0,
+            entries_max: 1_024,
+        };
+        peer.ask(Verb::Read(read)).await;
+    }
+    tokio::time::sleep(Duration::from_secs(1)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_takes_nothing_has_one_page_and_few_answers_in_memory() {
+    let store = WatchedStore::new();
+    let mut setting = TestRelay {
+        store: Arc::clone(&store) as _,
+        ..TestRelay::default()
+    };
+    setting.settings.connections.requests_burst = 10_000;
+    let relay = setting.start().await;
+    let mut owner = relay.peer().await;
+    let log = owner.new_log().await;
+    let run = (0..16).map(|_| entry("large", SizeClass::K64)).collect();
+    let verb = owner.append(&log.id(), run);
+    owner.call(verb).await.unwrap();
+    let (mut modest, mut greedy) = (relay.peer().await, relay.peer().await);
+    let mut costs = Vec::new();
+    for (peer, pages) in [(&mut modest, PAGES_MAX), (&mut greedy, PAGES_MAX + 40)] {
+        peer.open_log(&log.id(), &log.key).await.unwrap();
+        let before = store.reads();
+        ask_for_pages(peer, &log.id(), pages).await;
+        costs.push(store.reads() - before);
+    }
+    assert!(costs[0] > 0, "a page is read from the store");
+    assert_eq!(costs[0], costs[1], "no page too many is read");
+    // Answers of some bytes only: those in the queue, and those of the requests in flight.
+    let before = relay.metrics.value("sotto_requests_total").unwrap();
+    for _ in 0..3 * REQUESTS_IN_FLIGHT_MAX {
+        modest.ask(Verb::Describe(Describe { log: log.id() })).await;
+    }
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let read = relay.metrics.value("sotto_requests_total").unwrap() - before;
+    assert_eq!(read, (REPLIES_MAX + REQUESTS_IN_FLIGHT_MAX) as f64);
+    assert_eq!(
+        relay.metrics.value("sotto_connections_stalled_total"),
+        Some(0.0)
+    );
+    relay.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn create_costs_what_the_operator_asks() {
     let mut setting = TestRelay::default();
     setting.settings.create = CreateRule::Work;
@@ -216,29 +345,33 @@ async fn create_costs_what_the_operator_asks() {
     let relay = setting.start().await;
     let mut peer = relay.peer().await;
     let log = TestLog::default();
-    let create = peer.create(&log, vec![]);
+    let mut other = relay.peer().await;
+    let mut create = peer.create(&log, vec![]);
+    let found = |create: &Create<'_>| find_work(peer.hash(), &log.id(), &create.retry, 8);
+    // One work in 256 is, by accident, good on both connections.
+    let is_good_there =
+        |create: &Create<'_>| work_bits(other.hash(), &log.id(), &create.retry, found(create)) >= 8;
+    while is_good_there(&create) {
+        create.retry = retry();
+    }
+    let work = found(&create);
     let refused = peer.call(Verb::Create(create.clone())).await.unwrap_err();
     assert_eq!(
         (refused.code, refused.bits),
         (ErrorCode::WorkNeeded, Some(8))
     );
-    let work = sotto_protocol::proof::find_work(peer.hash(), &log.id(), &create.retry, 8);
-    let paid = sotto_protocol::frame::Create {
+    let paid = Create {
         work: Some(work),
         ..create
     };
     // The same work is worth nothing on another connection.
-    let mut other = relay.peer().await;
-    let elsewhere = sotto_protocol::frame::Create {
+    let elsewhere = Create {
         work: paid.work,
         retry: paid.retry,
         ..other.create(&log, vec![])
     };
-    let bits = sotto_protocol::proof::work_bits(other.hash(), &log.id(), &paid.retry, work);
-    if bits < 8 {
-        let refused = other.call(Verb::Create(elsewhere)).await.unwrap_err();
-        assert_eq!(refused.code, ErrorCode::WorkNeeded);
-    }
+    let refused = other.call(Verb::Create(elsewhere)).await.unwrap_err();
+    assert_eq!(refused.code, ErrorCode::WorkNeeded);
     peer.call(Verb::Create(paid)).await.unwrap();
     relay.stop().await;
 
@@ -252,7 +385,7 @@ async fn create_costs_what_the_operator_asks() {
         (Some(&b"come on"[..]), false),
         (Some(b"come in"), true),
     ] {
-        let create = sotto_protocol::frame::Create {
+        let create = Create {
             ticket: ticket.map(Into::into),
             retry: retry(),
             ..peer.create(&TestLog::default(), vec![])

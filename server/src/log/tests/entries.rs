@@ -1,5 +1,7 @@
 //! Creating, opening, appending, reading and following.
 
+use sotto_protocol::limits::{PAGE_BYTES_MAX, SEALED_BYTES_MAX};
+
 use super::*;
 
 #[tokio::test]
@@ -94,6 +96,32 @@ async fn a_page_is_cut_where_it_is_full_and_says_so() {
         }
     }
     assert_eq!(seen, [1, 2, 3, 4, 5, 6]);
+}
+
+#[tokio::test]
+async fn a_page_holds_as_many_bytes_as_it_may_and_no_entry_more() {
+    let mut bench = Bench::new().await;
+    let log = bench.create(1, vec![grant(2, Rights::ALL)]).await;
+    let largest = NewEntry {
+        sealed: vec![1; SEALED_BYTES_MAX].into(),
+        ..entry(1)
+    };
+    let full = PAGE_BYTES_MAX / SEALED_BYTES_MAX;
+    assert_eq!(full * SEALED_BYTES_MAX, PAGE_BYTES_MAX);
+    for count in 1..=full + 1 {
+        let one = Item {
+            entries: vec![largest.clone()],
+            ..item(log, 1)
+        };
+        bench.append(vec![one], &[2]).await.unwrap();
+        let reader = keys(&[2]);
+        let page = bench.logs.page(&log, &reader, Lane::All, 0, 1_024);
+        let page = page.await.unwrap();
+        assert_eq!(
+            (page.entries.len(), page.more),
+            (count.min(full), count > full)
+        );
+    }
 }
 
 #[tokio::test]
