@@ -29,6 +29,15 @@ pub(crate) struct Access {
 }
 
 impl Access {
+    /// What the one or the other allows.
+    pub(crate) fn with(self, other: Self) -> Self {
+        Self {
+            rights: self.rights | other.rights,
+            read_to: self.read_to.max(other.read_to),
+            peek_to: self.peek_to.max(other.peek_to),
+        }
+    }
+
     /// All rights, those of cut grants included.
     pub(crate) fn all_rights(&self) -> Rights {
         let mut rights = self.rights;

@@ -210,7 +210,24 @@ impl Logs {
     /// # Cancel safety
     /// Changes nothing.
     pub async fn open(&self, log: &LogId, keys: &[PublicKey]) -> Result<Opened, Refusal> {
-        reader::open(&self.shared, log, keys).await
+        self.open_again(log, &[], keys).await
+    }
+
+    /// The same for someone who proved keys earlier as well. Of those, what has no grant any more
+    /// counts for nothing: a line stands longer than cut grants are kept.
+    ///
+    /// # Errors
+    /// As [`Self::open`], by the keys that are not earlier ones.
+    ///
+    /// # Cancel safety
+    /// Changes nothing.
+    pub async fn open_again(
+        &self,
+        log: &LogId,
+        earlier: &[PublicKey],
+        keys: &[PublicKey],
+    ) -> Result<Opened, Refusal> {
+        reader::open(&self.shared, log, earlier, keys).await
     }
 
     /// One page of entries after a cursor.

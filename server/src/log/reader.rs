@@ -33,10 +33,11 @@ fn ours(fault: Fault) -> Refusal {
     fault.refusal()
 }
 
-/// See [`Logs::open`](super::Logs::open). One `get` and two `range`s, whatever comes out.
+/// See [`Logs::open_again`](super::Logs::open_again). One `get` and two `range`s, whatever comes out.
 pub(crate) async fn open(
     shared: &Shared,
     id: &LogId,
+    earlier: &[PublicKey],
     keys: &[PublicKey],
 ) -> Result<Opened, Refusal> {
     let log = shared.keys.log(id);
@@ -69,9 +70,10 @@ pub(crate) async fn open(
     }
     let nobody = grant::access(&super::state::GrantList::default(), keys);
     let live = state.filter(|state| state.head.deleted.is_none());
-    let access = live
-        .as_ref()
-        .map_or(nobody, |state| grant::access(&state.grants, keys));
+    let access = live.as_ref().map_or(nobody, |state| {
+        let own = grant::access(&state.grants, keys)?;
+        Some(own.with(grant::access_of_some(&state.grants, earlier)))
+    });
     let (Some(log), Some(state), Some(access)) = (log, live, access) else {
         return Err(refused());
     };

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sotto_protocol::error_code::ErrorCode;
-use sotto_protocol::frame::{Answer, Create, Describe, Lane, Open, Read, Verb};
+use sotto_protocol::frame::{Answer, Create, Describe, Grants, Lane, NewGrants, Open, Read, Verb};
 use sotto_protocol::id::LogId;
 use sotto_protocol::limits::{
     ITEM_ENTRIES_MAX, MESSAGE_BYTES_MAX, OPEN_LOGS_MAX, PROOFS_MAX, REQUESTS_IN_FLIGHT_MAX,
@@ -85,6 +85,48 @@ async fn of_the_keys_proved_for_one_log_the_last_ones_are_remembered() {
         Heard::Refused(_, refusal) if refusal.code == ErrorCode::TooLarge
     ));
     assert_eq!(peer.hear().await, Heard::Closed(1009, "too_large".into()));
+    relay.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_whose_grant_is_gone_stands_in_the_way_of_none_that_is_proved_later() {
+    let relay = TestRelay::default().start().await;
+    let mut peer = relay.peer().await;
+    let (log, [manage, old, new]) = (TestLog::default(), [(); 3].map(|()| secret()));
+    let grant = |key, rights| TestLog::grant(key, rights);
+    let writes = Rights::READ.union(Rights::APPEND);
+    let create = peer.create(
+        &log,
+        vec![grant(&manage, Rights::MANAGE), grant(&old, writes)],
+    );
+    peer.call(Verb::Create(create)).await.unwrap();
+    let version = match peer.open_log(&log.id(), &manage).await.unwrap() {
+        Answer::Opened(opened) => opened.version,
+        other => panic!("{other:?}"),
+    };
+    peer.open_log(&log.id(), &old).await.unwrap();
+    peer.say(&log.id(), "with the old key").await.unwrap();
+    let list = NewGrants {
+        cut: false,
+        list: vec![grant(&manage, Rights::MANAGE), grant(&new, writes)],
+        version,
+    };
+    let grants = Verb::Grants(Grants {
+        day: peer.day(),
+        log: log.id(),
+        new: list,
+        retry: retry(),
+    });
+    peer.call(grants).await.unwrap();
+    let said = peer.say(&log.id(), "with a key that is gone").await;
+    assert_eq!(said.unwrap_err().code, ErrorCode::Refused);
+    peer.open_log(&log.id(), &new).await.unwrap();
+    peer.say(&log.id(), "with the new key").await.unwrap();
+    // What is proved now must have a grant all the same.
+    for key in [&old, &secret()] {
+        let refused = peer.open_log(&log.id(), key).await;
+        assert_eq!(refused.unwrap_err().code, ErrorCode::Refused);
+    }
     relay.stop().await;
 }
 
