@@ -13,7 +13,7 @@ use console::Term;
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 use serde_json::json;
 use sotto_client::vault::VaultKey;
-use sotto_client::{Client, ClientOptions, Conversation, ErrorKind, Event, Inbox, Standing};
+use sotto_client::{Client, ClientOptions, Conversation, Event, Inbox, Standing};
 use tokio::time::timeout;
 
 use crate::arguments::DeviceArgs;
@@ -207,7 +207,7 @@ pub(crate) async fn until_open(inbox: &Inbox, patience: Duration) -> Result<(), 
                 biased;
                 done = &mut ready => return Ok(done?),
                 event = inbox.next_event() => match event {
-                    Some(Event::Unreached(why)) if !passes(why) => {
+                    Some(Event::Unreached(why)) if !why.is_retryable() => {
                         return Err(Failure::not_reached(why));
                     }
                     Some(Event::Refused) => {
@@ -242,11 +242,6 @@ async fn within(
             Err(Failure::unreachable(said).then(kept))
         }
     }
-}
-
-/// Whether waiting helps.
-fn passes(why: ErrorKind) -> bool {
-    why.is_retryable()
 }
 
 /// Says that one is in.
@@ -292,7 +287,7 @@ async fn is_settled(conversation: &Conversation) -> Result<bool, Failure> {
 async fn next_step(conversation: &Conversation) -> Result<Event, Failure> {
     match conversation.next_event().await {
         Some(Event::Refused) => Err(refused()),
-        Some(Event::Unreached(why)) if !passes(why) => Err(Failure::not_reached(why)),
+        Some(Event::Unreached(why)) if !why.is_retryable() => Err(Failure::not_reached(why)),
         Some(event) => Ok(event),
         // It ended; how, the standing says.
         None => match is_settled(conversation).await {

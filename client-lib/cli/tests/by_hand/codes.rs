@@ -185,7 +185,7 @@ fn people_meet_them(folder: &Path, met: &mut Met) {
         let folder = if code == 4 { &broken } else { &own };
         let mut running =
             Running::start(&[arguments, &["--folder", folder, "--patience", "1"]].concat());
-        running.type_line(typed);
+        running.type_if_read(typed);
         ended(running, arguments, code, kind, met);
     }
     let damaged = ["residue", "--folder", &broken];

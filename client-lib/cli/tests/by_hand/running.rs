@@ -48,9 +48,25 @@ impl Running {
         panic!("no line of the type {kind}");
     }
 
+    /// The next note that begins with these words.
+    pub(crate) fn note(&mut self, words: &str) {
+        self.line_where("note", |line| {
+            let text = line["text"].as_str();
+            text.is_some_and(|text| text.starts_with(words))
+        });
+    }
+
     pub(crate) fn type_line(&mut self, line: &str) {
         let stdin = self.child.stdin.as_mut().expect("stdin");
         writeln!(stdin, "{line}").expect("typed");
+    }
+
+    /// The same for a command that may end before it reads anything.
+    pub(crate) fn type_if_read(&mut self, line: &str) {
+        let stdin = self.child.stdin.as_mut().expect("stdin");
+        if let Err(error) = writeln!(stdin, "{line}") {
+            assert_eq!(error.kind(), std::io::ErrorKind::BrokenPipe);
+        }
     }
 
     /// The last line there is.
