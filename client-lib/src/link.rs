@@ -12,7 +12,7 @@ use std::net::IpAddr;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use sotto_protocol::id::{LogId, PublicKey, RelayIdentity};
 
 use crate::mls::{LeafId, Suite};
@@ -30,9 +30,18 @@ const LINK_BYTES_MAX: usize = 1_024;
 #[serde(deny_unknown_fields)]
 pub struct RelayAddress {
     /// `wss://host/…`, or `ws://` to this machine.
+    #[serde(deserialize_with = "url_of_a_length")]
     pub(crate) url: String,
     /// The relay's Ed25519 identity.
     pub(crate) identity: RelayIdentity,
+}
+
+fn url_of_a_length<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let url = String::deserialize(deserializer)?;
+    if url.is_empty() || url.len() > URL_BYTES_MAX {
+        return Err(serde::de::Error::custom("a URL has 1 to 256 bytes"));
+    }
+    Ok(url)
 }
 
 impl fmt::Debug for RelayAddress {

@@ -50,7 +50,7 @@ pub(super) struct Beside {
     /// Logs beside the conversation's that are open on this connection.
     pub(super) open: BTreeSet<LogId>,
     pub(super) letters: Letters,
-    asked: BTreeMap<Token, Side>,
+    pub(super) asked: BTreeMap<Token, Side>,
     /// The door is not read on, since enough knocks wait for a yes or no.
     pub(super) is_full: bool,
     /// Knocks up to here were dropped at the relay.
@@ -342,8 +342,9 @@ impl Engine {
         };
         let code = result.as_ref().err().map(|denied| denied.refusal.code);
         match (side, code) {
-            (Side::MakeDoor, None) => self.door_made()?,
-            (Side::MakeInbox, None) => self.inbox_made()?,
+            // Refused: an earlier asking made it, and opening it shows that; or it opens to nobody.
+            (Side::MakeDoor, None | Some(ErrorCode::Refused)) => self.door_made()?,
+            (Side::MakeInbox, None | Some(ErrorCode::Refused)) => self.inbox_made()?,
             (Side::HoldFence, None) => {
                 if let Ok(Answer::Held(held)) = result {
                     self.beside.held_fence = Some(held.fence);
@@ -351,6 +352,8 @@ impl Engine {
             }
             // Whatever keeps the log there, we are gone.
             (Side::HoldFence, Some(_)) | (Side::DeleteLog, _) => self.end(Stage::Left),
+            (Side::MakeDoor, Some(ErrorCode::RetryTooOld)) => self.door_too_old(now)?,
+            (Side::MakeInbox, Some(ErrorCode::RetryTooOld)) => self.inbox_too_old(now)?,
             (Side::MakeDoor | Side::MakeInbox, Some(_)) => {
                 return Err(internal("the relay makes no log for knocks or answers"));
             }

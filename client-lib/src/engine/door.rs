@@ -250,6 +250,19 @@ impl Engine {
         Ok(())
     }
 
+    /// Founded days ago without a line.
+    pub(super) fn door_too_old(&mut self, now: Now) -> Result<()> {
+        if let Some(root) = self
+            .beside
+            .door
+            .as_mut()
+            .and_then(|door| door.root.as_mut())
+        {
+            root.renew()?;
+        }
+        self.make_door(now)
+    }
+
     fn follow_door(&mut self) {
         if let Some(door) = &self.beside.door {
             self.session

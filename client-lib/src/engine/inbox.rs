@@ -288,6 +288,7 @@ impl Engine {
                     return Err(no_invitation());
                 }
                 self.delete_row(&saved::number_name(saved::INVITED, id.0));
+                self.out.scrub = true;
             }
             Command::Leave => self.close_inbox()?,
             _ => {
@@ -328,6 +329,7 @@ impl Engine {
         for number in invitations.keys() {
             self.delete_row(&saved::number_name(saved::INVITED, *number));
         }
+        self.out.scrub = true;
     }
 
     pub(super) fn keep_inbox(&mut self) -> Result<()> {
@@ -406,16 +408,15 @@ impl Engine {
             (Side::MakePool, Err(denied)) if denied.refusal.code == ErrorCode::Refused => {
                 inbox.pool_root = None;
             }
-            (Side::MakeTray | Side::MakePool, Err(denied)) => {
-                if denied.refusal.code == ErrorCode::RetryTooOld {
-                    for root in [&mut inbox.root, &mut inbox.pool_root]
-                        .into_iter()
-                        .flatten()
-                    {
-                        (root.retry, root.day) = (retry_id()?, 0);
-                    }
+            (Side::MakeTray | Side::MakePool, Err(denied))
+                if denied.refusal.code == ErrorCode::RetryTooOld =>
+            {
+                let is_tray = side == Side::MakeTray;
+                let (tray, pool) = (&mut inbox.root, &mut inbox.pool_root);
+                if let Some(root) = if is_tray { tray } else { pool } {
+                    root.renew()?;
                 }
-                self.out.hang_up = true;
+                return self.make_tray(now);
             }
             (Side::CountPool, Ok(Answer::Described(described))) => {
                 self.beside.is_counted = true;
@@ -445,9 +446,8 @@ impl Engine {
                     _ => self.trim_beside(pool, before, now),
                 };
             }
-            (Side::DeleteTray, Ok(_)) => inbox.root = None,
             (Side::DeletePool, _) if is_done(result) => self.end(Stage::Left),
-            (Side::DeleteTray, Err(_)) if is_done(result) => {}
+            (Side::DeleteTray, _) if is_done(result) => {}
             // The next connection tells more.
             _ => self.out.hang_up = true,
         }
@@ -605,7 +605,9 @@ impl Engine {
             return Ok(());
         };
         let (log, pool) = (inbox.log, inbox.pool);
-        if inbox.root.is_some() && inbox.pool_root.is_some() {
+        let is_unheard =
+            |root: &Option<RootKey>| root.as_ref().is_some_and(|root| !root.is_asked());
+        if is_unheard(&inbox.root) && is_unheard(&inbox.pool_root) {
             // No relay ever heard of it.
             self.end(Stage::Left);
             return Ok(());

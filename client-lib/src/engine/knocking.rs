@@ -49,7 +49,7 @@ pub(super) struct Knocking {
     /// Whom knocks are sealed to.
     sealing: PublicKey,
     inbox: LogId,
-    root: Option<RootKey>,
+    pub(super) root: Option<RootKey>,
     /// Secret grant key that reads, trims and manages the inbox.
     #[serde(with = "serde_bytes")]
     own: [u8; 32],
@@ -191,6 +191,19 @@ impl Engine {
         self.keep_knocking()?;
         self.create_beside(new, Side::MakeInbox);
         Ok(())
+    }
+
+    /// Knocked days ago without a line.
+    pub(super) fn inbox_too_old(&mut self, now: Now) -> Result<()> {
+        if let Some(root) = self
+            .beside
+            .knocking
+            .as_mut()
+            .and_then(|one| one.root.as_mut())
+        {
+            root.renew()?;
+        }
+        self.make_inbox(now)
     }
 
     pub(super) fn inbox_made(&mut self) -> Result<()> {

@@ -201,6 +201,18 @@ impl RootKey {
             self.day = day;
         }
     }
+
+    /// Whether a relay may have heard of it.
+    pub(super) const fn is_asked(&self) -> bool {
+        self.day != 0
+    }
+
+    /// Asks anew, for what the relay found too old: it was never asked, or the log stands already, which
+    /// it then says.
+    pub(super) fn renew(&mut self) -> Result<()> {
+        (self.retry, self.day) = (super::retry_id()?, 0);
+        Ok(())
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

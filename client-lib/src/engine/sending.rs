@@ -287,12 +287,10 @@ impl Engine {
                 self.saved.root = None;
                 Ok(())
             }
-            // Founded days ago without a line: it was never asked, or stands already, in which
-            // case this is refused and the log opens.
+            // Founded days ago without a line.
             Err(denied) if denied.refusal.code == ErrorCode::RetryTooOld => {
                 if let Some(root) = &mut self.saved.root {
-                    root.retry = retry_id()?;
-                    root.day = 0;
+                    root.renew()?;
                 }
                 self.create(now)
             }

@@ -469,8 +469,7 @@ impl Engine {
             Ok(_) | Err(ErrorCode::Refused) => upload.root = None,
             Err(ErrorCode::RetryTooOld) => {
                 if let Some(root) = &mut upload.root {
-                    root.retry = retry_id()?;
-                    root.day = 0;
+                    root.renew()?;
                 }
             }
             Err(_) => return self.fail_upload(id),

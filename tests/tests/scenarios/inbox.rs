@@ -84,6 +84,15 @@ impl Owner {
     }
 }
 
+/// The address of an inbox whose owner opened it and went away.
+async fn link_left_behind(world: &World, vault: &SharedVault) -> InboxLink {
+    let owner = Owner::new(world, vault).await;
+    owner.inbox.ready().await.unwrap();
+    let link = owner.link().await;
+    owner.client.close().await;
+    link
+}
+
 fn vault() -> SharedVault {
     SharedVault::new(MemoryVault::new())
 }
@@ -120,10 +129,8 @@ async fn is_added_while_away(suite: Suite) {
         ..World::start().await
     };
     let disk = vault();
-    let ben = Owner::new(&world, &disk).await;
-    let link: InboxLink = ben.link().await.to_string().parse().unwrap();
-    is_ready().await;
-    ben.client.close().await;
+    let link = link_left_behind(&world, &disk).await;
+    let link: InboxLink = link.to_string().parse().unwrap();
     let ann = world.founder("Ann").await;
     ann.says("before Ben").await;
     ann.conversation.add(&link).await.unwrap();
@@ -185,10 +192,7 @@ async fn an_invitation_that_is_declined_is_forgotten_here_and_at_the_relay() {
 async fn an_empty_pool_is_no_obstacle_and_a_last_resort_key_package_used_twice_opens_both() {
     let world = World::start().await;
     let disk = vault();
-    let ben = Owner::new(&world, &disk).await;
-    let link = ben.link().await;
-    is_ready().await;
-    ben.client.close().await;
+    let link = link_left_behind(&world, &disk).await;
     // Whoever has the address takes what is there; the last one stays.
     let rooms = 18;
     let mut founders = Vec::new();
@@ -298,10 +302,7 @@ async fn strangers_cannot_drain_the_pool_of_an_inbox_and_who_has_its_address_lea
 async fn more_invitations_than_wait_come_in_once_some_are_decided() {
     let world = World::start().await;
     let disk = vault();
-    let ben = Owner::new(&world, &disk).await;
-    let link = ben.link().await;
-    is_ready().await;
-    ben.client.close().await;
+    let link = link_left_behind(&world, &disk).await;
     for number in 0..34 {
         let ann = world.founder(&format!("Ann {number}")).await;
         ann.conversation.add(&link).await.unwrap();
@@ -326,10 +327,7 @@ async fn more_invitations_than_wait_come_in_once_some_are_decided() {
 async fn a_flooded_inbox_lets_a_real_invitation_in_behind_the_flood() {
     let world = World::start().await;
     let disk = vault();
-    let ben = Owner::new(&world, &disk).await;
-    let link = ben.link().await;
-    is_ready().await;
-    ben.client.close().await;
+    let link = link_left_behind(&world, &disk).await;
     let inbox = LogId::new(field(&link, "inbox"));
     let append = StaticSecret::from(field(&link, "append"));
     let mut spoiler = world.relay.peer().await;

@@ -63,17 +63,9 @@ impl Room {
     fn fetch(&mut self, id: MessageId, given: &[(u64, &Vec<u8>)]) -> Transfer {
         self.command("Ben", Command::Fetch(id));
         for page in given.chunks(4).chain([&[][..]]) {
-            let entries = page.iter().map(|(seq, sealed)| Entry {
-                day: 19_675,
-                seq: *seq,
-                held: None,
-                fence: None,
-                stamp: Stamp::new([0; 20]),
-                before: ChainValue::new([0; 32]),
-                sealed: sealed.as_slice().to_vec().into(),
-                claimed: false,
-                commitment: sotto_protocol::id::Commitment::new([0; 32]),
-            });
+            let entries = page
+                .iter()
+                .map(|(seq, sealed)| entry_of(*seq, sealed.as_slice().to_vec().into()));
             let entries = entries.collect();
             let page = Page {
                 more: false,

@@ -1,14 +1,13 @@
 //! What comes into the inbox of who knocked, and what comes to a door.
 
-use sotto_protocol::id::Commitment;
 use sotto_protocol::proof::public_key;
 use sotto_protocol::size_class::SizeClass;
 use x25519_dalek::StaticSecret;
 
 use super::*;
+use crate::engine::beside::Side;
 use crate::engine::door::NextKeeper;
 use crate::link::{DoorLink, LinkBody, RelayAddress};
-use crate::mls::Plan;
 use crate::seal::letter::{self, Address, AnswerBody, KnockBody, Purpose, WelcomeBody};
 
 fn founder(admission: Admission) -> (Engine, DoorLink) {
@@ -38,27 +37,13 @@ fn knocker(name: &str, door: &DoorLink) -> Engine {
     Engine::join(&link, &options, NOON).unwrap().0
 }
 
-fn entry(seq: u64, sealed: Vec<u8>) -> Entry<'static> {
-    Entry {
-        day: 19_675,
-        seq,
-        held: None,
-        fence: None,
-        stamp: Stamp::new([0; 20]),
-        before: ChainValue::new([0; 32]),
-        sealed: sealed.into(),
-        claimed: false,
-        commitment: Commitment::new([0; 32]),
-    }
-}
-
 fn give(engine: &mut Engine, log: LogId, seq: u64, sealed: Vec<u8>) -> Effects {
     let cursor = Cursor {
         seq,
         chain: None,
         day: 19_675,
     };
-    let entry = entry(seq, sealed);
+    let entry = entry_of(seq, sealed.into());
     engine
         .take(SessionEvent::Entry { log, entry, cursor }, NOON)
         .unwrap();
@@ -83,15 +68,7 @@ fn answer(to: &Engine, body: &AnswerBody<'_>) -> Vec<u8> {
 /// A Welcome for the KeyPackage of `of`.
 fn welcome(ann: &mut Engine, of: &Engine) -> (Vec<u8>, Vec<u8>) {
     let package = of.beside.knocking.as_ref().unwrap().package.0.clone();
-    let plan = Plan {
-        add: vec![package],
-        ..Plan::default()
-    };
-    let log = ann.log_bytes();
-    let group = ann.group.as_mut().unwrap();
-    let staged = group.stage(&ann.key, &plan, &log).unwrap();
-    group.drop_pending().unwrap();
-    (staged.welcome.unwrap(), staged.tree)
+    welcome_for(ann, package)
 }
 
 fn yes<'a>(ann: &Engine, (welcome, tree): &'a (Vec<u8>, Vec<u8>)) -> AnswerBody<'a> {
@@ -307,12 +284,9 @@ fn a_door_that_took_no_knock_is_opened_again_before_the_next() {
         ben.flight.as_ref().unwrap().kind,
         saved::FlightKind::Knock
     ));
-    let denied = Denied {
-        refusal: Refusal::of(ErrorCode::Refused),
-        perhaps_applied: false,
-    };
     let token = ben.token.unwrap();
-    ben.answered(token, Err(denied), NOON).unwrap();
+    let refused = Err(denied(ErrorCode::Refused));
+    ben.answered(token, refused, NOON).unwrap();
     drop(ben.finish(NOON));
     let later = NOON.plus_ms(600_000);
     drop(ben.tick(later));
@@ -364,7 +338,7 @@ fn a_keeper_that_is_gone_loses_the_key_and_the_link_stays_good() {
     };
     let asked = |ann: &mut Engine| {
         ann.change_door_keys(NOON).unwrap();
-        ann.beside.is_asked(beside::Side::ChangeDoorKeys)
+        ann.beside.is_asked(Side::ChangeDoorKeys)
     };
     let same = ann.policy.clone();
     ann.keepers_changed(&facts(Vec::new()), same.as_ref())
@@ -414,4 +388,43 @@ fn only_the_facilitator_who_asked_can_read_the_keys_of_a_door() {
     };
     let handed: handing::HandedDoor = sotto_protocol::cbor::decode(&letter).unwrap();
     assert!(handed.door == link);
+}
+
+fn denied(code: ErrorCode) -> Denied {
+    Denied {
+        refusal: Refusal::of(code),
+        perhaps_applied: false,
+    }
+}
+
+#[test]
+fn who_founded_or_knocked_days_ago_without_a_line_asks_for_their_logs_anew() {
+    let root_of = |engine: &Engine, side| {
+        let door = engine.beside.door.as_ref().and_then(|one| one.root.clone());
+        let inbox = engine.beside.knocking.as_ref();
+        let inbox = inbox.and_then(|one| one.root.clone());
+        if side == Side::MakeDoor { door } else { inbox }
+    };
+    let (ann, link) = founder(Admission::Chat);
+    let ben = knocker("Ben", &link);
+    for (mut engine, side) in [(ann, Side::MakeDoor), (ben, Side::MakeInbox)] {
+        engine.make_logs(NOON).unwrap();
+        let first = root_of(&engine, side).unwrap();
+        let token = |engine: &Engine| {
+            let mut asked = engine.beside.asked.iter();
+            *asked.find(|(_, asked)| **asked == side).unwrap().0
+        };
+        let asked = token(&engine);
+        let too_old = Err(denied(ErrorCode::RetryTooOld));
+        engine.answered_beside(asked, &too_old, NOON).unwrap();
+        let second = root_of(&engine, side).unwrap();
+        assert_ne!(second.retry, first.retry);
+        assert_eq!(second.key, first.key, "the same log");
+        // It stands already, from the first time.
+        let asked = token(&engine);
+        let stands = Err(denied(ErrorCode::Refused));
+        engine.answered_beside(asked, &stands, NOON).unwrap();
+        assert!(root_of(&engine, side).is_none());
+        assert!(!engine.finish(NOON).hang_up);
+    }
 }

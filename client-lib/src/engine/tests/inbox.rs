@@ -1,14 +1,12 @@
 //! What comes into a standing inbox, and what is taken from its pool.
 
 use sotto_protocol::frame::Taken;
-use sotto_protocol::id::Commitment;
 use sotto_protocol::size_class::SizeClass;
 
 use super::*;
 use crate::engine::inbox::{INVITATIONS_MAX, InboxOptions};
 use crate::engine::pool::POOL_SIZE;
 use crate::link::{InboxLink, RelayAddress};
-use crate::mls::Plan;
 use crate::seal::letter::{self, Address, InviteBody, Purpose, WelcomeBody};
 
 fn relay() -> RelayAddress {
@@ -63,7 +61,7 @@ impl Owner {
                 chain: None,
                 day: 19_675,
             };
-            let entry = entry(seq, sealed.into());
+            let entry = entry_of(seq, sealed.into());
             self.engine
                 .take(SessionEvent::Entry { log, entry, cursor }, NOON)
                 .unwrap();
@@ -79,25 +77,11 @@ impl Owner {
     }
 }
 
-fn entry(seq: u64, sealed: sotto_protocol::frame::Bytes<'static>) -> Entry<'static> {
-    Entry {
-        day: 19_675,
-        seq,
-        held: None,
-        fence: None,
-        stamp: Stamp::new([0; 20]),
-        before: ChainValue::new([0; 32]),
-        sealed,
-        claimed: false,
-        commitment: Commitment::new([0; 32]),
-    }
-}
-
 /// What `ann` has of the pool's entry.
 fn taken(ann: &mut Engine, link: &InboxLink, entry_taken: &NewEntry<'static>) -> Option<LeafId> {
     ann.add_from_inbox(link.clone()).unwrap();
     let answer = Answer::Taken(Taken {
-        entry: entry(1, entry_taken.sealed.clone()),
+        entry: entry_of(1, entry_taken.sealed.clone()),
         last_resort: entry_taken.last_resort,
     });
     let before: Vec<_> = ann.beside.knocks.keys().copied().collect();
@@ -109,24 +93,17 @@ fn taken(ann: &mut Engine, link: &InboxLink, entry_taken: &NewEntry<'static>) ->
 /// The letter for whom the KeyPackage of this leaf is.
 fn letter(ann: &mut Engine, link: &InboxLink, leaf: &LeafId) -> Vec<Vec<u8>> {
     let package = ann.beside.knocks[leaf].package.0.clone();
-    let plan = Plan {
-        add: vec![package],
-        ..Plan::default()
-    };
-    let log = ann.log_bytes();
-    let group = ann.group.as_mut().unwrap();
-    let staged = group.stage(&ann.key, &plan, &log).unwrap();
-    group.drop_pending().unwrap();
+    let (welcome, tree) = welcome_for(ann, package);
     let body = InviteBody {
         founder: ann.key.id(),
         welcome: WelcomeBody {
             log: ann.saved.log,
             seq: 0,
-            tree: staged.tree.as_slice().into(),
+            tree: tree.as_slice().into(),
             chain: chain::genesis(&ann.saved.log),
             fence: 0,
             secret: ann.saved.secrets[0].clone(),
-            welcome: staged.welcome.as_deref().unwrap().into(),
+            welcome: welcome.as_slice().into(),
         },
     };
     let to = Address {
@@ -304,4 +281,37 @@ fn what_is_given_up_leaves_no_key() {
     assert!(effects.store.puts.is_empty());
     ben.restart(&rows);
     assert_eq!(ben.engine.invitations().len(), 1, "without that it goes on");
+}
+
+#[test]
+fn what_a_person_has_forgotten_is_overwritten_at_once() {
+    let mut ben = Owner::new();
+    let letter = invites(&ben, 0);
+    drop(ben.gives(letter));
+    let id = ben.engine.invitations()[0].id;
+    let (reply, effects) = ben.engine.command(Command::Decline(id), NOON);
+    assert_eq!(reply.unwrap(), Reply::Kept);
+    assert!(effects.scrub, "an invitation holds the keys of a leaf");
+    let (reply, effects) = ben.engine.command(Command::Leave, NOON);
+    assert_eq!(reply.unwrap(), Reply::Kept);
+    assert!(effects.scrub, "as do the KeyPackages of an inbox");
+}
+
+#[test]
+fn an_inbox_that_is_given_up_before_the_relay_answered_is_deleted_there_all_the_same() {
+    for is_asked in [false, true] {
+        let mut ben = Owner::new();
+        if is_asked {
+            ben.engine.make_logs(NOON).unwrap();
+        }
+        let (reply, _) = ben.engine.command(Command::Leave, NOON);
+        assert_eq!(reply.unwrap(), Reply::Kept);
+        let is_over = ben.engine.standing() == Standing::Left;
+        assert_eq!(
+            is_over,
+            !is_asked,
+            "{is_asked}: {:?}",
+            ben.engine.standing()
+        );
+    }
 }

@@ -27,12 +27,14 @@ mod vectors;
 use sotto_protocol::chain::{self, Link as ChainLink};
 use sotto_protocol::error_code::ErrorCode;
 use sotto_protocol::frame::{Answer, Entry, Grant, Item, NewEntry, Opened, Refusal};
-use sotto_protocol::id::{ChainValue, LogId, PublicKey, RelayIdentity, RetryId, Stamp, Tag};
+use sotto_protocol::id::{
+    ChainValue, Commitment, LogId, PublicKey, RelayIdentity, RetryId, Stamp, Tag,
+};
 use sotto_protocol::right::Rights;
 
 use super::*;
 use crate::log::{Cursor, Denied};
-use crate::mls::Suite;
+use crate::mls::{Plan, Suite};
 use crate::vault::{SqliteVault, Vault as _};
 
 const NOON: Now = Now {
@@ -502,4 +504,32 @@ impl Room {
             }
         }
     }
+}
+
+/// An entry that somebody else wrote beside a conversation.
+fn entry_of(seq: u64, sealed: sotto_protocol::frame::Bytes<'static>) -> Entry<'static> {
+    Entry {
+        day: 19_675,
+        seq,
+        held: None,
+        fence: None,
+        stamp: Stamp::new([0; 20]),
+        before: ChainValue::new([0; 32]),
+        sealed,
+        claimed: false,
+        commitment: Commitment::new([0; 32]),
+    }
+}
+
+/// A Welcome for this KeyPackage and the tree that goes with it, of a Commit that is not sent.
+fn welcome_for(by: &mut Engine, package: Vec<u8>) -> (Vec<u8>, Vec<u8>) {
+    let plan = Plan {
+        add: vec![package],
+        ..Plan::default()
+    };
+    let log = by.log_bytes();
+    let group = by.group.as_mut().unwrap();
+    let staged = group.stage(&by.key, &plan, &log).unwrap();
+    group.drop_pending().unwrap();
+    (staged.welcome.unwrap(), staged.tree)
 }

@@ -461,7 +461,7 @@ fn log_of(file: &Value) -> TestLog {
             held: None,
             owner: None,
             sealed: bytes(&entry["sealed"]).into(),
-            commitment: sotto_protocol::id::Commitment::new(id(&entry["commitment"])),
+            commitment: Commitment::new(id(&entry["commitment"])),
             last_resort: false,
         };
         let (fence, pinned) = (entry["fence"].as_u64(), entry["pinned"] == true);
