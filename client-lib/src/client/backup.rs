@@ -170,7 +170,8 @@ impl Client {
     /// once, for the person to write down; they are kept nowhere. The relay need not be reachable:
     /// wait for [`Client::backed_up`] before saying that the words are good.
     ///
-    /// From then on the backup follows every change by itself.
+    /// From then on the backup follows every change by itself. It holds 800 conversations at most: of
+    /// more, those beyond are not in it, and nothing says so; an app that comes near has to.
     ///
     /// # Errors
     /// [`ErrorKind::Conflict`] if this client keeps a backup already; the vault's kinds.
