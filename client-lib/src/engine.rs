@@ -26,6 +26,7 @@
 //! | `commits` | Commits that stand in the log, rotation, removal |
 //! | `sending` | the outbox and the one append that is on its way |
 //! | `returning` | a state that may be a copy, and the way back in |
+//! | `away` | away for longer than the log keeps what one needs to follow it |
 //! | `changes` | Commits, snapshots and farewells of ours |
 //! | `waiting` | who lost too many races, and the Commit that takes them in |
 //! | `upkeep` | fresh keys, signs of life, a look at the grants |
@@ -45,6 +46,7 @@
 
 mod answering;
 mod aside;
+mod away;
 mod backing;
 mod begin;
 mod beside;
@@ -171,6 +173,8 @@ pub struct Engine {
     index: BTreeMap<MessageId, Indexed>,
     /// The head of the log when it was last opened; we are caught up once we read so far.
     head: Option<u64>,
+    /// How many fenced items it held then.
+    head_fence: u64,
     /// After a lost race: wait until the log's fence is read.
     fence_wanted: u64,
     /// The flight was sent before, by an earlier process.
@@ -257,6 +261,7 @@ impl Engine {
                     .as_ref()
                     .is_some_and(|policy| policy.is_facilitator(&leaf)),
                 is_me: leaf == me,
+                heard_ms: self.heard_of(&leaf),
             })
             .collect()
     }
@@ -444,7 +449,7 @@ impl Engine {
         match event {
             SessionEvent::Ready => {
                 self.set_online(true);
-                self.date_told(now);
+                self.date_told(now)?;
                 return self.make_logs(now);
             }
             SessionEvent::Opened { log, opened } if log == self.saved.log => {
@@ -472,18 +477,12 @@ impl Engine {
                 return self.give_up_answer();
             }
             SessionEvent::WorkNeeded(order) => self.out.work.push(order),
+            SessionEvent::Gone { log, .. } if log == self.saved.log => self.expired(),
             SessionEvent::Restarting { ms } => self.out.reconnect_after_ms = Some(ms),
             SessionEvent::Doubt { doubt, .. } => self.tell(Event::Doubt(doubt)),
             SessionEvent::WornOut => self.out.hang_up = true,
             SessionEvent::OpenRefused { log, .. } if log == self.saved.log => {
-                self.head = None;
-                if self.saved.stage == Stage::Leaving {
-                    // Nobody is there to be told: the log is gone, perhaps by our own doing before a
-                    // crash. What is left is to forget.
-                    self.end(Stage::Left);
-                } else if !self.is_shut_out() {
-                    self.tell(Event::Refused);
-                }
+                return self.not_let_in(now);
             }
             SessionEvent::OpenRefused { log, .. } => return self.refused_beside(log),
             SessionEvent::Ended { log } if log == self.saved.log => self.head = None,

@@ -204,8 +204,9 @@
 //!
 //! Calls fail with an [`Error`] whose [`ErrorKind`] says what to do; its text holds nothing about
 //! anybody, so it may be logged. What happens by itself comes as events: [`Event::Online`] for the
-//! line, [`Event::Unreached`] for why there is none, [`Event::Refused`] for a link that ended, [`Event::Doubt`], [`Event::Fork`] and
-//! [`Event::Silence`] for a relay that does what an honest one does not.
+//! line, [`Event::Unreached`] for why there is none, [`Event::Refused`] for a link that ended, [`Event::Doubt`] and
+//! [`Event::Fork`] for a relay that does what an honest one does not, [`Event::Silence`] and [`Event::Unheard`] for people
+//! who are away or whom the relay keeps apart, [`Event::Expired`] for what came too late to be read.
 //!
 //! # Layers
 //!

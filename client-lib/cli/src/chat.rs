@@ -367,6 +367,13 @@ impl Chat<'_> {
             }
             Event::Named { leaf, .. } => self.named(leaf).await?,
             Event::Leaving { leaf } => self.changed(leaf, "is leaving").await?,
+            Event::Unheard { leaf, .. } => {
+                self.changed(
+                    leaf,
+                    "was not heard for a day: away, or the relay keeps it back",
+                )
+                .await?;
+            }
             Event::Left { leaf } => self.changed(leaf, "left").await?,
             Event::Removed { leaf, .. } => self.changed(leaf, "was removed").await?,
             Event::Returned { leaf } => {

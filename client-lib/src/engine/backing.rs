@@ -133,6 +133,8 @@ impl Engine {
             random::array().map_err(no_randomness)?,
         );
         self.key = LeafKey::from_seed(&self.saved.seed);
+        // A new leaf has no name yet.
+        self.say_hello_once(now)?;
         self.begin_to_knock(&door, Some(old))?;
         self.start_inbox();
         if self.is_online {

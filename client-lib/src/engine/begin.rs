@@ -276,6 +276,7 @@ impl Engine {
             seen: SeenRing::default(),
             index: BTreeMap::new(),
             head: None,
+            head_fence: 0,
             fence_wanted: 0,
             is_repeat: false,
             is_doubtful: false,
@@ -315,6 +316,7 @@ impl Engine {
                 let goes_on = self.joining.is_some();
                 self.joining.get_or_insert_default();
                 let keys = match self.keys_on_the_way_back()? {
+                    Some(_) if self.saved.starts_over => self.keys_to_start_over()?,
                     Some(keys) => keys,
                     None => vec![self.newest_generation()?.join_key()],
                 };
@@ -451,6 +453,15 @@ impl Engine {
         }
     }
 
+    /// Says our name, unless that waits to be said.
+    pub(super) fn say_hello_once(&mut self, now: Now) -> Result<()> {
+        let is_hello = |one: &saved::Queued| matches!(one.content.body, ContentBody::Hello { .. });
+        if self.outbox.values().any(is_hello) {
+            return Ok(());
+        }
+        self.say_hello(now)
+    }
+
     pub(super) fn say_hello(&mut self, now: Now) -> Result<()> {
         let manage = public_key(&self.manage_key());
         let name = self.saved.name.clone();
@@ -520,11 +531,13 @@ pub(super) fn new_saved(relay: RelayAddress, log: LogId, name: &str) -> Result<S
         join_work: 0,
         updated_ms: 0,
         heard_ms: 0,
+        heard: Vec::new(),
         alive_day: 0,
         is_silent: false,
         farewells: Vec::new(),
         flying: Vec::new(),
         is_old: false,
+        starts_over: false,
         choices: Choices::default(),
         receipts: Vec::new(),
         passing: None,

@@ -142,7 +142,8 @@ impl Engine {
         Ok(())
     }
 
-    /// The relay cut our keys with a rotation that we cannot open. Where we know the door, our old
+    /// Our keys open nothing any more: the relay cut them with a rotation that we cannot open, or so long
+    /// ago that it forgot them. Where we know the door, our old
     /// leaf knocks there; elsewhere it is over for us.
     pub(super) fn shut_out(&mut self) {
         if self.saved.door.is_none() {
@@ -151,6 +152,8 @@ impl Engine {
         }
         self.forget_disputes();
         self.drop_group();
+        self.saved.is_old = false;
+        self.saved.starts_over = false;
         self.set_stage(Stage::Joining);
         self.beside.must_knock = true;
     }

@@ -22,6 +22,9 @@ pub struct Member {
     pub facilitates: bool,
     /// Whether it is us.
     pub is_me: bool,
+    /// When they were last heard, in milliseconds since 1970-01-01, UTC: every device that is online
+    /// gives a sign of life once a day. Absent of oneself, and before the first one.
+    pub heard_ms: Option<u64>,
 }
 
 impl fmt::Debug for Member {
@@ -236,9 +239,10 @@ pub enum Standing {
     Left,
     /// Nobody let us in.
     TurnedAway,
-    /// A facilitator renewed the secret with a change that we cannot open; who it was is told by
-    /// [`Event::Spoiled`]. What was said stays here; only a new link leads back in. Where a door is
-    /// known one knocks there instead, and is [`Standing::Joining`].
+    /// Our keys open nothing any more: a facilitator renewed the secret with a change that we cannot open
+    /// (who it was is told by [`Event::Spoiled`]), or we were away for longer than keys are remembered.
+    /// What was said stays here; only a new link leads back in. Where a door is known one knocks
+    /// there instead, and is [`Standing::Joining`].
     ShutOut,
     /// This client is too old for the conversation and waits rather than skip what it does not know.
     Paused,
@@ -411,6 +415,19 @@ pub enum Event {
         /// Since when, in milliseconds since 1970-01-01, UTC.
         since_ms: u64,
     },
+    /// A member was not heard for more than a day while others were: they are away, or the relay keeps
+    /// their words from us, and perhaps ours from them. Told once, until they are heard again. Who
+    /// knows that they are there compares [`Engine::fingerprint`](super::Engine::fingerprint) by
+    /// another way.
+    Unheard {
+        /// Who.
+        leaf: LeafId,
+        /// Since when, in milliseconds since 1970-01-01, UTC.
+        since_ms: u64,
+    },
+    /// We were away for longer than the relay keeps what is said: some of it never came here. Those who
+    /// were there have it.
+    Expired,
     /// This device's date and the relay's are so many days apart; positive if the relay's is later, 0
     /// once they agree again. One of the two is wrong. Everything goes on; nothing is forgotten
     /// or given back early because of it.

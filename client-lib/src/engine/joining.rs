@@ -318,7 +318,10 @@ impl Engine {
             return;
         };
         let gid = group_id(&self.saved.log);
+        // A member that starts over goes on, never back.
+        let is_older = |group: &Group| follower.epoch() < group.epoch();
         let believed = follower.group_id() == gid
+            && !self.group.as_ref().is_some_and(is_older)
             && follower.leaves().contains(&snapshot.by)
             && policy.is_facilitator(&snapshot.by)
             && policy.leads_from(&gid, &self.saved.founder, &snapshot.by);
@@ -468,6 +471,10 @@ impl Engine {
             return Ok(());
         }
         let (tree, epoch) = (follower.tree()?, follower.epoch());
+        if self.is_let_go() {
+            self.shut_out();
+            return Ok(());
+        }
         if !self.fly_join(&info, &tree, epoch, fence, now)?
             && let Some(joining) = &mut self.joining
         {
@@ -579,6 +586,7 @@ impl Engine {
             self.tell(Event::Joined { leaf: me, by });
         }
         self.saved.is_old = false;
+        self.saved.starts_over = false;
         if !self.has_facilitator(&group.leaves()) {
             self.tell(Event::NoFacilitator);
         }

@@ -8,6 +8,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Engine, Event};
+use crate::error::Result;
 use crate::time::{DAY_MS, Now};
 
 /// Kept with the conversation.
@@ -77,8 +78,14 @@ impl Engine {
         self.saved.pace.wall_ms / 60_000
     }
 
+    /// The moment at which something is wanted, with what the wall clock claims: whoever opens the app
+    /// after a month and writes at once does not write a month ago.
+    pub(super) const fn wanted_at(&self, now: Now) -> u64 {
+        now.wall_ms.saturating_add(self.saved.pace.claimed_ms)
+    }
+
     /// The relay greeted: its date is known.
-    pub(super) fn date_told(&mut self, now: Now) {
+    pub(super) fn date_told(&mut self, now: Now) -> Result<()> {
         let day = self.session.today(now);
         self.saved.pace.greeted(day);
         self.saved.day_floor = self.session.day_floor();
@@ -88,6 +95,15 @@ impl Engine {
             self.clock_off = days;
             self.tell(Event::ClockOff { days });
         }
+        // What the wall clock claimed and the relay did not is no reason to keep anything for longer.
+        let ours_ms = self.saved.pace.ours_ms;
+        self.wait_from(ours_ms)?;
+        self.uploads_wait_from(ours_ms)
+    }
+
+    /// The day by the conversation's own time.
+    pub(super) fn our_day(&self) -> u32 {
+        Now::at(self.saved.pace.ours_ms).day()
     }
 
     fn wall_day(&self) -> u32 {

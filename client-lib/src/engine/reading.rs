@@ -79,14 +79,12 @@ pub(super) enum Unsealed {
 
 impl Engine {
     pub(super) fn opened(&mut self, opened: &Opened) {
-        self.head = Some(opened.head);
+        (self.head, self.head_fence) = (Some(opened.head), opened.fence);
         self.saved.grants_version = opened.version;
         if self.reads_from_outside() && !opened.rights.contains(Rights::FENCE) {
             // The secret was renewed: this link still shows the way to its own end, no further.
             self.head = None;
-            if !self.is_shut_out() {
-                self.tell(Event::Refused);
-            }
+            self.no_way_in();
             return;
         }
         self.notice_shorter_log(opened.head);
@@ -115,6 +113,9 @@ impl Engine {
         if self.passes_over(entry) {
             self.read_to(cursor);
             return Ok(());
+        }
+        if self.has_missed_a_commit(entry.fence) {
+            return self.start_over(now);
         }
         if let Some(fence) = entry.fence {
             // The entries of a fenced run share a number; a newcomer's count starts at its own.

@@ -134,6 +134,8 @@ pub(super) struct Saved {
     pub(super) updated_ms: u64,
     /// When another member was last heard.
     pub(super) heard_ms: u64,
+    /// When each other member was.
+    pub(super) heard: Vec<Heard>,
     /// The day of our last sign of life.
     pub(super) alive_day: u32,
     pub(super) is_silent: bool,
@@ -143,6 +145,8 @@ pub(super) struct Saved {
     pub(super) flying: Vec<Flying>,
     /// This state may be a copy, and encrypts no more.
     pub(super) is_old: bool,
+    /// Commits were missed that are gone: on the way in again in place of our own leaf.
+    pub(super) starts_over: bool,
     pub(super) choices: Choices,
     /// Messages read that nobody was told of yet.
     pub(super) receipts: Vec<MessageId>,
@@ -164,6 +168,15 @@ pub(super) struct Saved {
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(super) struct DoorAsk(#[serde(with = "serde_bytes")] pub(super) [u8; 32]);
+
+/// When a member was last heard, by the conversation's time.
+#[derive(Clone, Serialize, Deserialize)]
+pub(super) struct Heard {
+    pub(super) leaf: LeafId,
+    pub(super) ms: u64,
+    /// The person was told that it is long ago.
+    pub(super) is_told: bool,
+}
 
 /// What a backup knew that leads back in.
 #[derive(Clone, Serialize, Deserialize)]

@@ -54,7 +54,7 @@ impl Engine {
         };
         let queued = Queued {
             content,
-            since_ms: now.wall_ms,
+            since_ms: self.wanted_at(now),
         };
         let number = self.saved.next_out;
         self.saved.count += 1;
@@ -100,6 +100,17 @@ impl Engine {
         Ok(next)
     }
 
+    /// Nothing waits since later than this.
+    pub(super) fn wait_from(&mut self, at_ms: u64) -> Result<()> {
+        let later = self.outbox.iter_mut();
+        for (number, queued) in later.filter(|(_, one)| one.since_ms > at_ms) {
+            queued.since_ms = at_ms;
+            let key = Key::new(self.space, saved::out_name(*number));
+            self.out.store.put(key, saved::encode(queued)?);
+        }
+        Ok(())
+    }
+
     fn is_flying(&self, number: u64) -> bool {
         self.saved.flying.iter().any(|one| one.number == number)
     }
@@ -108,6 +119,7 @@ impl Engine {
     pub(super) fn go_on(&mut self, now: Now) -> Result<()> {
         self.go_on_beside(now)?;
         self.go_on_transfers(now)?;
+        self.start_over_if_commits_are_gone(now)?;
         if self.head.is_some()
             && self
                 .joining

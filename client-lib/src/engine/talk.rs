@@ -137,7 +137,7 @@ impl Engine {
 
     fn heard(&mut self, author: LeafId, content: Content, at: At, now: Now) -> Result<()> {
         if author != self.key.id() {
-            self.heard_at(now);
+            self.heard_at(author, now);
             if self.saved.stage == Stage::Waiting {
                 self.set_stage(Stage::In);
             }

@@ -1,11 +1,13 @@
 //! What a conversation needs without anybody asking: fresh keys, a sign of life, and a look at who
 //! may manage the log. SPEC.md, "Upkeep".
 
+use std::collections::BTreeSet;
+
 use sotto_protocol::frame::{Answer, Describe, Described};
 use sotto_protocol::id::PublicKey;
 use sotto_protocol::right::Rights;
 
-use super::saved::{Intent, Stage};
+use super::saved::{Heard, Intent, Stage};
 use super::{Engine, Event};
 use crate::content::ContentBody;
 use crate::error::Result;
@@ -74,6 +76,7 @@ impl Engine {
             self.renew_keys(now);
             self.give_sign_of_life(now)?;
             self.notice_silence(now);
+            self.notice_unheard(now);
         }
         Ok(Some(now.steady_ms.saturating_add(
             self.next_due_ms(now).saturating_sub(now.wall_ms).max(1_000),
@@ -182,10 +185,57 @@ impl Engine {
         }
     }
 
-    /// Another member's word arrived.
-    pub(super) const fn heard_at(&mut self, now: Now) {
+    /// Single members who were not heard for as long while others were. It may be that they are away;
+    /// it may be that the relay keeps the members in two halves, each of which hears only its own.
+    fn notice_unheard(&mut self, now: Now) {
+        self.keep_who_is_heard(now);
+        let is_silent = self.saved.is_silent;
+        let mut unheard = Vec::new();
+        for one in &mut self.saved.heard {
+            if !one.is_told && now.wall_ms.saturating_sub(one.ms) >= SILENCE_MS {
+                one.is_told = true;
+                unheard.push((one.leaf, one.ms));
+            }
+        }
+        // Of all together the person was told.
+        for (leaf, since_ms) in unheard.into_iter().filter(|_| !is_silent) {
+            self.tell(Event::Unheard { leaf, since_ms });
+        }
+    }
+
+    /// One line for each other member; of a new one time begins now.
+    fn keep_who_is_heard(&mut self, now: Now) {
+        let me = self.key.id();
+        let leaves = self.group.as_ref().map(Group::leaves).unwrap_or_default();
+        let heard = &mut self.saved.heard;
+        heard.retain(|one| leaves.contains(&one.leaf));
+        for one in heard.iter_mut().filter(|one| now.wall_ms < one.ms) {
+            one.ms = now.wall_ms;
+        }
+        let known: BTreeSet<_> = heard.iter().map(|one| one.leaf).collect();
+        let new = leaves
+            .into_iter()
+            .filter(|leaf| *leaf != me && !known.contains(leaf));
+        heard.extend(new.map(|leaf| Heard {
+            leaf,
+            ms: now.wall_ms,
+            is_told: false,
+        }));
+    }
+
+    /// A member's word arrived.
+    pub(super) fn heard_at(&mut self, leaf: LeafId, now: Now) {
         self.saved.heard_ms = now.wall_ms;
         self.saved.is_silent = false;
+        if let Some(one) = self.saved.heard.iter_mut().find(|one| one.leaf == leaf) {
+            (one.ms, one.is_told) = (now.wall_ms, false);
+        }
+    }
+
+    /// When a member was last heard; `None` of oneself, and before the log was first read to its end.
+    pub(super) fn heard_of(&self, leaf: &LeafId) -> Option<u64> {
+        let mut heard = self.saved.heard.iter();
+        heard.find(|one| one.leaf == *leaf).map(|one| one.ms)
     }
 
     /// Our own Commit stands: our keys are fresh.
@@ -197,8 +247,11 @@ impl Engine {
         let tomorrow = (u64::from(now.day()) + 1) * DAY_MS;
         let update = self.saved.updated_ms + UPDATE_SILENT_MS + self.stagger_ms();
         let silence = self.saved.heard_ms + SILENCE_MS;
+        let untold = self.saved.heard.iter().filter(|one| !one.is_told);
+        let unheard = untold.map(|one| one.ms + SILENCE_MS);
         let due = [tomorrow, update, silence]
             .into_iter()
+            .chain(unheard)
             .filter(|due| *due > now.wall_ms);
         due.min().unwrap_or(tomorrow)
     }

@@ -168,7 +168,7 @@ impl Engine {
             text: what.text,
             reply_to: what.reply_to,
             minute: self.wall_minute(),
-            since_ms: now.wall_ms,
+            since_ms: self.wanted_at(now),
             log,
             root: Some(root),
             owner: OwnerKey(random::array().map_err(no_randomness)?),
@@ -355,6 +355,20 @@ impl Engine {
         }
         let uploads = self.transfers.uploads.values();
         Ok(uploads.filter(sending).map(due).min())
+    }
+
+    /// Nothing waits since later than this.
+    pub(super) fn uploads_wait_from(&mut self, at_ms: u64) -> Result<()> {
+        let uploads = self.transfers.uploads.iter_mut();
+        let mut late = Vec::new();
+        for (number, upload) in uploads.filter(|(_, one)| one.since_ms > at_ms) {
+            upload.since_ms = at_ms;
+            late.push((*number, upload.clone()));
+        }
+        for (number, upload) in late {
+            self.keep_upload(number, upload)?;
+        }
+        Ok(())
     }
 
     /// Attachments that are whole here and not yet said.

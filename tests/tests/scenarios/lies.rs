@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sotto_client::log::Doubt;
-use sotto_client::{ClientOptions, Event};
+use sotto_client::{ClientOptions, Command, Event, LeafId};
 use sotto_server::identity::Identity;
 use sotto_server::retention::Keys;
 use sotto_tests::relay::TestRelay;
@@ -13,16 +13,22 @@ use sotto_tests::world::{Person, World, pass, wall_clock};
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
-/// Ann and Ben after "hello", each at a relay of their own from then on.
+/// Ann and Ben after "hello", each at a relay of their own from then on, perhaps with a friend each.
 struct Parted {
     anns: World,
     bens: World,
     ann: Person,
     ben: Person,
+    /// Ann's and Ben's.
+    friends: Vec<Person>,
 }
 
 impl Parted {
     async fn new() -> Self {
+        Self::with_friends(&[]).await
+    }
+
+    async fn with_friends(names: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("identity");
         Identity::create(&file).unwrap();
@@ -39,10 +45,15 @@ impl Parted {
         let ben = anns.joiner_on("Ben", &ann.link().await, device()).await;
         ann.says("hello").await;
         assert_eq!(ben.hears_texts(1).await, ["hello"]);
+        let mut friends = Vec::new();
+        for name in names {
+            friends.push(anns.joiner_on(name, &ann.link().await, device()).await);
+        }
         pass(Duration::from_secs(60)).await;
-        ben.network.cut();
+        let moved = friends.get(1).into_iter().chain([&ben]);
+        moved.clone().for_each(|person| person.network.cut());
         let bens = World::around(relay(store.copy().await)).await;
-        ben.network.mend(&bens.relay);
+        moved.for_each(|person| person.network.mend(&bens.relay));
         ann.says("to Ann's relay alone").await;
         ben.says("to Ben's relay alone").await;
         ben.hears_texts(1).await;
@@ -51,6 +62,7 @@ impl Parted {
             bens,
             ann,
             ben,
+            friends,
         }
     }
 
@@ -90,4 +102,48 @@ async fn who_is_kept_apart_from_all_others_is_told_within_the_days_sign_of_life(
             })
             .await;
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_relay_that_keeps_four_people_in_two_halves_is_told_of_by_whom_each_no_longer_hears() {
+    let parted = Parted::with_friends(&["Cay", "Dan"]).await;
+    let Parted {
+        ann, ben, friends, ..
+    } = &parted;
+    parted.pass_hours(27).await;
+    for (person, apart) in [
+        (ann, ["Ben", "Dan"]),
+        (&friends[0], ["Ben", "Dan"]),
+        (ben, ["Ann", "Cay"]),
+        (&friends[1], ["Ann", "Cay"]),
+    ] {
+        let mut expected = Vec::new();
+        for name in apart {
+            expected.push(person.leaf_of(name).await);
+        }
+        let mut unheard = Vec::new();
+        while unheard.len() < apart.len() {
+            let leaf = person
+                .until("whom it does not hear", |event| match event {
+                    Event::Unheard { leaf, .. } => Some(*leaf),
+                    Event::Silence { .. } => panic!("its own half is heard"),
+                    _ => None,
+                })
+                .await;
+            unheard.push(leaf);
+        }
+        unheard.sort();
+        expected.sort();
+        assert_eq!(unheard, expected);
+        let members = person.conversation.members().await.unwrap();
+        let last = |leaf: LeafId| members.iter().find(|one| one.leaf == leaf)?.heard_ms;
+        let heard = members.iter().filter_map(|one| one.heard_ms).max();
+        assert!(expected.iter().all(|leaf| last(*leaf) < heard));
+    }
+    // What shows them that they are apart, compared by another way.
+    let code = async |person: &Person| person.conversation.fingerprint().await.unwrap();
+    ann.conversation.command(Command::Rotate).await.unwrap();
+    pass(Duration::from_secs(60)).await;
+    assert_eq!(code(ann).await, code(&friends[0]).await);
+    assert_ne!(code(ann).await, code(ben).await);
 }

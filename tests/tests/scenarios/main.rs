@@ -2,6 +2,7 @@
 
 mod approval;
 mod attachments;
+mod away;
 mod clock;
 mod coming_back;
 mod copy;

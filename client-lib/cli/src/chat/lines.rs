@@ -71,7 +71,7 @@ pub(super) const fn last_words(event: &Event) -> Option<&'static str> {
         Event::Standing(Standing::TurnedAway) => "You were not let in. You may knock again.",
         Event::Standing(Standing::Removed) => "You were removed.",
         Event::Standing(Standing::ShutOut) => {
-            "The secret was renewed without us; ask for a new link."
+            "Our keys open nothing here any more; ask for a new link."
         }
         Event::Standing(Standing::Left) => "You left; nothing of it is kept here.",
         _ => return None,
@@ -93,6 +93,9 @@ pub(super) const fn words_of(event: &Event) -> Option<&'static str> {
         }
         Event::Silence { .. } => {
             "Nobody was heard for a day: all are away, or the relay keeps it back."
+        }
+        Event::Expired => {
+            "You were away for long: some of what was said is no longer kept anywhere but with those who read it."
         }
         Event::NotAdded => {
             "Somebody was not added: their inbox is gone, full or empty. Ask them for a new link."
@@ -119,6 +122,7 @@ mod tests {
             name: Some(name.into()),
             facilitates: number == 1,
             is_me: number == 1,
+            heard_ms: None,
         }
     }
 

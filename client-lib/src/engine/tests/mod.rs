@@ -4,6 +4,7 @@
 //! refused in these tests is refused by the members themselves.
 
 mod attachments;
+mod away;
 mod backing;
 mod chance;
 mod crowds;
@@ -55,6 +56,10 @@ struct TestLog {
     known: BTreeSet<RetryId>,
     /// Today, as the relay stamps it.
     day: u32,
+    /// The first entry that is still there.
+    first: u64,
+    /// Entries that the relay keeps back.
+    hidden: core::ops::Range<u64>,
 }
 
 impl TestLog {
@@ -67,6 +72,8 @@ impl TestLog {
             managers: Vec::new(),
             known: BTreeSet::new(),
             day: NOON.day(),
+            first: 1,
+            hidden: 0..0,
         }
     }
 
@@ -397,10 +404,14 @@ impl Room {
             pins: log.pins.clone(),
             chain: log.chain,
             fence: log.fence,
-            first: 1,
+            first: log.first,
             rights: Rights::ALL,
             version: 0,
         });
+        if device.engine.saved.starts_over {
+            // Read anew, from a pin.
+            device.given = log.pins.first().map_or(0, |pin| pin - 1);
+        }
         if device.engine.reads_from_outside() {
             // It goes to a pin first; every pin is given here, oldest first.
             let effects = device.engine.finish(now);
@@ -413,10 +424,17 @@ impl Room {
         let new: Vec<_> = log
             .entries
             .iter()
-            .filter(|(entry, _)| entry.seq > device.given)
+            .filter(|(entry, _)| entry.seq > device.given.max(log.first - 1))
+            .filter(|(entry, _)| !log.hidden.contains(&entry.seq))
             .cloned()
             .collect();
         let moved = !new.is_empty();
+        if device.given + 1 < log.first {
+            let (from, to) = (device.given + 1, log.first - 1);
+            let gone = SessionEvent::Gone { log: *id, from, to };
+            device.engine.take(gone, now).unwrap();
+            device.given = to;
+        }
         for (entry, pinned) in new {
             device.given = entry.seq;
             let outside = device.engine.reads_from_outside();
