@@ -9,6 +9,8 @@ mod facts;
 mod follower;
 mod group;
 #[cfg(test)]
+pub(crate) mod outside;
+#[cfg(test)]
 pub(crate) mod passive;
 mod provider;
 mod reference;

@@ -14,6 +14,7 @@ use sotto_client::{
 use sotto_server::clock::{Clock, ManualClock, SystemClock};
 use sotto_server::listener::MemoryConnector;
 use tokio::io::DuplexStream;
+use tokio::sync::watch;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message as WsMessage;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
@@ -48,6 +49,8 @@ pub struct Network {
     cut: Arc<Mutex<CancellationToken>>,
     /// What passed, one WebSocket message after the other, once somebody listens.
     overheard: Arc<Mutex<Option<Vec<Vec<u8>>>>>,
+    /// Whether what the relay says is held up on the way.
+    held: watch::Sender<bool>,
 }
 
 impl Network {
@@ -58,7 +61,14 @@ impl Network {
             connector: Arc::new(Mutex::new(Some(relay.connector.clone()))),
             cut: Arc::default(),
             overheard: Arc::default(),
+            held: watch::Sender::new(false),
         }
+    }
+
+    /// Holds up what the relay says, or lets it pass again; connections stay open, and what the
+    /// client says passes at once.
+    pub fn hold(&self, held: bool) {
+        self.held.send_replace(held);
     }
 
     /// Keeps a copy of every WebSocket message from now on, as whoever terminates TLS could.
@@ -128,6 +138,8 @@ impl Network {
             stream,
             cut,
             overheard: Arc::clone(&self.overheard),
+            held: self.held.subscribe(),
+            arrived: None,
         }))
     }
 }
@@ -142,6 +154,9 @@ struct MemoryLine {
     stream: WebSocketStream<DuplexStream>,
     cut: CancellationToken,
     overheard: Arc<Mutex<Option<Vec<Vec<u8>>>>>,
+    held: watch::Receiver<bool>,
+    /// Came from the relay, and is held up.
+    arrived: Option<Vec<u8>>,
 }
 
 impl MemoryLine {
@@ -168,10 +183,17 @@ impl Line for MemoryLine {
     fn receive(&mut self) -> Pending<'_, Result<Option<Vec<u8>>>> {
         Box::pin(async move {
             loop {
+                if self.arrived.is_some() {
+                    let passes = self.held.wait_for(|held| !held);
+                    if self.cut.run_until_cancelled(passes).await.is_none() {
+                        return Ok(None);
+                    }
+                    return Ok(self.arrived.take());
+                }
                 match self.cut.run_until_cancelled(self.stream.next()).await {
                     Some(Some(Ok(WsMessage::Binary(message)))) => {
                         self.overhear(&message);
-                        return Ok(Some(message.into()));
+                        self.arrived = Some(message.into());
                     }
                     Some(Some(Ok(WsMessage::Ping(_) | WsMessage::Pong(_)))) => {}
                     _ => return Ok(None),

@@ -566,14 +566,14 @@ impl Group {
 }
 
 /// Our own leaf with keys of this day.
-fn leaf_parameters(day: u32) -> Result<LeafNodeParameters, MlsError> {
+pub(super) fn leaf_parameters(day: u32) -> Result<LeafNodeParameters, MlsError> {
     Ok(LeafNodeParameters::builder()
         .with_capabilities(capabilities())
         .with_extensions(leaf_extensions(day)?)
         .build())
 }
 
-fn join_config() -> MlsGroupJoinConfig {
+pub(super) fn join_config() -> MlsGroupJoinConfig {
     MlsGroupJoinConfig::builder()
         .wire_format_policy(PURE_PLAINTEXT_WIRE_FORMAT_POLICY)
         .max_past_epochs(PAST_EPOCHS)

@@ -12,4 +12,5 @@ mod inbox;
 mod lies;
 mod membership;
 mod privacy;
+mod removal;
 mod talk;

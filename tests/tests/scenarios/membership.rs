@@ -58,7 +58,7 @@ async fn a_removed_member_reads_nothing_after_and_a_newcomer_nothing_before() {
 }
 
 /// 32 bytes with this name in what a conversation keeps on its device.
-fn kept(vault: &SharedVault, name: &str) -> [u8; 32] {
+pub(super) fn kept(vault: &SharedVault, name: &str) -> [u8; 32] {
     let mark = [
         &[0x60 + u8::try_from(name.len()).unwrap()],
         name.as_bytes(),

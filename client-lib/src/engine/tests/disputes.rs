@@ -3,7 +3,7 @@
 use super::spoiling::{append_commit, spoil_commit, spoiled, tell_of};
 use super::*;
 use crate::mls::{Plan, spoil};
-use crate::seal::{EnvelopeBody, VerdictBody};
+use crate::seal::{self, Envelope, EnvelopeBody, Packet, VerdictBody};
 
 pub(super) const ALL: [&str; 7] = ["Ann", "Ben", "Cay", "Dan", "Eve", "Fay", "Gus"];
 
@@ -49,6 +49,49 @@ pub(super) fn noise(room: &mut Room, count: usize) {
     for _ in 0..count {
         room.log.append(std::slice::from_ref(&item)).unwrap();
     }
+}
+
+/// The digest of the Commit that stands at `seq`.
+fn commit_at(room: &Room, seq: u64) -> [u8; 32] {
+    let bodies = bodies_of(room);
+    let (_, packet) = bodies.iter().find(|(at, _)| *at == seq).unwrap();
+    match sotto_protocol::cbor::decode(packet).unwrap() {
+        Packet::Whole(Envelope {
+            body: EnvelopeBody::Commit(body),
+            ..
+        }) => saved::Digest::of(body.commit.as_slice()).0,
+        _ => panic!("a Commit"),
+    }
+}
+
+/// What stands in the log's entries, as far as Ann's secrets open it.
+fn bodies_of(room: &Room) -> Vec<(u64, Vec<u8>)> {
+    let engine = &room.of("Ann").engine;
+    let entries = room.log.entries.iter().filter_map(|(entry, _)| {
+        let sealed = entry.sealed.as_slice();
+        let opened = engine
+            .saved
+            .secrets
+            .iter()
+            .find_map(|secret| seal::open(&secret.generation(&room.id), &room.id, sealed).ok());
+        Some((entry.seq, opened?))
+    });
+    entries.collect()
+}
+
+/// The words that stand in the log on the Commit at `seq`: whose, and whether it opens.
+fn words_on(room: &Room, seq: u64) -> Vec<(LeafId, bool)> {
+    let bodies = bodies_of(room);
+    let words = bodies.iter().filter_map(|(_, packet)| {
+        match sotto_protocol::cbor::decode(packet).unwrap() {
+            Packet::Whole(Envelope {
+                body: EnvelopeBody::Verdict(word),
+                ..
+            }) if word.seq == seq => Some((word.by, word.opens)),
+            _ => None,
+        }
+    });
+    words.collect()
 }
 
 #[test]
@@ -127,29 +170,51 @@ fn newcomers_follow_the_undoing() {
 
 #[test]
 fn a_removed_facilitator_and_an_accomplice_do_not_undo_the_removal() {
-    let mut room = Room::new(&["Ann", "Ben", "Cay", "Dan"]);
+    let mut room = Room::new(&["Ann", "Ben", "Cay", "Dan", "Eve"]);
     room.command("Ann", Command::Promote(room.leaf("Ben")));
     room.settle();
-    room.go_offline("Ben", true);
-    room.go_offline("Cay", true);
+    let accomplices = ["Ben", "Cay", "Eve"];
+    for name in accomplices {
+        room.go_offline(name, true);
+    }
     let seq = room.log.entries.len() as u64 + 1;
     room.command("Ann", Command::Remove(room.leaf("Ben")));
     room.settle();
-    let commit = [1; 32];
-    say(&mut room, "Ben", seq, false, &commit);
-    say(&mut room, "Cay", seq, false, &commit);
+    // What they sign is what every honest refusal of it would say.
+    let commit = commit_at(&room, seq);
+    let junk = room.of("Ann").engine.saved.junk;
+    for name in accomplices {
+        say(&mut room, name, seq, false, &commit);
+    }
     noise(&mut room, 20);
     room.settle();
-    assert!(!room.has("Ann", |event| matches!(event, Event::Undone { .. })));
-    assert!(
-        !room
-            .of("Dan")
-            .engine
-            .members()
-            .iter()
-            .any(|member| member.leaf == room.leaf("Ben"))
-    );
+    for name in ["Ann", "Dan"] {
+        let undone = |event: &Event| matches!(event, Event::Undone { .. } | Event::Spoiled { .. });
+        assert!(!room.has(name, undone), "{name}");
+        let members = room.of(name).engine.members();
+        assert!(members.iter().all(|member| member.leaf != room.leaf("Ben")));
+        // They are well signed: only the noise is junk.
+        assert_eq!(room.of(name).engine.saved.junk, junk + 20, "{name}");
+    }
     room.assert_one_epoch(&["Ann", "Dan"]);
+}
+
+#[test]
+fn the_same_refusal_undoes_a_commit_that_is_no_facilitators() {
+    let mut room = Room::new(&["Ann", "Ben", "Cay", "Dan"]);
+    room.command("Ann", Command::Promote(room.leaf("Ben")));
+    room.settle();
+    let (seq, index) = (room.log.entries.len() as u64 + 1, room.index("Dan"));
+    room.engine("Dan").want(saved::Intent::Update);
+    for _ in 0..3 {
+        room.step(index);
+    }
+    let commit = commit_at(&room, seq);
+    say(&mut room, "Ben", seq, false, &commit);
+    room.settle();
+    let dan = room.leaf("Dan");
+    assert!(room.has("Ann", |event| *event == Event::Undone { by: dan }));
+    room.assert_one_epoch(&["Ann", "Ben", "Cay", "Dan"]);
 }
 
 /// Gus spoils, and whoever cannot open it has said so before anybody else reads of it: those who did,
@@ -469,16 +534,32 @@ fn an_earlier_commit_that_becomes_void_takes_the_stranded_back_as_well() {
 
 #[test]
 fn an_acknowledgment_of_what_is_decided_is_not_sent() {
-    let mut room = Room::new(&ALL);
-    spoil_commit(&mut room, "Gus", spoil::How::Paths(vec![0]));
+    let (mut room, out, inside) = refused_by_some(vec![0]);
+    assert!(!out.is_empty() && inside.len() >= 3, "{out:?}");
+    let seq = room
+        .of(inside[0])
+        .engine
+        .disputes
+        .iter()
+        .next_back()
+        .unwrap();
+    let seq = seq.0.seq;
+    // All who can open it read the refusals at the same moment, and all want to say so.
+    for name in &inside {
+        let (index, now) = (room.index(name), room.now);
+        Room::give(&room.log, &room.id, &mut room.devices[index], now);
+        let words = &room.of(name).engine.saved.verdicts;
+        assert!(words.iter().any(|word| word.seq == seq && word.opens));
+    }
     room.settle();
-    let fenced = |room: &Room| room.log.fence;
-    let before = fenced(&room);
+    // One word decides; the others' would say nothing new.
+    let said = words_on(&room, seq);
+    let opens = said.iter().filter(|(_, opens)| *opens).count();
+    assert_eq!((opens, said.len()), (1, 1 + out.len()));
     for name in others("Gus") {
         assert!(room.of(name).engine.saved.verdicts.is_empty(), "{name}");
     }
-    room.settle();
-    assert_eq!(fenced(&room), before);
+    room.assert_one_epoch(&others("Gus"));
 }
 
 #[test]

@@ -11,13 +11,16 @@ mod crowds;
 mod disputes;
 mod door;
 mod forgeries;
+mod halves;
 mod inbox;
 mod late;
 mod leaving;
 mod lies;
+mod outsiders;
 mod pausing;
 mod privacy;
 mod races;
+mod removed;
 mod restarts;
 mod spoiling;
 mod tables;
@@ -50,8 +53,9 @@ struct TestLog {
     chain: ChainValue,
     fence: u64,
     pins: Vec<u64>,
-    /// The keys that may manage it, since the last change of the grants.
-    managers: Vec<PublicKey>,
+    /// Who may do what, since the last change of the whole list, and which change it was.
+    grants: Vec<Grant>,
+    version: u64,
     /// Appends that were answered; the same again is answered alike.
     known: BTreeSet<RetryId>,
     /// Today, as the relay stamps it.
@@ -69,7 +73,8 @@ impl TestLog {
             chain: chain::genesis(log),
             fence: 0,
             pins: Vec::new(),
-            managers: Vec::new(),
+            grants: Vec::new(),
+            version: 0,
             known: BTreeSet::new(),
             day: NOON.day(),
             first: 1,
@@ -96,14 +101,29 @@ impl TestLog {
                 ..Refusal::of(ErrorCode::FenceConflict)
             });
         }
+        let changes = items.iter().filter_map(|item| item.grants.as_ref());
+        if changes.clone().any(|new| new.version != self.version) {
+            return Err(Refusal {
+                version: Some(self.version),
+                ..Refusal::of(ErrorCode::GrantsConflict)
+            });
+        }
         for item in items {
             if item.pin {
                 self.pins.push(self.entries.len() as u64 + 1);
             }
             if let Some(grants) = &item.grants {
-                let manages = |grant: &&Grant| grant.rights.contains(Rights::MANAGE);
-                let managers = grants.list.iter().filter(manages);
-                self.managers = managers.map(|grant| grant.key).collect();
+                self.grants.clone_from(&grants.list);
+                self.version += 1;
+            }
+            if let Some(key) = item.admit {
+                self.grants.push(Grant {
+                    rights: begin::MEMBER_RIGHTS,
+                    until_seq: None,
+                    rate: None,
+                    work: None,
+                    key,
+                });
             }
             for entry in &item.entries {
                 self.push(entry, item.fence, item.pin);
@@ -137,6 +157,13 @@ impl TestLog {
         };
         self.chain = chain::extend(&self.chain, &link);
         self.entries.push((entry, pinned));
+    }
+
+    /// The keys that may manage it, since the last change of the grants.
+    fn managers(&self) -> Vec<PublicKey> {
+        let manages = |grant: &&Grant| grant.rights.contains(Rights::MANAGE);
+        let managers = self.grants.iter().filter(manages);
+        managers.map(|grant| grant.key).collect()
     }
 
     fn chain_after(&self, seq: u64) -> ChainValue {
@@ -406,7 +433,7 @@ impl Room {
             fence: log.fence,
             first: log.first,
             rights: Rights::ALL,
-            version: 0,
+            version: log.version,
         });
         if device.engine.saved.starts_over {
             // Read anew, from a pin.

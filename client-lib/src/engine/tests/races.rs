@@ -75,9 +75,98 @@ fn a_target_of_removal_commits_at_the_same_moment_and_goes() {
     room.command("Ann", Command::Remove(ben));
     room.settle();
     assert_eq!(room.of("Ben").engine.standing(), Standing::Removed);
-    let manage = sotto_protocol::proof::public_key(&room.of("Ann").engine.manage_key());
-    assert_eq!(room.log.managers, [manage]);
+    assert_grants(&room, "Ann", &["Ann"]);
     room.assert_one_epoch(&["Ann", "Cay"]);
+}
+
+/// The relay's list of grants is what the policy says, no more and no less: the keys of those who
+/// facilitate, and since the last rotation the present epoch's key and the present link's.
+fn assert_grants(room: &Room, by: &str, facilitators: &[&str]) {
+    let engine = &room.of(by).engine;
+    let policy = engine.policy.as_ref().unwrap();
+    let leaves: Vec<_> = policy.facilitators.iter().map(|one| one.leaf).collect();
+    let wanted: Vec<_> = facilitators.iter().map(|name| room.leaf(name)).collect();
+    assert_eq!(leaves, wanted);
+    let group = engine.group.as_ref().unwrap();
+    let member = group.member_key(&engine.log_bytes()).unwrap();
+    let member = sotto_protocol::proof::public_key(&(*member).into());
+    let mut granted: Vec<_> = policy
+        .facilitators
+        .iter()
+        .map(|one| {
+            let own = begin::grant(&engine.manage_key(), begin::MANAGE_RIGHTS);
+            Grant {
+                key: one.manage,
+                ..own
+            }
+        })
+        .collect();
+    let own = begin::grant(&engine.manage_key(), begin::MEMBER_RIGHTS);
+    granted.push(Grant { key: member, ..own });
+    granted.push(engine.join_grant(engine.newest_secret().unwrap()));
+    assert_eq!(room.log.grants, granted);
+    for name in facilitators {
+        let own = sotto_protocol::proof::public_key(&room.of(name).engine.manage_key());
+        assert!(room.log.managers().contains(&own), "{name}");
+    }
+}
+
+/// Ben, who facilitates as well, wants this at the same moment at which Ann removes him, and is
+/// the first.
+fn target_wins(wish: impl Fn(&Room) -> Command, left: &[&str], facilitators: &[&str]) {
+    let mut room = Room::new(&["Ann", "Ben", "Cay", "Dan"]);
+    room.command("Ann", Command::Promote(room.leaf("Ben")));
+    room.settle();
+    let (epoch, fence, leaf) = (room.epoch("Ann"), room.log.fence, room.leaf("Ben"));
+    let wish = wish(&room);
+    room.command("Ann", Command::Remove(leaf));
+    room.command("Ben", wish);
+    for name in ["Ann", "Ben"] {
+        let now = room.now;
+        let effects = room.engine(name).finish(now);
+        room.device(name).take(effects);
+        let flight = room.of(name).engine.flight.as_ref().unwrap();
+        let at = (flight.epoch, flight.items[0].fence);
+        assert_eq!(at, (epoch, Some(fence)), "{name}");
+        assert!(flight.items[0].grants.is_some(), "{name}");
+    }
+    let (ann, ben) = (room.index("Ann"), room.index("Ben"));
+    room.step(ben);
+    assert_eq!(room.log.fence, fence + 1, "Ben's is the first");
+    let in_room = |room: &Room, name: &str| {
+        let members = room.of(name).engine.members();
+        members.iter().any(|member| member.leaf == leaf)
+    };
+    room.step(ann);
+    assert_eq!(room.log.fence, fence + 1, "Ann's lost");
+    assert!(in_room(&room, "Ann"));
+    room.settle();
+    assert_eq!(room.log.fence, fence + 2, "and lands next");
+    assert_eq!(room.of("Ben").engine.standing(), Standing::Removed);
+    for name in left {
+        assert_eq!(room.epoch(name), epoch + 2, "{name}");
+        assert!(!in_room(&room, name), "{name}");
+        assert_grants(&room, name, facilitators);
+        assert!(room.of(name).engine.saved.intents.is_empty(), "{name}");
+    }
+    room.assert_one_epoch(left);
+}
+
+#[test]
+fn a_target_of_removal_wins_the_race_the_removal_lands_next_and_grants_and_epoch_agree() {
+    let rest = ["Ann", "Cay", "Dan"];
+    target_wins(|_| Command::Rotate, &rest, &["Ann"]);
+    // What Ben did still counts.
+    target_wins(
+        |room| Command::Remove(room.leaf("Cay")),
+        &["Ann", "Dan"],
+        &["Ann"],
+    );
+    target_wins(
+        |room| Command::Promote(room.leaf("Cay")),
+        &rest,
+        &["Ann", "Cay"],
+    );
 }
 
 #[test]
