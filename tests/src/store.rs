@@ -29,6 +29,7 @@ pub struct WatchedStore {
     is_held: watch::Sender<bool>,
     waiting: watch::Sender<u64>,
     failure: Mutex<Option<Failure>>,
+    failures: AtomicU64,
 }
 
 impl Default for WatchedStore {
@@ -39,6 +40,7 @@ impl Default for WatchedStore {
             is_held: watch::Sender::new(false),
             waiting: watch::Sender::new(0),
             failure: Mutex::new(None),
+            failures: AtomicU64::new(0),
         }
     }
 }
@@ -96,6 +98,12 @@ impl WatchedStore {
         *self.failure.lock().expect("a lock") = failure;
     }
 
+    /// How many commits failed.
+    #[must_use]
+    pub fn failures(&self) -> u64 {
+        self.failures.load(Ordering::Relaxed)
+    }
+
     /// Waits until a commit is held back.
     ///
     /// # Panics
@@ -131,6 +139,8 @@ impl Store for WatchedStore {
             }
             let failed = || StoreError::Failed { source: None };
             let failure = self.failure.lock().expect("a lock").take();
+            self.failures
+                .fetch_add(u64::from(failure.is_some()), Ordering::Relaxed);
             match failure {
                 None => self.inner.commit(batch).await,
                 Some(Failure::Before) => Err(failed()),

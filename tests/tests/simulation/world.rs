@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sotto_client::time::Now;
-use sotto_client::{Admission, Command, LeafId, RelayAddress, RoomOptions, Suite};
+use sotto_client::{Admission, Command, Event, LeafId, RelayAddress, RoomOptions, Suite};
 use sotto_server::clock::{Clock, ManualClock};
 use sotto_server::identity::Identity;
 use sotto_server::retention::Keys;
@@ -42,6 +42,8 @@ pub struct World {
     pub said: Vec<Said>,
     /// Which actor has which leaf.
     pub leaves: BTreeMap<LeafId, usize>,
+    /// How often what was done to them.
+    done: BTreeMap<&'static str, u64>,
     relay: Option<RunningRelay>,
     store: Arc<WatchedStore>,
     keys: Arc<Keys>,
@@ -72,6 +74,7 @@ impl World {
             actors: Vec::new(),
             said: Vec::new(),
             leaves: BTreeMap::new(),
+            done: BTreeMap::new(),
             relay: None,
             store: WatchedStore::new(),
             keys: Arc::new(Keys::in_memory()),
@@ -114,6 +117,11 @@ impl World {
     /// The relay's process ends, with or without having told anybody, and another one starts.
     async fn restart_relay(&mut self) {
         let is_killed = self.dice.roll(2) == 0;
+        self.note(if is_killed {
+            "relay killed"
+        } else {
+            "relay restarted"
+        });
         if is_killed {
             let now = self.now();
             self.actors.iter_mut().for_each(|actor| actor.cut(now));
@@ -139,7 +147,12 @@ impl World {
         match self.dice.roll(100) {
             0..=54 => self.carry(who).await,
             55..=66 => self.say(who, now),
-            67..=74 => self.actors[who].cut(now),
+            67..=74 => {
+                if self.actors[who].is_connected() {
+                    self.note("lines cut");
+                }
+                self.actors[who].cut(now);
+            }
             75..=76 => self.actors[who].crash(now),
             77..=79 => {
                 let doom = [Doom::BeforeBatch, Doom::AfterBatch][self.dice.index(2)];
@@ -163,6 +176,35 @@ impl World {
             _ => self.fidget(who, now),
         }
         self.note_leaves();
+    }
+
+    fn note(&mut self, what: &'static str) {
+        *self.done.entry(what).or_default() += 1;
+    }
+
+    /// How often what happened, to whom, and to how many.
+    pub fn happened(&self) -> BTreeMap<&'static str, u64> {
+        let mut happened = self.done.clone();
+        let mut note = |what, count| *happened.entry(what).or_default() += count;
+        let certain = self.said.iter().filter(|said| said.is_certain).count();
+        note("commits failed", self.store.failures());
+        note("said", u64::try_from(certain).expect("a count"));
+        for actor in &self.actors {
+            note("crashes", u64::from(actor.crashes));
+            for event in &actor.events {
+                match event {
+                    Event::Message(message) if !message.is_mine => note("shown to others", 1),
+                    Event::Joined { .. } => note("joined", 1),
+                    Event::Removed { .. } => note("removed", 1),
+                    Event::Left { .. } => note("left", 1),
+                    Event::Rotated => note("rotated", 1),
+                    Event::RulesChanged { .. } => note("rules changed", 1),
+                    Event::Edited { .. } | Event::Reacted { .. } => note("edited or reacted", 1),
+                    _ => {}
+                }
+            }
+        }
+        happened
     }
 
     async fn carry(&mut self, who: usize) {
