@@ -174,6 +174,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         Ok(Self { stream })
     }
 
+    /// The line beneath, for bytes that are no WebSocket frame.
+    pub fn line(&mut self) -> &mut S {
+        self.stream.get_mut()
+    }
+
     /// Sends any WebSocket message; a line that is closed already is no error.
     pub async fn send(&mut self, message: Message) {
         // The relay may close while we still talk: what it says is what tests look at.

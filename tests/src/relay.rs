@@ -1,6 +1,7 @@
 //! A relay in this process: memory for a network, memory for a store, a clock that stands still.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use sotto_protocol::id::RelayIdentity;
 use sotto_server::admin::Readiness;
@@ -23,6 +24,10 @@ use crate::peer::Peer;
 
 /// The day on which tests begin.
 pub const DAY: u32 = 20_000;
+/// Longer than the relay waits for anything.
+const UNTIL_MAX: Duration = Duration::from_secs(300);
+/// Shorter than every deadline of the relay.
+const AT_ONCE: Duration = Duration::from_secs(1);
 
 /// What a test may want to be different.
 #[derive(Debug)]
@@ -141,9 +146,27 @@ impl RunningRelay {
 
     /// Waits until a counter or gauge has this value; for tests on paused time, which passes only
     /// when nobody has anything left to do.
+    ///
+    /// # Panics
+    /// If that takes longer than any deadline of the relay.
     pub async fn until(&self, metric: &str, value: f64) {
+        self.until_within(UNTIL_MAX, metric, value).await;
+    }
+
+    /// The same, where only something that happens at once will do and no deadline.
+    ///
+    /// # Panics
+    /// If it does not happen at once.
+    pub async fn at_once(&self, metric: &str, value: f64) {
+        self.until_within(AT_ONCE, metric, value).await;
+    }
+
+    async fn until_within(&self, most: Duration, metric: &str, value: f64) {
+        let started = tokio::time::Instant::now();
         while self.metrics.value(metric) != Some(value) {
-            tokio::time::advance(std::time::Duration::from_millis(1)).await;
+            let is = self.metrics.value(metric);
+            assert!(started.elapsed() < most, "{metric} is {is:?}, not {value}");
+            tokio::time::advance(Duration::from_millis(1)).await;
         }
     }
 

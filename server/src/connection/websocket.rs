@@ -104,21 +104,23 @@ fn choose_protocol(request: &Request, mut response: Response) -> Result<Response
     }
 }
 
+/// Answers the request to upgrade.
+async fn upgrade<S: AsyncRead + AsyncWrite + Unpin + Send>(
+    io: S,
+) -> Result<WebSocketStream<S>, SocketError> {
+    let accepted =
+        tokio_tungstenite::accept_hdr_async_with_config(io, choose_protocol, Some(config()));
+    // Boxed: the library's future holds its buffers and lives for a moment only.
+    Box::pin(accepted).await.map_err(SocketError::from_library)
+}
+
 /// Accepts a WebSocket connection.
 pub(super) async fn accept<S: AsyncRead + AsyncWrite + Unpin + Send>(
     io: S,
     slots: Arc<Semaphore>,
 ) -> Result<(Incoming<S>, Outgoing<S>, Arc<Meter>), SocketError> {
     let (metered, meter) = Metered::new(io, slots);
-    let accepted = tokio_tungstenite::accept_hdr_async_with_config(
-        Fragmenting::new(metered),
-        choose_protocol,
-        Some(config()),
-    );
-    // Boxed: the library's future holds its buffers and lives for a moment only.
-    let mut socket = Box::pin(accepted)
-        .await
-        .map_err(SocketError::from_library)?;
+    let mut socket = upgrade(Fragmenting::new(metered)).await?;
     // The library has refused what came behind the request, so a frame begins here.
     socket.get_mut().begin();
     let (sink, stream) = socket.split();
@@ -311,11 +313,22 @@ impl From<SocketError> for End {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::AsyncWriteExt;
+
     use super::*;
 
-    #[test]
-    fn no_limit_is_the_librarys_default() {
-        let (ours, theirs) = (config(), WebSocketConfig::default());
+    /// Of a connection that was accepted, not of what it should have been accepted with.
+    #[tokio::test]
+    async fn no_limit_is_the_librarys_default() {
+        let (mut peer, io) = tokio::io::duplex(4_096);
+        let request = format!(
+            "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\
+             Sec-WebSocket-Protocol: {SUB_PROTOCOL}\r\n\r\n"
+        );
+        peer.write_all(request.as_bytes()).await.unwrap();
+        let socket = upgrade(io).await.unwrap();
+        let (ours, theirs) = (*socket.get_config(), WebSocketConfig::default());
         let limits = |of: &WebSocketConfig| {
             [
                 Some(of.read_buffer_size),

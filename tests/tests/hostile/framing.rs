@@ -1,14 +1,22 @@
 //! WebSocket framing as no client does it, on a connection that is open.
 
+use std::time::Duration;
+
 use sotto_protocol::frame::Answer;
 use sotto_protocol::limits::MESSAGE_BYTES_MAX;
 use sotto_protocol::size_class::SizeClass;
+use sotto_server::config::{CreateRule, Settings};
+use sotto_server::connection::limits::MESSAGE_TIMEOUT;
 use sotto_tests::peer::{Heard, entry, upgrade_by_hand};
 use sotto_tests::relay::TestRelay;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::frame::Frame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
+
+/// What passes at most while a line is closed, with a peer that does not close in turn.
+const CLOSING: Duration = Duration::from_secs(3);
 
 /// The code of the close frame the relay ends with; it never masks.
 async fn close_code(line: &mut DuplexStream) -> Option<u16> {
@@ -49,21 +57,57 @@ async fn frames_that_break_the_rules_end_the_connection() {
     relay.stop().await;
 }
 
+/// A binary frame of 256 bytes, masked.
+fn whole_frame() -> Vec<u8> {
+    let mut whole = vec![0x82, 0xfe, 0x01, 0x00, 1, 2, 3, 4];
+    whole.extend([0; 256]);
+    whole
+}
+
+const OPEN: &str = "sotto_connections_open_count";
+
 #[tokio::test(start_paused = true)]
 async fn a_frame_that_breaks_off_ends_its_connection_and_nothing_else() {
     let relay = TestRelay::default().start().await;
-    let mut whole = vec![0x82, 0xfe, 0x01, 0x00, 1, 2, 3, 4];
-    whole.extend([0; 256]);
+    let mut other = relay.peer().await;
+    let log = other.new_log().await;
     for length in [1, 2, 3, 5, 8, 9, 263] {
         let mut line = upgrade_by_hand(relay.line().await).await;
-        line.write_all(&whole[..length]).await.unwrap();
+        relay.at_once(OPEN, 2.0).await;
+        line.write_all(&whole_frame()[..length]).await.unwrap();
         drop(line);
-        relay.until("sotto_connections_open_count", 0.0).await;
+        // When the line ends, not when a deadline does.
+        relay.at_once(OPEN, 1.0).await;
+        let mut peer = relay.peer().await;
+        relay.at_once(OPEN, 2.0).await;
+        let line = peer.socket.line();
+        line.write_all(&whole_frame()[..length]).await.unwrap();
+        drop(peer);
+        relay.at_once(OPEN, 1.0).await;
     }
-    // A line that stays, with a frame that never goes on: it ends with the handshake's deadline.
+    other.say(&log.id(), "still here").await.unwrap();
+    relay.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_frame_that_never_goes_on_ends_its_connection_with_the_deadline() {
+    let relay = TestRelay::default().start().await;
+    let started = Instant::now();
     let mut line = upgrade_by_hand(relay.line().await).await;
-    line.write_all(&whole[..9]).await.unwrap();
+    line.write_all(&whole_frame()[..9]).await.unwrap();
     assert_eq!(close_code(&mut line).await, Some(1008));
+    let deadline = Settings::new(CreateRule::DangerousOpen).connections;
+    let waited = started.elapsed();
+    let handshake = Duration::from_millis(deadline.handshake_timeout_ms);
+    assert!((handshake..handshake + CLOSING).contains(&waited));
+
+    let mut peer = relay.peer().await;
+    let started = Instant::now();
+    let line = peer.socket.line();
+    line.write_all(&whole_frame()[..9]).await.unwrap();
+    assert_eq!(peer.hear().await, Heard::Closed(1008, "stalled".into()));
+    let waited = started.elapsed();
+    assert!((MESSAGE_TIMEOUT..MESSAGE_TIMEOUT + CLOSING).contains(&waited));
     relay.peer().await.new_log().await;
     relay.stop().await;
 }
@@ -129,7 +173,7 @@ async fn dripped(begun_bytes: usize) {
         peer.socket.send(Message::Frame(next)).await;
         sent += 1;
         assert!(sent < 100, "still connected");
-        let second = tokio::time::sleep(std::time::Duration::from_secs(1));
+        let second = tokio::time::sleep(Duration::from_secs(1));
         tokio::select! {
             heard = peer.hear() => {
                 assert_eq!(heard, Heard::Closed(1008, "stalled".into()));

@@ -5,10 +5,16 @@ use std::time::Duration;
 use sotto_protocol::frame::{Entry, Frame, Push};
 use sotto_protocol::id::{ChainValue, Commitment, RelayIdentity, Stamp, Tag};
 use sotto_protocol::{SUB_PROTOCOL, cbor, proof};
+use sotto_server::connection::limits::{BYTES_BEFORE_HANDSHAKE_MAX, READ_BUFFER_BYTES};
 use sotto_tests::peer::{Heard, Peer, Socket, initiator, noise_frame, upgrade_by_hand};
 use sotto_tests::relay::{DAY, RunningRelay, TestRelay};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio_tungstenite::tungstenite::{Error, Message};
+
+/// A request to upgrade, from the second line to the sub-protocol's name.
+const UPGRADE: &str = "Host: relay\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+     Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\
+     Sec-WebSocket-Protocol: ";
 
 async fn greeted(relay: &RunningRelay) -> Socket<DuplexStream> {
     let mut socket = Socket::upgrade(relay.line().await, Some(SUB_PROTOCOL))
@@ -129,15 +135,39 @@ async fn whatever_is_not_the_handshake_ends_the_connection() {
 #[tokio::test(start_paused = true)]
 async fn too_much_before_the_handshake_is_cut_off() {
     let relay = TestRelay::default().start().await;
-    // A header that never ends.
+    let started = tokio::time::Instant::now();
+    // A header as long as may be; one that never ends.
     let mut line = relay.line().await;
-    let _ = line.write_all(b"GET / HTTP/1.1\r\n").await;
-    while line.write_all(&[b'x'; 4096]).await.is_ok() {}
+    line.write_all(b"GET / HTTP/1.1\r\nCookie: ").await.unwrap();
+    let long = vec![b'x'; BYTES_BEFORE_HANDSHAKE_MAX - 512];
+    line.write_all(&long).await.unwrap();
+    line.write_all(b"\r\n").await.unwrap();
+    let mut rest = UPGRADE.to_owned();
+    rest.push_str(SUB_PROTOCOL);
+    rest.push_str("\r\n\r\n");
+    line.write_all(rest.as_bytes()).await.unwrap();
+    let mut answer = [0; 12];
+    line.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 101");
+    drop(line);
+    let small = relay.connector.clone().with_pipe_bytes(1_024);
+    let mut line = small.connect().await.unwrap();
+    line.write_all(b"GET / HTTP/1.1\r\nCookie: ").await.unwrap();
+    let mut taken = 0;
+    while line.write_all(&[b'x'; 256]).await.is_ok() {
+        taken += 256;
+    }
+    let most = BYTES_BEFORE_HANDSHAKE_MAX + READ_BUFFER_BYTES + 1_024;
+    assert!(taken <= most, "{taken} bytes were taken");
     // A first message of two megabytes.
     let mut socket = greeted(&relay).await;
     let huge = noise_frame(vec![0; 2 << 20]);
     socket.send(Message::Binary(huge.into())).await;
-    assert!(socket.next().await.is_err());
+    let end = socket.next().await.unwrap_err();
+    assert_eq!(end, Heard::Closed(1009, "too_large".into()));
+    // It was the limit, and not a deadline: nobody waited.
+    assert!(started.elapsed() < Duration::from_secs(1));
+    relay.at_once("sotto_connections_open_count", 0.0).await;
     relay.stop().await;
 }
 
@@ -159,11 +189,13 @@ async fn a_thousand_half_open_handshakes_are_gone_after_the_deadline() {
     let log = peer.new_log().await;
     peer.say(&log.id(), "still here").await.unwrap();
     drop(peer);
+    relay.at_once("sotto_connections_open_count", 1_000.0).await;
     for line in &mut half_open {
         line.read_to_end(&mut Vec::new()).await.unwrap();
     }
-    assert!(started.elapsed() >= Duration::from_secs(10));
-    relay.until("sotto_connections_open_count", 0.0).await;
+    let (waited, deadline) = (started.elapsed(), Duration::from_secs(10));
+    assert!((deadline..deadline + Duration::from_secs(3)).contains(&waited));
+    relay.at_once("sotto_connections_open_count", 0.0).await;
     relay.stop().await;
 }
 
@@ -175,9 +207,13 @@ async fn one_byte_a_second_does_not_hold_a_place() {
     while line.write_all(b"G").await.is_ok() {
         tokio::time::sleep(Duration::from_secs(1)).await;
         seconds += 1;
-        assert!(seconds < 60, "still connected");
+        assert!(seconds <= 11, "still connected");
     }
-    relay.until("sotto_connections_open_count", 0.0).await;
+    assert!(
+        seconds >= 10,
+        "{seconds} seconds are less than the deadline"
+    );
+    relay.at_once("sotto_connections_open_count", 0.0).await;
     relay.stop().await;
 }
 

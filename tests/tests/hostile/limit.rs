@@ -7,8 +7,8 @@ use sotto_protocol::error_code::ErrorCode;
 use sotto_protocol::frame::{Answer, Create, Describe, Grants, Lane, NewGrants, Open, Read, Verb};
 use sotto_protocol::id::LogId;
 use sotto_protocol::limits::{
-    ITEM_ENTRIES_MAX, MESSAGE_BYTES_MAX, OPEN_LOGS_MAX, PROOFS_MAX, REQUESTS_IN_FLIGHT_MAX,
-    RUN_BYTES_MAX,
+    ITEM_ENTRIES_MAX, MESSAGE_BYTES_MAX, OPEN_LOGS_MAX, PAGE_BYTES_MAX, PAGE_ENTRIES_MAX,
+    PROOFS_MAX, REQUESTS_IN_FLIGHT_MAX, RUN_BYTES_MAX,
 };
 use sotto_protocol::proof::{Purpose, find_work, work_bits};
 use sotto_protocol::right::Rights;
@@ -18,7 +18,7 @@ use sotto_server::connection::limits::{
     KEYS_PER_LOG_MAX, LARGE_MESSAGES_MAX, PAGES_MAX, REPLIES_MAX,
 };
 use sotto_tests::peer::{Heard, Peer, TestLog, entry, retry, secret};
-use sotto_tests::relay::TestRelay;
+use sotto_tests::relay::{RunningRelay, TestRelay};
 use sotto_tests::store::WatchedStore;
 use tokio::io::DuplexStream;
 use tokio_tungstenite::tungstenite::Message;
@@ -151,7 +151,7 @@ async fn requests_beyond_those_in_flight_wait_in_the_line_and_are_not_lost() {
     }
     tokio::time::sleep(Duration::from_secs(1)).await;
     let read = relay.metrics.value("sotto_requests_total").unwrap() - before;
-    assert!(read <= REQUESTS_IN_FLIGHT_MAX as f64, "{read} were read");
+    assert_eq!(read, REQUESTS_IN_FLIGHT_MAX as f64);
     store.hold(false);
     for _ in 0..count {
         assert!(matches!(peer.hear().await, Heard::Done(_, Answer::Held(_))));
@@ -196,21 +196,36 @@ async fn the_largest_append_passes_and_comes_back_as_pages() {
     peer.call(verb).await.unwrap();
     let verb = peer.append(&log, run(largest, SizeClass::K64));
     peer.call(verb).await.unwrap();
-    let (mut after, mut count) = (0, 0);
+    let (mut after, mut all) = (0, Vec::new());
     loop {
         let Ok(Answer::Page(page)) = peer.read(&log, after).await else {
             panic!("no page");
         };
-        count += page.entries.len();
-        match page.entries.last() {
-            Some(last) => after = last.seq,
-            None => break,
+        let bytes = page.entries.iter();
+        let bytes: usize = bytes.map(|entry| entry.sealed.as_slice().len()).sum();
+        assert!(bytes <= PAGE_BYTES_MAX && page.entries.len() <= PAGE_ENTRIES_MAX);
+        all.extend(page.entries.iter().map(|entry| entry.seq));
+        after = page.entries.last().expect("a page moves on").seq;
+        if !page.more {
+            break;
         }
     }
-    assert_eq!(count, ITEM_ENTRIES_MAX + largest);
-    let verb = peer.append(&log, run(largest + 1, SizeClass::K64));
-    let refused = peer.call(verb).await.unwrap_err();
-    assert_eq!(refused.code, ErrorCode::TooLarge);
+    let count = u64::try_from(ITEM_ENTRIES_MAX + largest).unwrap();
+    assert_eq!(all, (1..=count).collect::<Vec<_>>());
+    for too_many in [
+        run(largest + 1, SizeClass::K64),
+        run(ITEM_ENTRIES_MAX + 1, SizeClass::K1),
+    ] {
+        let mut peer = relay.peer().await;
+        let verb = peer.append(&log, too_many);
+        let refused = peer.call(verb).await.unwrap_err();
+        assert_eq!(refused.code, ErrorCode::TooLarge);
+        assert_eq!(peer.hear().await, Heard::Closed(1009, "too_large".into()));
+    }
+    let Ok(Answer::Page(page)) = peer.read(&log, after).await else {
+        panic!("no page");
+    };
+    assert!(page.entries.is_empty(), "nothing of them landed");
     relay.stop().await;
 }
 
@@ -300,29 +315,45 @@ async fn bytes_past_the_burst_are_waited_for_at_the_rate_and_nothing_is_refused(
     relay.stop().await;
 }
 
+/// A peer in the middle of a message that is large.
+async fn halfway(relay: &RunningRelay) -> Peer<DuplexStream> {
+    let mut peer = relay.peer().await;
+    let half = Frame::message(vec![0; 40_000], OpCode::Data(Data::Binary), false);
+    peer.socket.send(Message::Frame(half)).await;
+    peer
+}
+
 #[tokio::test(start_paused = true)]
 async fn one_large_message_too_many_waits_until_another_is_done_and_small_ones_pass() {
     let relay = TestRelay::default().start().await;
     let mut owner = relay.peer().await;
     let log = owner.new_log().await;
     let mut begun = Vec::new();
-    for _ in 0..LARGE_MESSAGES_MAX {
-        let mut peer = relay.peer().await;
-        let half = Frame::message(vec![0; 40_000], OpCode::Data(Data::Binary), false);
-        peer.socket.send(Message::Frame(half)).await;
-        begun.push(peer);
+    for _ in 1..LARGE_MESSAGES_MAX {
+        begun.push(halfway(&relay).await);
     }
-    // All of them have come in.
+    // All of them have come in, and one more is read at once: it has the last slot.
     tokio::time::sleep(Duration::from_millis(100)).await;
-    let large = owner.append(&log.id(), vec![entry("large", SizeClass::K64)]);
-    let asked = owner.ask(large).await;
+    let large = |owner: &Peer<_>| owner.append(&log.id(), vec![entry("large", SizeClass::K64)]);
+    let started = tokio::time::Instant::now();
+    for _ in 0..3 {
+        let verb = large(&owner);
+        owner.call(verb).await.unwrap();
+    }
+    assert_eq!(started.elapsed(), Duration::ZERO);
+    let last = halfway(&relay).await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let verb = large(&owner);
+    let asked = owner.ask(verb).await;
     let waiting = tokio::time::timeout(Duration::from_secs(30), owner.hear()).await;
     assert!(waiting.is_err(), "{waiting:?}");
     let mut other = relay.peer().await;
     other.open_log(&log.id(), &log.key).await.unwrap();
     other.say(&log.id(), "small").await.unwrap();
-    drop(begun.pop());
-    assert!(matches!(owner.hear().await, Heard::Done(id, Answer::Appended(_)) if id == asked));
+    // Not when the others' time is up: when one of them is gone.
+    drop(last);
+    let answer = tokio::time::timeout(Duration::from_secs(1), owner.hear()).await;
+    assert!(matches!(answer, Ok(Heard::Done(id, Answer::Appended(_))) if id == asked));
     relay.stop().await;
 }
 

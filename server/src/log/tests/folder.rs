@@ -115,21 +115,54 @@ async fn an_export_is_imported_with_everything_that_lives() {
     stop(bench).await;
 }
 
+/// Every key in a folder's key files with its name: those of these logs, and of days and stamps.
+fn keys_in(folder: &Path, logs: &[LogId]) -> Vec<(Vec<u8>, String)> {
+    let slots = |name, bytes| {
+        let file = std::fs::read(folder.join(name)).unwrap();
+        let slots = file.chunks(bytes).map(<[u8]>::to_vec);
+        slots
+            .filter(|slot| slot.iter().any(|byte| *byte != 0))
+            .collect::<Vec<_>>()
+    };
+    let mut keys = Vec::new();
+    for log in logs {
+        let of_log = slots("logs.keys", 128);
+        let slot = of_log.iter().find(|slot| &slot[21..53] == log.as_bytes());
+        let slot = slot.expect("the log has a key");
+        keys.push((slot[53..85].to_vec(), "a log's key".to_owned()));
+    }
+    for slot in slots("days.keys", 64) {
+        match slot[0] {
+            1 | 2 => keys.push((slot[5..37].to_vec(), format!("key {}", slot[0]))),
+            // The clock's last reading, which is no secret.
+            3 => {}
+            other => panic!("a slot of kind {other}"),
+        }
+    }
+    for kind in ["key 1", "key 2"] {
+        assert!(keys.iter().any(|(_, name)| name == kind), "no {kind}");
+    }
+    keys
+}
+
 #[tokio::test]
 async fn an_export_holds_no_key_of_the_folder_and_no_flipped_byte_is_imported() {
     let folder = tempfile::tempdir().unwrap();
-    filled(folder.path()).await;
+    let (logs, ..) = filled(folder.path()).await;
     let files = tempfile::tempdir().unwrap();
     let file = files.path().join("export");
     export(folder.path(), &file, clock()).await.unwrap();
     let bytes = std::fs::read(&file).unwrap();
-    for (name, slot, at) in [("logs.keys", 128, 53), ("days.keys", 64, 5)] {
-        let keys = std::fs::read(folder.path().join(name)).unwrap();
-        for slot in keys.chunks(slot) {
-            let key = &slot[at..at + 32];
-            let empty = key.iter().filter(|byte| **byte == 0).count() > 20;
-            assert!(empty || !bytes.windows(32).any(|window| window == key));
-        }
+    let keys = keys_in(folder.path(), &logs[..2]);
+    for (key, what) in &keys {
+        let holds = |bytes: &[u8]| bytes.windows(32).any(|window| window == key);
+        // The search finds them where they are.
+        let lies = ["logs.keys", "days.keys"].map(|name| {
+            let file = std::fs::read(folder.path().join(name));
+            holds(&file.unwrap())
+        });
+        assert!(lies.contains(&true), "{what} is no key");
+        assert!(!holds(&bytes), "{what} is in the export");
     }
     for at in (0..bytes.len()).step_by(bytes.len() / 40) {
         let mut bad = bytes.clone();
