@@ -1,5 +1,6 @@
 //! Follows: credit, turns, slow readers, and logs that give no more.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use sotto_protocol::frame::{
 use sotto_protocol::limits::{CREDIT_MAX, ENTRY_FRAME_BYTES_MAX};
 use sotto_protocol::right::Rights;
 use sotto_protocol::size_class::SizeClass;
-use sotto_server::connection::limits::STALLED_BYTES_MAX;
+use sotto_server::connection::limits::{PUSHES_PER_TURN, STALLED_BYTES_MAX};
 use sotto_server::limits::PUSH_BYTES_PER_TURN;
 use sotto_tests::peer::{Heard, Peer, TestLog, entry, retry, secret};
 use sotto_tests::relay::TestRelay;
@@ -63,37 +64,37 @@ async fn every_follower_gets_every_entry_once_in_order() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_busy_log_leaves_room_for_the_others() {
-    let mut setting = TestRelay::default();
-    setting.settings.connections.requests_burst = 10_000;
-    let relay = setting.start().await;
-    let mut peer = relay.peer().await;
-    let (busy, quiet) = (peer.new_log().await, peer.new_log().await);
-    for _ in 0..500 {
-        peer.say(&busy.id(), "busy").await.unwrap();
-    }
-    peer.say(&quiet.id(), "quiet").await.unwrap();
+async fn a_turn_of_a_busy_log_is_as_long_as_the_limit_and_then_the_others_have_theirs() {
+    let relay = TestRelay::default().start().await;
+    let mut author = relay.peer().await;
+    let (busy, quiet) = (author.new_log().await, author.new_log().await);
+    let mut reader = relay.peer().await;
     for log in [&busy, &quiet] {
-        let (log, lane, after, credit) = (log.id(), Lane::All, 0, CREDIT_MAX);
-        peer.ask(Verb::Follow(Follow {
-            log,
-            lane,
-            after,
-            credit,
-        }))
-        .await;
+        reader.open_log(&log.id(), &log.key).await.unwrap();
+        reader.follow(&log.id(), CREDIT_MAX).await.unwrap();
     }
-    let mut before_quiet = 0;
-    loop {
-        match peer.hear().await {
-            Heard::Push(push) if sotto_tests::peer::text_of(&push.entry) == "quiet" => break,
-            Heard::Push(_) => before_quiet += 1,
-            Heard::Done(..) => {}
-            other => panic!("{other:?}"),
+    // One append over both logs, so that both have something in the same moment; whose turn
+    // comes first changes from one to the next.
+    let one = PUSHES_PER_TURN + 8;
+    let mut before_quiet = BTreeSet::new();
+    for _ in 0..4 {
+        let mut verb = author.append(&busy.id(), vec![entry("busy", SizeClass::K1); one]);
+        if let Verb::Append(append) = &mut verb {
+            let other = author.append(&quiet.id(), vec![entry("quiet", SizeClass::K1)]);
+            let Verb::Append(other) = other else {
+                panic!("not an append")
+            };
+            append.items.extend(other.items);
         }
+        author.call(verb).await.unwrap();
+        let texts = reader.pushed(one + 1).await;
+        before_quiet.insert(texts.iter().position(|text| text == "quiet").unwrap());
     }
-    // A turn is 32 entries; while `follow` is on its way some turns pass.
-    assert!(before_quiet < 400, "{before_quiet} entries came first");
+    assert!(before_quiet.contains(&PUSHES_PER_TURN), "{before_quiet:?}");
+    assert!(
+        before_quiet.iter().all(|count| *count <= PUSHES_PER_TURN),
+        "{before_quiet:?}"
+    );
     relay.stop().await;
 }
 

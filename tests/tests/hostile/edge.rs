@@ -29,7 +29,8 @@ const ADMISSIONS: Shown = By(&[
     "junk_admissions_of_a_link_holder_lock_no_member_out_and_stop_no_commit",
     "junk_admissions_of_a_member_leave_the_present_key_and_the_facilitators_commits",
 ]);
-const PINS: Shown = By(&["pins_keep_their_distance_and_garbage_does_not_evict_the_days"]);
+const PINS: Shown =
+    By(&["the_last_pins_and_the_newest_of_each_of_the_last_days_are_kept_and_none_before"]);
 const FRAMES: Shown = By(&["frames_around_entries_and_grants_are_as_long_as_the_limits_say"]);
 const POLICY: Shown = By(&["a_policy_is_refused_one_past_what_the_operator_allows"]);
 const STALLED: Shown =
@@ -115,7 +116,10 @@ const OF_THE_WIRE: &[(&str, Shown)] = &[
     ),
     ("PINS_LAST", PINS),
     ("PIN_DAYS", PINS),
-    ("PIN_FENCED_SPACING", PINS),
+    (
+        "PIN_FENCED_SPACING",
+        By(&["pins_of_who_does_not_manage_keep_their_distance"]),
+    ),
     ("HOLD_MS_MAX", NUMBERS),
     ("LEASE_MS_MAX", NUMBERS),
     (
@@ -252,7 +256,7 @@ const OF_A_CONNECTION: &[(&str, Shown)] = &[
     ),
     (
         "PUSHES_PER_TURN",
-        By(&["a_busy_log_leaves_room_for_the_others"]),
+        By(&["a_turn_of_a_busy_log_is_as_long_as_the_limit_and_then_the_others_have_theirs"]),
     ),
     (
         "CLOSE_REASON_BYTES_MAX",
@@ -270,7 +274,7 @@ const OF_A_CONNECTION: &[(&str, Shown)] = &[
     ("RESTART_LEAST", RESTART),
 ];
 
-fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
@@ -323,6 +327,15 @@ fn tests_in(folder: &Path, into: &mut BTreeSet<String>) {
     }
 }
 
+/// The names of all tests.
+pub(crate) fn test_names() -> BTreeSet<String> {
+    let mut known = BTreeSet::new();
+    for folder in CODE {
+        tests_in(&root().join(folder), &mut known);
+    }
+    known
+}
+
 #[test]
 fn the_table_names_every_limit() {
     for (file, table) in FILES
@@ -357,10 +370,7 @@ fn five() {";
 
 #[test]
 fn every_test_that_the_table_names_exists() {
-    let mut known = BTreeSet::new();
-    for folder in CODE {
-        tests_in(&root().join(folder), &mut known);
-    }
+    let known = test_names();
     let tables = [OF_THE_WIRE, OF_THE_LOGS, OF_A_CONNECTION];
     for (limit, shown) in tables.into_iter().flatten() {
         match shown {

@@ -3,7 +3,7 @@
 use sotto_protocol::frame::{
     Claim, Claimed, Delete, Grants, Hold, NewGrants, Proof, Refusal, Take, Trim, Withdraw,
 };
-use sotto_protocol::limits::PIN_FENCED_SPACING;
+use sotto_protocol::limits::{PIN_DAYS, PIN_FENCED_SPACING, PINS_LAST};
 
 use super::*;
 
@@ -304,7 +304,7 @@ async fn peek_reads_pins_and_fenced_entries_only() {
 }
 
 #[tokio::test]
-async fn pins_keep_their_distance_and_garbage_does_not_evict_the_days() {
+async fn pins_of_who_does_not_manage_keep_their_distance() {
     let mut bench = Bench::new().await;
     let member = Rights::READ | Rights::APPEND | Rights::FENCE | Rights::PIN;
     let log = bench
@@ -315,27 +315,45 @@ async fn pins_keep_their_distance_and_garbage_does_not_evict_the_days() {
         ..item(log, fill)
     };
     bench.append(vec![pin(1)], &[3]).await.unwrap();
-    assert_eq!(
-        code(bench.append(vec![pin(2)], &[3]).await),
-        ErrorCode::PinTooSoon
-    );
     for fence in 0..PIN_FENCED_SPACING {
+        // Up to the last of them it is too soon.
+        assert_eq!(
+            code(bench.append(vec![pin(2)], &[3]).await),
+            ErrorCode::PinTooSoon
+        );
         bench
             .append(vec![fenced(log, 3, fence)], &[3])
             .await
             .unwrap();
     }
     bench.append(vec![pin(4)], &[3]).await.unwrap();
-    for _ in 0..3 {
-        bench.clock.advance(crate::clock::DAY);
+}
+
+#[tokio::test]
+async fn the_last_pins_and_the_newest_of_each_of_the_last_days_are_kept_and_none_before() {
+    let mut bench = Bench::new().await;
+    let log = bench.create(1, vec![grant(2, Rights::ALL)]).await;
+    let pin = |fill| Item {
+        pin: true,
+        ..item(log, fill)
+    };
+    // Six a day, and one day more than is kept.
+    let days = u64::try_from(PIN_DAYS).unwrap() + 1;
+    let mut kept = Vec::new();
+    for day in 1..=days {
         for fill in 0..6 {
             bench.append(vec![pin(fill)], &[2]).await.unwrap();
         }
+        kept.push(6 * day);
+        bench.clock.advance(crate::clock::DAY);
     }
     let opened = bench.logs.open(&log, &keys(&[2])).await.unwrap();
-    // The newest of the first three days and the last four.
-    assert_eq!(opened.pins.len(), 3 + 4);
-    assert_eq!(opened.pins[0], 18);
+    // The newest of each day but the first, which is one too many, and the last ones of today.
+    let mut expected = kept[1..PIN_DAYS].to_vec();
+    let last = u64::try_from(PINS_LAST).unwrap();
+    expected.extend(6 * days - last + 1..=6 * days);
+    assert_eq!(opened.pins, expected);
+    assert_eq!(opened.pins.len(), PIN_DAYS - 1 + PINS_LAST);
 }
 
 #[tokio::test]
