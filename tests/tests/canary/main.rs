@@ -1,8 +1,11 @@
 //! No text, name, secret, key or id reaches the relay's folder, its log lines, its metrics, the
 //! vault's files or any `Debug` output, with every log line switched on.
 //!
-//! What is searched for is searched raw, as hexadecimal and as base64 in its three alignments; the
-//! same search must first find a control that was planted.
+//! What is searched for is searched raw, as hexadecimal and as base64 in its three alignments. In
+//! each place the same search must find a control: something that Sotto itself puts there in the
+//! clear, so that a place which was not read, or read too early, is no success.
+
+mod words;
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write as _;
@@ -15,7 +18,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use sotto_client::vault::VaultKey;
 use sotto_client::{
     Admission, Client, ClientOptions, Command, Conversation, Event, JoinOptions, Link,
-    NewAttachment, RelayAddress, RoomOptions, Standing,
+    NewAttachment, RelayAddress, ReturnWords, RoomOptions, Standing,
 };
 use sotto_server::config::{CreateRule, Settings};
 use sotto_server::launch::Launch;
@@ -43,6 +46,7 @@ const ATTACHED: [&str; 3] = [
 ];
 const RELAY_FILES: &str = "the relay's files";
 const LOG_ID: &str = "a log id";
+const BACKUP_ID: &str = "the id of a backup's log";
 const CONTROL: &str = "a control that must be found or the search is blind";
 
 /// Everything that is logged, in memory.
@@ -81,10 +85,6 @@ fn forms(secret: &[u8]) -> Vec<Vec<u8>> {
         forms.push(URL_SAFE_NO_PAD.encode(aligned).into_bytes());
     }
     forms
-}
-
-fn holds(haystack: &[u8], secret: &[u8]) -> bool {
-    !found(haystack, &[("it", secret.to_vec())]).is_empty()
 }
 
 /// Which of these stand somewhere in it, in any form; in one pass over what may be many megabytes.
@@ -334,65 +334,124 @@ async fn nothing_that_was_said_or_names_anybody_is_found_anywhere() {
     let open = |name: &str| ClientOptions::folder(vaults.path().join(name), VaultKey::raw([7; 32]));
     let one = Client::open(open("one")).await.unwrap();
     let other = Client::open(open("other")).await.unwrap();
+    tracing::trace!("{CONTROL}");
     let mut secrets = Secrets::default();
+    let words = one.back_up(&address).await.unwrap();
+    secrets.kept.extend(words::secrets(&words, &address));
     let mut people = live_in_a_room(&one, &other, address.clone(), &mut secrets).await;
-    people.extend(live_behind_a_door(&one, &other, address, &mut secrets).await);
+    people.extend(live_behind_a_door(&one, &other, address.clone(), &mut secrets).await);
 
-    let (mut relay_files, mut vault_files) = (Vec::new(), Vec::new());
-    files(folder.path(), &mut relay_files);
-    files(vaults.path(), &mut vault_files);
-    let printed: String = people.into_iter().map(|person| person.printed).collect();
+    let printed = kept_and_back(&one, open("third"), &address, &words).await;
     one.close().await;
     other.close().await;
+    let running_files = read_all(&folder, &vaults);
     shutdown.cancel();
     running.join_next().await.unwrap().unwrap().unwrap();
     // Once more, now that everything is written out.
-    files(folder.path(), &mut relay_files);
-    files(vaults.path(), &mut vault_files);
+    let stopped_files = read_all(&folder, &vaults);
+    let people = people.into_iter().map(|person| person.printed);
+    let debug = people.chain([printed]).collect::<String>();
+    let metrics = metrics.render();
+    let logged = lines.0.lock().unwrap().clone();
+    let ([relay, vault], [relay_then, vault_then]) = (running_files, stopped_files);
     search(
         &secrets,
-        [
-            (RELAY_FILES, relay_files),
-            ("the vaults' files", vault_files),
-            ("log lines", logged(&lines)),
-            ("metrics", metrics.render().into_bytes()),
-            ("Debug", printed.into_bytes()),
+        &[
+            (RELAY_FILES, relay, &[LOG_ID, BACKUP_ID]),
+            (RELAY_FILES, relay_then, &[LOG_ID, BACKUP_ID]),
+            ("the vaults' files", vault, &["a table of the vault"]),
+            ("the vaults' files", vault_then, &["a table of the vault"]),
+            ("log lines", logged, &["the control", "a line of the relay"]),
+            ("metrics", metrics.into_bytes(), &["a metric"]),
+            ("Debug", debug.into_bytes(), &["an event"]),
         ],
     );
 }
 
-/// All log lines, once it is certain that they are on and kept.
-fn logged(lines: &Lines) -> Vec<u8> {
-    tracing::trace!("{CONTROL}");
-    let logged = lines.0.lock().unwrap().clone();
-    assert!(
-        holds(&logged, CONTROL.as_bytes()),
-        "every log line is on and kept"
-    );
-    let logged = String::from_utf8(logged).unwrap();
-    logged.replace(CONTROL, "").into_bytes()
+/// The relay's files and the vaults'.
+fn read_all(folder: &tempfile::TempDir, vaults: &tempfile::TempDir) -> [Vec<u8>; 2] {
+    [folder, vaults].map(|place| {
+        let mut read = Vec::new();
+        files(place.path(), &mut read);
+        read
+    })
 }
 
-fn search(secrets: &Secrets, places: [(&str, Vec<u8>); 5]) {
+/// Waits until what a client backs up is at the relay, and comes back with its words on a third
+/// device; what an app prints of all that.
+async fn kept_and_back(
+    one: &Client,
+    third: ClientOptions,
+    address: &RelayAddress,
+    words: &ReturnWords,
+) -> String {
+    one.backed_up().await.unwrap();
+    let third = Client::open(third).await.unwrap();
+    let back = third.come_back(words, address).await.unwrap();
+    assert_eq!(back.len(), 2, "both conversations were in the backup");
+    let again = third.come_back(words, address).await;
+    let mut printed = format!("{words:?} {third:?} {back:?} {again:?}");
+    for conversation in &back {
+        while let Some(event) = conversation.next_event().await {
+            writeln!(printed, "{event:?}").unwrap();
+            // Where nobody else is left it waits for somebody.
+            if let Event::Standing(Standing::In | Standing::Waiting) = event {
+                break;
+            }
+        }
+    }
+    third.close().await;
+    printed
+}
+
+/// What Sotto itself shows in the clear, by which a search shows that it sees.
+fn controls() -> [(&'static str, Vec<u8>); 5] {
+    [
+        ("the control", CONTROL.into()),
+        ("a line of the relay", "sotto_server::".into()),
+        ("a table of the vault", "CREATE TABLE space".into()),
+        ("a metric", "sotto_requests_total".into()),
+        ("an event", "Standing(In)".into()),
+    ]
+}
+
+/// A place, what was read in it, and what must be found there for the search to have seen it.
+type Place<'a> = (&'a str, Vec<u8>, &'a [&'static str]);
+
+fn search(secrets: &Secrets, places: &[Place<'_>]) {
     assert!(secrets.kept.len() > 20, "there is something to look for");
     let mut wanted = secrets.kept.clone();
     wanted.extend(TEXTS.map(|text| ("a text", text.as_bytes().to_vec())));
     wanted.extend(NAMES.map(|name| ("a name", name.as_bytes().to_vec())));
     wanted.extend(ATTACHED.map(|part| ("an attachment", part.as_bytes().to_vec())));
-    for (place, mut bytes) in places {
-        bytes.extend(hex::encode(CONTROL).bytes());
-        wanted.push(("the control", CONTROL.as_bytes().to_vec()));
-        let mut found = found(&bytes, &wanted);
-        assert!(
-            found.remove("the control"),
-            "the search finds what is there"
-        );
-        if place == RELAY_FILES {
+    wanted.extend(controls());
+    for (place, bytes, shown) in places {
+        let mut found = found(bytes, &wanted);
+        for control in *shown {
             // The id of a log is what the relay knows it by; SECURITY.md lists what else it holds.
-            found.remove(LOG_ID);
+            assert!(found.remove(control), "{place}: {control} is not found");
+        }
+        for (control, _) in controls() {
+            found.remove(control);
         }
         assert!(found.is_empty(), "{place} hold {found:?}");
-        wanted.pop();
+    }
+}
+
+#[test]
+fn the_search_finds_every_form_wherever_it_stands() {
+    let secret: Vec<u8> = (0x41..0x61).collect();
+    let wanted = [("it", secret.clone())];
+    for before in 0..4 {
+        let raw = [&vec![0x20; before], secret.as_slice(), b"behind"].concat();
+        let (hex, base64) = (hex::encode(&raw), STANDARD.encode(&raw));
+        let upper = hex.to_uppercase();
+        let url = URL_SAFE_NO_PAD.encode(&raw);
+        for place in [raw, hex.into(), upper.into(), base64.into(), url.into()] {
+            assert_eq!(found(&place, &wanted), BTreeSet::from(["it"]), "{before}");
+            let cut = &place[..place.len() / 2];
+            assert!(found(cut, &wanted).is_empty());
+        }
     }
 }
 
