@@ -37,7 +37,8 @@ impl RelayProcess {
             "-yy",
             "-qq",
             "-e",
-            "trace=write,writev,sendto,sendmsg,pwrite64,pwritev,fdatasync,fsync",
+            "trace=read,readv,recvfrom,recvmsg,write,writev,sendto,sendmsg,pwrite64,pwritev,\
+             fdatasync,fsync",
             "-o",
         ]);
         command.arg(trace).arg(std::env::current_exe().unwrap());
