@@ -10,6 +10,7 @@
 mod borrow;
 mod bounds;
 mod clients;
+mod complete;
 mod draw;
 mod files;
 mod hostile;
