@@ -308,6 +308,7 @@ pub(crate) fn name_is_fit(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::attachment::{ATTACHMENT_NAME_BYTES_MAX, MEDIA_TYPE_BYTES_MAX};
 
     fn said(text: &str) -> Content {
         Content {
@@ -346,6 +347,62 @@ mod tests {
             media_type,
             ..attach("a")
         }));
+    }
+
+    #[test]
+    fn a_body_may_be_as_long_as_its_limits_and_no_longer() {
+        let id = MessageId::new([1; 16]);
+        let x = |count: usize| "x".repeat(count);
+        let line = |name: String| RosterLine {
+            leaf: LeafId::new([2; 32]),
+            name,
+            manage: PublicKey::new([6; 32]),
+        };
+        let of_attach = |change: &dyn Fn(&mut Attach)| {
+            let mut attach = attach("a");
+            change(&mut attach);
+            ContentBody::Attach(Box::new(attach))
+        };
+        let manage = PublicKey::new([6; 32]);
+        let edges: [(usize, &dyn Fn(usize) -> ContentBody); 11] = [
+            (TEXT_BYTES_MAX, &|count| ContentBody::Text(x(count))),
+            (TEXT_BYTES_MAX, &|count| ContentBody::Edit {
+                of: id,
+                text: x(count),
+            }),
+            (TEXT_BYTES_MAX, &|count| ContentBody::Reply {
+                to: id,
+                text: x(count),
+            }),
+            (TEXT_BYTES_MAX, &|count| {
+                of_attach(&|attach| attach.text = x(count))
+            }),
+            (NAME_BYTES_MAX, &|count| ContentBody::Hello {
+                name: x(count),
+                manage,
+            }),
+            (NAME_BYTES_MAX, &|count| {
+                ContentBody::Roster(vec![line(x(count))])
+            }),
+            (ROSTER_MAX, &|count| {
+                ContentBody::Roster((0..count).map(|_| line(x(1))).collect())
+            }),
+            (REACTION_BYTES_MAX, &|count| ContentBody::React {
+                to: id,
+                emoji: x(count),
+            }),
+            (RECEIPTS_MAX, &|count| ContentBody::Receipt(vec![id; count])),
+            (ATTACHMENT_NAME_BYTES_MAX, &|count| {
+                of_attach(&|attach| attach.name = x(count))
+            }),
+            (MEDIA_TYPE_BYTES_MAX, &|count| {
+                of_attach(&|attach| attach.media_type = x(count))
+            }),
+        ];
+        for (number, (most, body)) in edges.into_iter().enumerate() {
+            assert!(body(most).is_within_limits(), "case {number} at its edge");
+            assert!(!body(most + 1).is_within_limits(), "case {number} past it");
+        }
     }
 
     #[test]

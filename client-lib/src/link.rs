@@ -356,6 +356,41 @@ mod tests {
     }
 
     #[test]
+    fn an_address_and_a_link_may_be_as_long_as_their_limits_and_no_longer() {
+        for (length, is_read) in [(URL_BYTES_MAX, true), (URL_BYTES_MAX + 1, false)] {
+            let relay = RelayAddress {
+                url: format!("wss://{}", "x".repeat(length - 6)),
+                identity: RelayIdentity::new([2; 32]),
+            };
+            assert_eq!(relay.to_string().parse::<RelayAddress>().is_ok(), is_read);
+            let Link(LinkBody::Room(room)) = link() else {
+                panic!("a room")
+            };
+            let room_text = Link(LinkBody::Room(RoomLink {
+                relay: relay.clone(),
+                ..room.clone()
+            }))
+            .to_string();
+            let door_text = Link(LinkBody::Door(DoorLink {
+                door: room.log,
+                knock: [5; 32],
+                relay,
+                suite: Suite::Classic,
+                founder: room.founder,
+                sealing: PublicKey::new([6; 32]),
+            }))
+            .to_string();
+            for text in [room_text, door_text] {
+                assert_eq!(text.parse::<Link>().is_ok(), is_read);
+                assert!(text.len() <= LINK_BYTES_MAX, "{} bytes", text.len());
+            }
+        }
+        // What is longer is not even decoded.
+        let body = "A".repeat(LINK_BYTES_MAX - PREFIX.len() + 1);
+        assert_eq!(format!("{PREFIX}{body}").parse::<Link>(), Err(BadLink));
+    }
+
+    #[test]
     fn a_link_to_a_door_survives_copying() {
         let Link(LinkBody::Room(room)) = link() else {
             panic!("a room")

@@ -396,6 +396,29 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_policy_names_as_many_facilitators_as_its_limit_and_no_more() {
+        let by = LeafKey::from_seed(&[1; 32]);
+        let named = |count: usize| {
+            let leaves = (0..count).map(|n| LeafKey::from_seed(&[u8::try_from(n).unwrap(); 32]));
+            let policy = Policy {
+                floor: 1024,
+                link_joins: false,
+                members_add: false,
+                min_version: 1,
+                facilitators: leaves
+                    .map(|leaf| {
+                        Facilitator::vouch(&by, b"group", leaf.id(), PublicKey::new([6; 32]))
+                    })
+                    .collect(),
+                keep_seconds: None,
+            };
+            Policy::parse(&policy.encode().unwrap()).map(|read| read.facilitators.len())
+        };
+        assert_eq!(named(FACILITATORS_MAX), Ok(FACILITATORS_MAX));
+        assert_eq!(named(FACILITATORS_MAX + 1), Err(Forbidden::BadPolicy));
+    }
+
+    #[test]
     fn a_commit_lets_sixty_four_go_and_not_one_more() {
         let log = LogId::new([9; 32]);
         let keys: Vec<_> = (0..66).map(|n| LeafKey::from_seed(&[n; 32])).collect();

@@ -301,11 +301,11 @@ pub(super) enum Next {
 }
 
 /// The shortest and the longest wait for a busy relay, whatever it asks for.
-const WAIT_MS: (u64, u64) = (250, 60_000);
+pub(super) const WAIT_MS: (u64, u64) = (250, 60_000);
 /// Tries after a fault of the relay's own.
-const FAULTS_MAX: u32 = 3;
+pub(super) const FAULTS_MAX: u32 = 3;
 /// How often work may be asked anew for one sending, as when the price rises while it is done.
-const WORKS_MAX: u32 = 4;
+pub(super) const WORKS_MAX: u32 = 4;
 
 /// Decides by blame; `tries` counts refusals so far that were not reported.
 pub(super) fn after_refusal(refusal: &Refusal, tries: u32, can_work: bool) -> Next {

@@ -17,7 +17,7 @@ use super::{Ask, Doubt, Session, SessionError, SessionEvent, Token, WORK_BITS_IN
 use crate::time::Now;
 
 /// Events that may wait to be taken: full windows of all logs with a doubt each, and answers.
-const EVENTS_MAX: usize = 16_384;
+pub(super) const EVENTS_MAX: usize = 16_384;
 /// Tries on the spot; who needs more, which is as likely as heads sixteen times, hands the rest out.
 const WORK_TRIES_INLINE: u32 = 1 << 20;
 

@@ -13,7 +13,7 @@ use super::session::{Asked, Opening, Pushes, Stage};
 use super::{Ask, Session, SessionEvent, Token};
 
 /// Credits remembered in case one is refused.
-const CREDITS_MAX: usize = 64;
+pub(super) const CREDITS_MAX: usize = 64;
 
 impl Session {
     /// The next WebSocket binary message to send, if there is one now.

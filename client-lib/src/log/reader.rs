@@ -362,3 +362,109 @@ pub(super) fn page_doubts(after: u64, entries: &[Entry<'_>]) -> Vec<Doubt> {
     }
     doubts
 }
+
+#[cfg(test)]
+mod tests {
+    use sotto_protocol::id::{Commitment, Stamp};
+
+    use super::*;
+
+    const DAY: u32 = 20_000;
+
+    fn log() -> LogId {
+        LogId::new([1; 32])
+    }
+
+    fn now() -> Now {
+        Now::at(u64::from(DAY) * 86_400_000)
+    }
+
+    fn reader() -> Reader {
+        let mut reader = Reader::new(log(), Lane::All, Cursor::start(&log()), Keeps::Days(30));
+        reader.follow(now());
+        reader
+    }
+
+    /// An honest entry behind the last one, after `skipped` that are not there.
+    fn next(reader: &Reader, skipped: u64) -> Entry<'static> {
+        let seen = reader.seen();
+        Entry {
+            day: DAY,
+            seq: seen.seq + skipped + 1,
+            held: None,
+            fence: None,
+            stamp: Stamp::new([0; 20]),
+            before: seen.chain.unwrap(),
+            sealed: vec![0; 1_024].into(),
+            claimed: false,
+            commitment: Commitment::new([0; 32]),
+        }
+    }
+
+    fn pushed(reader: &mut Reader, entry: &Entry<'_>) -> Vec<Note> {
+        let mut notes = Vec::new();
+        // Credit is another test's business.
+        reader.outstanding = 1;
+        reader.push(entry, now(), &mut notes).unwrap();
+        notes
+    }
+
+    #[test]
+    fn chain_values_are_kept_for_so_many_entries_and_an_older_one_is_only_a_repeat() {
+        let mut reader = reader();
+        let mut entries = Vec::new();
+        for _ in 0..=RECENT_MAX {
+            let entry = next(&reader, 0);
+            assert_eq!(pushed(&mut reader, &entry), []);
+            entries.push(entry);
+        }
+        assert_eq!(reader.recent.len(), RECENT_MAX);
+        let forked = |entry: &Entry<'static>| Entry {
+            commitment: Commitment::new([9; 32]),
+            ..entry.clone()
+        };
+        reader.stream = 0;
+        let first = pushed(&mut reader, &forked(&entries[0]));
+        assert_eq!(first, [Note::Doubt(Doubt::Repeated { seq: 1 })]);
+        let second = pushed(&mut reader, &forked(&entries[1]));
+        assert_eq!(second, [Note::Doubt(Doubt::Fork { seq: 2 })]);
+    }
+
+    #[test]
+    fn places_that_the_relay_told_of_are_kept_up_to_a_bound_the_nearest_first() {
+        let mut reader = reader();
+        let mut notes = Vec::new();
+        let most = TOLD_MAX as u64;
+        for seq in 1..=most + 10 {
+            reader.told(seq, ChainValue::new([1; 32]), now(), &mut notes);
+        }
+        assert_eq!(reader.told.len(), TOLD_MAX);
+        // Another value for one that is kept is a fork, for one that is not it is news.
+        for (seq, doubts) in [(most, 1), (most + 1, 0)] {
+            notes.clear();
+            reader.told(seq, ChainValue::new([2; 32]), now(), &mut notes);
+            assert_eq!(notes.len(), doubts, "{seq}");
+        }
+    }
+
+    #[test]
+    fn holes_are_remembered_up_to_a_bound_and_what_fills_an_older_one_is_a_repeat() {
+        let mut reader = reader();
+        for _ in 0..=HOLES_MAX {
+            let entry = next(&reader, 1);
+            assert_eq!(pushed(&mut reader, &entry).len(), 1, "one is missing");
+        }
+        assert_eq!(reader.holes.len(), HOLES_MAX);
+        // The holes are at 1, 3, 5 and so on; the first is forgotten.
+        for (seq, doubt) in [
+            (1, Doubt::Repeated { seq: 1 }),
+            (3, Doubt::Swapped { seq: 3 }),
+        ] {
+            let late = Entry {
+                seq,
+                ..next(&reader, 0)
+            };
+            assert_eq!(pushed(&mut reader, &late), [Note::Doubt(doubt)]);
+        }
+    }
+}

@@ -283,6 +283,15 @@ mod tests {
     }
 
     #[test]
+    fn a_text_is_looked_at_up_to_its_limit_and_no_longer() {
+        let text = some().text().to_string();
+        let padded = |length: usize| format!("{text}{}", " ".repeat(length - text.len()));
+        assert_eq!(words(&padded(TEXT_BYTES_MAX)), Ok(some()));
+        let longer = words(&padded(TEXT_BYTES_MAX + 1));
+        assert_eq!(longer, Err(BadWords::Count { found: 0 }));
+    }
+
+    #[test]
     fn the_list_is_the_one_that_the_specification_names() {
         let lines: String = Language::English
             .word_list()

@@ -28,6 +28,7 @@ const MEMORY_KIB: u32 = 64 * 1024;
 const PASSES: u32 = 3;
 /// The most that a vault's own parameters may ask: a changed file must not take the device's memory.
 const MEMORY_KIB_MAX: u32 = 1024 * 1024;
+/// And its time: ten times what is usual.
 const PASSES_MAX: u32 = 32;
 
 /// What opens a vault.
@@ -209,4 +210,28 @@ pub(super) fn damaged() -> Error {
 
 pub(super) fn wrong_key() -> Error {
     Error::new(ErrorKind::VaultKey, "the key does not open this vault")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_vaults_file_cannot_ask_for_more_memory_or_time_than_the_limits() {
+        let stretched = |memory_kib, passes| {
+            let stretch = Stretch {
+                salt: [1; 16],
+                argon2id: Some((memory_kib, passes)),
+            };
+            let key = stretch.stretch(&VaultKey::passphrase("words"));
+            key.map(drop).map_err(|error| error.kind())
+        };
+        let damaged = Err(ErrorKind::VaultDamaged);
+        assert_eq!(stretched(MEMORY_KIB_MAX + 1, 1), damaged);
+        assert_eq!(stretched(u32::MAX, u32::MAX), damaged);
+        assert_eq!(stretched(8, PASSES_MAX), Ok(()));
+        assert_eq!(stretched(8, PASSES_MAX + 1), damaged);
+        // What this version asks for itself is below.
+        const { assert!(MEMORY_KIB <= MEMORY_KIB_MAX && PASSES <= PASSES_MAX) };
+    }
 }

@@ -3,6 +3,7 @@
 mod crowd;
 mod delivery;
 mod edge;
+mod edge_client;
 mod framing;
 mod handshake;
 mod limit;

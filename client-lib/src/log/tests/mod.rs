@@ -1,6 +1,7 @@
 //! The session against a small model of a relay: honest, busy, restarting, lying.
 
 mod asks;
+mod edges;
 mod honest;
 mod lies;
 mod model;

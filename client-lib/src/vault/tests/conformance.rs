@@ -114,6 +114,11 @@ pub(super) fn what_is_over_a_limit_changes_nothing(vault: &mut dyn Vault) {
     assert_eq!(vault.get(&Key::new(A, [])).unwrap().unwrap(), b"no name");
 }
 
+#[test]
+fn a_vault_takes_what_is_at_its_limits_and_refuses_what_is_past_them_whole() {
+    what_is_over_a_limit_changes_nothing(&mut MemoryVault::new());
+}
+
 pub(super) fn each_batch_is_a_generation(vault: &mut dyn Vault) {
     let first = vault.mark();
     vault.apply(&put(A, "name", "x")).unwrap();
