@@ -7,6 +7,7 @@ mod edge_client;
 mod framing;
 mod handshake;
 mod limit;
+mod lost;
 mod metric;
 mod refusal;
 mod shutdown;
