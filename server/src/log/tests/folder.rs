@@ -116,7 +116,7 @@ async fn an_export_is_imported_with_everything_that_lives() {
 }
 
 /// Every key in a folder's key files with its name: those of these logs, and of days and stamps.
-fn keys_in(folder: &Path, logs: &[LogId]) -> Vec<(Vec<u8>, String)> {
+pub(super) fn keys_in(folder: &Path, logs: &[LogId]) -> Vec<(Vec<u8>, String)> {
     let slots = |name, bytes| {
         let file = std::fs::read(folder.join(name)).unwrap();
         let slots = file.chunks(bytes).map(<[u8]>::to_vec);

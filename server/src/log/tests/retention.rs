@@ -46,6 +46,18 @@ fn seized(folder: &Path) -> (tempfile::TempDir, Keys) {
     (copy, keys)
 }
 
+/// Whether 32 bytes stand in any file of a folder.
+fn lies_in(folder: &Path, key: &[u8]) -> bool {
+    std::fs::read_dir(folder).unwrap().any(|file| {
+        let path = file.unwrap().path();
+        if path.is_dir() {
+            return lies_in(&path, key);
+        }
+        let bytes = std::fs::read(path).unwrap();
+        bytes.windows(key.len()).any(|window| window == key)
+    })
+}
+
 /// Lets days pass as a running relay does, sweeping every six hours.
 async fn pass_days(bench: &Bench, days: u32) {
     for _ in 0..4 * days {
@@ -149,6 +161,10 @@ async fn what_is_trimmed_taken_or_withdrawn_cannot_be_opened_a_day_later() {
         .await
         .unwrap();
     let before = records(&bench, log).await;
+    let (key, _) = folder::keys_in(folder.path(), &[log]).remove(0);
+    // As long as nothing is gone the copy opens: six entries and two answers.
+    assert_eq!(legible(&seized(folder.path()).1, log, &before), 6 + 2);
+    assert!(lies_in(folder.path(), &key));
     bench.trim(log, 2).await.unwrap();
     let take = Take {
         day: bench.today(),
@@ -164,12 +180,17 @@ async fn what_is_trimmed_taken_or_withdrawn_cannot_be_opened_a_day_later() {
     let change = verbs::withdraw(log, 4, 7, day, retry);
     bench.logs.change(change).await.unwrap();
     let between = records(&bench, log).await;
+    assert!(legible(&seized(folder.path()).1, log, &between) > 2);
     pass_days(&bench, 1).await;
     assert_eq!(bench.seqs(log, 2).await, [5, 6]);
     let (_copy, seized) = seized(folder.path());
     // Not even what is still there opens from the old copies: it was sealed again.
     assert_eq!(legible(&seized, log, &before), 0);
     assert_eq!(legible(&seized, log, &between), 0);
+    assert!(
+        !lies_in(folder.path(), &key),
+        "the key is still in the folder"
+    );
     stop(bench).await;
     let folder = Folder::open(folder.path(), options(TestDisk::open())).unwrap();
     let clock = Arc::new(ManualClock::at_day(DAY + 1));
@@ -209,6 +230,9 @@ async fn a_deleted_log_cannot_be_opened_from_then_on() {
         .await
         .unwrap();
     let before = records(&bench, log).await;
+    let (key, _) = folder::keys_in(folder.path(), &[log]).remove(0);
+    assert_eq!(legible(&seized(folder.path()).1, log, &before), 2 + 2);
+    assert!(lies_in(folder.path(), &key));
     let delete = Delete {
         day: bench.today(),
         log,
@@ -220,6 +244,10 @@ async fn a_deleted_log_cannot_be_opened_from_then_on() {
         .await
         .unwrap();
     assert_eq!(legible(&seized(folder.path()).1, log, &before), 0);
+    assert!(
+        !lies_in(folder.path(), &key),
+        "the key is still in the folder"
+    );
     pass_days(&bench, 3).await;
     assert_eq!(bench.logs.count(), 0);
     assert!(
