@@ -4,6 +4,7 @@ use sotto_protocol::error_code::ErrorCode;
 use sotto_protocol::frame::{Refusal, Withdraw};
 use sotto_protocol::proof::Purpose;
 
+use super::position::NOBODYS;
 use super::{Prepared, change};
 use crate::connection::session::Session;
 use crate::log::Change;
@@ -16,9 +17,7 @@ pub(super) fn prepare(session: &Session, withdraw: Withdraw) -> Prepared<'_> {
     Prepared::beside(async move {
         let logs = session.relay().logs();
         // What it brings is not told; a false proof must not be answered faster than a true one.
-        let _ = logs
-            .position(&withdraw.log, withdraw.seq, &withdraw.proof.key)
-            .await;
+        let _ = logs.position(&withdraw.log, withdraw.seq, &NOBODYS).await;
         Err(Refusal::of(ErrorCode::Refused))
     })
 }

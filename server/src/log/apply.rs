@@ -429,7 +429,15 @@ impl Applier<'_> {
         &self,
         withdraw: &frame::Withdraw,
     ) -> Result<(Answer<'static>, Changed), Stop> {
-        let log = self.live(&withdraw.log).await?;
+        // The log need not be open, so whoever asks must not learn from the work whether it is there.
+        self.shared.no_state(&withdraw.log).await?;
+        let log = match self.live(&withdraw.log).await {
+            Err(Stop::Refused(refusal)) => {
+                self.shared.no_entry(withdraw.seq).await?;
+                return Err(Stop::Refused(refusal));
+            }
+            found => found?,
+        };
         let floor = log.state.head.floor;
         let entry = self.shared.entry(&log.keys, floor, withdraw.seq).await?;
         let own = entry.filter(|entry| entry.owner == Some(withdraw.proof.key));

@@ -1,6 +1,8 @@
 //! Reading: what a log's state and entries look like to someone who proved some keys. Changes
 //! nothing, and never shows what is not yet durable.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use sotto_protocol::cbor;
 use sotto_protocol::chain;
@@ -15,15 +17,12 @@ use super::codec;
 use super::fault::Fault;
 use super::grant::{self, Access};
 use super::recent::RecentPush;
-use super::shared::{LaneRange, Shared, state_keys};
+use super::shared::{LaneRange, NOBODY, Shared, state_keys};
 use super::state::{LogState, Now, StoredEntry};
 use super::verify::seq_of;
 use crate::limits::{POSITION_COUNTED_MAX, PUSH_BYTES_PER_TURN};
 use crate::retention::{LogKeys, SealError};
-use crate::store::{Key, LogName};
-
-/// Stands for the name of a log that does not exist, so that the store is asked all the same.
-const NOBODY: LogName = LogName([0; 16]);
+use crate::store::Key;
 
 fn refused() -> Refusal {
     Refusal::of(ErrorCode::Refused)
@@ -40,20 +39,8 @@ pub(crate) async fn open(
     earlier: &[PublicKey],
     keys: &[PublicKey],
 ) -> Result<Opened, Refusal> {
-    let log = shared.keys.log(id);
+    let (log, state) = look_up(shared, id).await?;
     let name = log.as_ref().map_or(NOBODY, |log| log.name);
-    // Read even if the state is in memory: a refusal must not tell whether it is.
-    let values = shared.store.get(state_keys(name).to_vec()).await;
-    let mut values = values.map_err(|error| ours(error.into()))?.into_iter();
-    let state = match (&log, values.next().flatten()) {
-        (Some(log), Some(head)) => {
-            let grants = values.next().flatten();
-            let state = codec::open_state(&shared.keys, log, id, &head, grants.as_deref());
-            Some(state.map_err(ours)?)
-        }
-        _ => None,
-    };
-    let state = shared.settle(id, state);
     let floor = state.as_ref().map_or(0, |state| state.head.floor);
     let mut first = u64::MAX;
     for fenced in [false, true] {
@@ -80,6 +67,27 @@ pub(crate) async fn open(
     opened(shared, &log, id, &state, access, first)
         .await
         .map_err(ours)
+}
+
+/// A log's keys and state. One `get`, whether or not there is such a log and whether or not its
+/// state is in memory: a refusal must not tell.
+async fn look_up(
+    shared: &Shared,
+    id: &LogId,
+) -> Result<(Option<Arc<LogKeys>>, Option<Arc<LogState>>), Refusal> {
+    let log = shared.keys.log(id);
+    let name = log.as_ref().map_or(NOBODY, |log| log.name);
+    let values = shared.store.get(state_keys(name).to_vec()).await;
+    let mut values = values.map_err(|error| ours(error.into()))?.into_iter();
+    let state = match (&log, values.next().flatten()) {
+        (Some(log), Some(head)) => {
+            let grants = values.next().flatten();
+            let state = codec::open_state(&shared.keys, log, id, &head, grants.as_deref());
+            Some(state.map_err(ours)?)
+        }
+        _ => None,
+    };
+    Ok((log, shared.settle(id, state)))
 }
 
 async fn opened(
@@ -245,7 +253,7 @@ fn open_entry(
 async fn live_state(
     shared: &Shared,
     id: &LogId,
-) -> Result<Option<(std::sync::Arc<LogState>, std::sync::Arc<LogKeys>)>, Refusal> {
+) -> Result<Option<(Arc<LogState>, Arc<LogKeys>)>, Refusal> {
     let found = shared.state(id).await.map_err(ours)?;
     Ok(found.filter(|(state, _)| state.head.deleted.is_none()))
 }
@@ -378,7 +386,12 @@ pub(crate) async fn position(
     seq: u64,
     owner: &PublicKey,
 ) -> Result<Placed, Refusal> {
-    let (state, log) = live_state(shared, id).await?.ok_or_else(refused)?;
+    let (log, state) = look_up(shared, id).await?;
+    let live = state.filter(|state| state.head.deleted.is_none());
+    let Some((log, state)) = log.zip(live) else {
+        shared.no_entry(seq).await.map_err(ours)?;
+        return Err(refused());
+    };
     let head = &state.head;
     let entry = shared.entry(&log, head.floor, seq).await.map_err(ours)?;
     if entry.and_then(|entry| entry.owner).as_ref() != Some(owner) {

@@ -13,7 +13,7 @@ use super::Change;
 use super::apply::{Applier, Changed, Stop};
 use super::codec::{self, StoredAnswer};
 use super::fault::Fault;
-use super::shared::Shared;
+use super::shared::{NOBODY, Shared};
 use super::state::RetryCount;
 use crate::retention::SealError;
 use crate::store::{Key, LogName, Record};
@@ -36,7 +36,11 @@ impl Answers {
         let today = shared.now().day;
         let keys: Vec<Key> = changes
             .filter_map(retry_of)
-            .filter_map(|(id, _, retry)| Some((shared.keys.log(&id)?.name, retry)))
+            .map(|(id, _, retry)| {
+                // An unknown log is looked for as well: a refusal must not be had for less.
+                let name = shared.keys.log(&id).map_or(NOBODY, |log| log.name);
+                (name, retry)
+            })
             .flat_map(|(name, retry)| retry_keys(name, today, retry))
             .collect();
         if keys.is_empty() {

@@ -267,9 +267,7 @@ impl Shared {
         floor: u64,
         seq: u64,
     ) -> Result<Option<StoredEntry<'static>>, Fault> {
-        let keys = [Record::Ordinary(seq), Record::Fenced(seq)]
-            .map(|record| Key::new(log.name, record))
-            .to_vec();
+        let keys = entry_keys(log.name, seq);
         let values = self.store.get(keys.clone()).await?;
         for (key, value) in keys.iter().zip(values) {
             if let Some(value) = value
@@ -279,6 +277,21 @@ impl Shared {
             }
         }
         Ok(None)
+    }
+
+    /// What [`Self::entry`] costs, where there is no log to look into.
+    pub(crate) async fn no_entry(&self, seq: u64) -> Result<(), Fault> {
+        self.store.get(entry_keys(NOBODY, seq)).await?;
+        Ok(())
+    }
+
+    /// What [`Self::state`] costs for a state that is not in memory, if it is or if there is none.
+    pub(crate) async fn no_state(&self, id: &LogId) -> Result<(), Fault> {
+        let is_read = self.keys.log(id).is_some() && !self.states().contains_key(id);
+        if !is_read {
+            self.store.get(state_keys(NOBODY).to_vec()).await?;
+        }
+        Ok(())
     }
 
     /// The tag of a log, for this run.
@@ -305,6 +318,16 @@ impl Shared {
             stamp::equal(&made, given)
         })
     }
+}
+
+/// Stands for the name of a log that does not exist, so that the store is asked all the same.
+pub(crate) const NOBODY: LogName = LogName([0; 16]);
+
+/// Where an entry may lie.
+fn entry_keys(name: LogName, seq: u64) -> Vec<Key> {
+    [Record::Ordinary(seq), Record::Fenced(seq)]
+        .map(|record| Key::new(name, record))
+        .to_vec()
 }
 
 /// The keys of the records that make a state.

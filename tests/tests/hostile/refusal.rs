@@ -209,6 +209,7 @@ async fn an_owner_key_is_refused_alike_whatever_is_there() {
         ("no entry", log, 9, held.clone()),
         ("unknown log", unknown, 2, elsewhere),
     ];
+    let (mut positions, mut withdrawals) = (Vec::new(), Vec::new());
     for (name, log, seq, proof) in &cases {
         let (log, seq, proof) = (*log, *seq, proof.clone());
         let position = Verb::Position(Position {
@@ -218,11 +219,7 @@ async fn an_owner_key_is_refused_alike_whatever_is_there() {
         });
         let (refusal, work) = setting.cost(&mut peer, position).await;
         assert_eq!(refusal, Refusal::of(ErrorCode::Refused), "position, {name}");
-        assert_eq!(
-            (work.agreements, work.macs),
-            (Some(1.0), Some(1.0)),
-            "{name}"
-        );
+        positions.push(work);
         let withdraw = Verb::Withdraw(Withdraw {
             day: peer.day(),
             log,
@@ -232,12 +229,26 @@ async fn an_owner_key_is_refused_alike_whatever_is_there() {
         });
         let (refusal, work) = setting.cost(&mut peer, withdraw).await;
         assert_eq!(refusal, Refusal::of(ErrorCode::Refused), "withdraw, {name}");
-        assert_eq!(
-            (work.agreements, work.macs),
-            (Some(1.0), Some(1.0)),
-            "{name}"
-        );
+        withdrawals.push(work);
     }
+    let (one, reads) = (Some(1.0), positions[0].reads);
+    assert!((one, one) == (positions[0].agreements, positions[0].macs) && reads > 0);
+    assert!(
+        positions.iter().all(|work| *work == positions[0]),
+        "{positions:?}"
+    );
+    // Whether a proof is false its maker knows; whether a log or an entry is there shall nobody
+    // learn who does not own it.
+    assert!(
+        withdrawals
+            .iter()
+            .all(|work| (work.agreements, work.macs) == (one, one))
+    );
+    let others = &withdrawals[1..];
+    assert!(
+        others.iter().all(|work| *work == others[0]),
+        "{withdrawals:?}"
+    );
     let (seq, proof) = (2, held);
     peer.call(Verb::Position(Position { log, seq, proof }))
         .await
