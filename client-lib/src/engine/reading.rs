@@ -57,8 +57,12 @@ impl SeenRing {
         self.0.push_back((seq, chain));
     }
 
-    /// Whether somebody saw another history than we did; `false` where we cannot tell.
+    /// Whether somebody saw another history than we did; `false` where we cannot tell, as where the
+    /// author knew no chain value and says zeros.
     pub(super) fn differs(&self, seen: &Seen) -> bool {
+        if seen.chain == ChainValue::new([0; 32]) {
+            return false;
+        }
         self.0
             .iter()
             .any(|(seq, chain)| *seq == seen.seq && *chain != seen.chain)
@@ -290,5 +294,25 @@ impl Engine {
             epoch: group.map_or(0, Group::epoch),
             authenticator: group.map_or(0, |group| u64::from_be_bytes(group.authenticator())),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chain_value_of_zeros_is_no_fork() {
+        let mut ring = SeenRing::default();
+        ring.push(7, ChainValue::new([1; 32]));
+        let differs = |seq, byte| {
+            ring.differs(&Seen {
+                seq,
+                chain: ChainValue::new([byte; 32]),
+                ..Seen::default()
+            })
+        };
+        assert!(differs(7, 2));
+        assert!(!differs(7, 1) && !differs(7, 0) && !differs(8, 2));
     }
 }
