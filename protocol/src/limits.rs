@@ -20,12 +20,12 @@ pub const ITEMS_MAX: usize = 16;
 pub const APPEND_BYTES_MAX: usize = 2 * RUN_BYTES_MAX + (1 << 16);
 /// Entries of one append, all items together: [`APPEND_BYTES_MAX`] in the smallest class.
 pub const APPEND_ENTRIES_MAX: usize = APPEND_BYTES_MAX / 1024;
-/// CBOR around one new entry's sealed and held bytes: keys, owner and commitment are 120 bytes.
+/// CBOR around one new entry's sealed and held bytes: keys, owner and commitment are 119 bytes.
 pub const NEW_ENTRY_FRAME_BYTES_MAX: usize = 128;
 /// CBOR around one entry's sealed bytes in a page: keys, stamp, chain value, commitment and digest
-/// of the held part are 212 bytes.
+/// of the held part are 211 bytes.
 pub const ENTRY_FRAME_BYTES_MAX: usize = 224;
-/// CBOR of one grant: the key and every optional field are 84 bytes.
+/// CBOR of one grant: the key and every optional field are 85 bytes.
 pub const GRANT_BYTES_MAX: usize = 96;
 /// The largest CBOR item a client may send: one full append in the smallest class, a full list of
 /// grants, and 4 KiB for the frames of [`ITEMS_MAX`] items.

@@ -81,3 +81,58 @@ pub(crate) fn exporter_secret(values: &Values) -> Vec<u8> {
         .find_map(|mut value| find(&mut value, "exporter_secret").map(bytes))
         .unwrap()
 }
+
+/// HPKE (RFC 9180, base mode) as a suite has it, with keys that are given.
+pub(crate) mod hpke {
+    use openmls_traits::OpenMlsProvider as _;
+    use openmls_traits::crypto::OpenMlsCrypto as _;
+    use openmls_traits::types::HpkeCiphertext;
+
+    use super::{Provider, Suite, Values};
+
+    fn provider() -> Provider {
+        Provider::new(Values::new()).unwrap()
+    }
+
+    /// `DeriveKeyPair`: the secret key and the public one.
+    pub(crate) fn derived(suite: Suite, ikm: &[u8]) -> (Vec<u8>, Vec<u8>) {
+        let config = suite.ciphersuite().hpke_config();
+        let pair = provider()
+            .crypto()
+            .derive_hpke_keypair(config, ikm)
+            .unwrap();
+        (pair.private.to_vec(), pair.public)
+    }
+
+    /// Encapsulated key and ciphertext.
+    pub(crate) fn sealed(
+        suite: Suite,
+        key: &[u8],
+        (info, aad): (&[u8], &[u8]),
+        plaintext: &[u8],
+    ) -> (Vec<u8>, Vec<u8>) {
+        let config = suite.ciphersuite().hpke_config();
+        let sealed = provider()
+            .crypto()
+            .hpke_seal(config, key, info, aad, plaintext)
+            .unwrap();
+        (sealed.kem_output.into(), sealed.ciphertext.into())
+    }
+
+    pub(crate) fn opened(
+        suite: Suite,
+        secret: &[u8],
+        (info, aad): (&[u8], &[u8]),
+        (enc, ciphertext): (Vec<u8>, Vec<u8>),
+    ) -> Vec<u8> {
+        let config = suite.ciphersuite().hpke_config();
+        let boxed = HpkeCiphertext {
+            kem_output: enc.into(),
+            ciphertext: ciphertext.into(),
+        };
+        provider()
+            .crypto()
+            .hpke_open(config, &boxed, secret, info, aad)
+            .unwrap()
+    }
+}

@@ -215,8 +215,6 @@ pub(crate) fn digest_of(lines: &[BackupLine]) -> Result<[u8; 32]> {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use sotto_protocol::id::PublicKey;
-
     use super::*;
     use crate::link::{DoorKeys, DoorLink, RelayAddress};
     use crate::mls::{LeafId, Suite};
@@ -234,7 +232,7 @@ pub(crate) mod tests {
             relay: relay.clone(),
             suite: Suite::Hybrid,
             founder,
-            sealing: PublicKey::new([0x35; 32]),
+            sealing: public_key(&[0x3d; 32].into()),
         };
         let keys = DoorKeys {
             chat: byte == 0,

@@ -282,14 +282,31 @@ fn the_largest_append_fits_a_request() {
 
 #[test]
 fn frames_around_entries_and_grants_are_as_long_as_the_limits_say() {
-    let bare = cbor::encode(&largest_entry(1024, limits::HELD_BYTES_MAX))
-        .unwrap()
-        .len();
-    assert!(bare - 1024 - limits::HELD_BYTES_MAX <= limits::NEW_ENTRY_FRAME_BYTES_MAX);
+    let (sealed, held) = (limits::SEALED_BYTES_MAX, limits::HELD_BYTES_MAX);
+    let bare = cbor::encode(&largest_entry(sealed, held)).unwrap().len();
     let grant = cbor::encode(&cut_grants(1)[0]).unwrap().len();
-    assert!(grant <= limits::GRANT_BYTES_MAX);
-    let entry = cbor::encode(&full_entry(1024)).unwrap().len();
-    assert!(entry - 1024 <= limits::ENTRY_FRAME_BYTES_MAX);
+    let entry = cbor::encode(&full_entry(sealed)).unwrap().len();
+    let reasons = crate::spec::table("Limits");
+    for (name, bytes, limit) in [
+        (
+            "NEW_ENTRY_FRAME_BYTES_MAX",
+            bare - sealed - held,
+            limits::NEW_ENTRY_FRAME_BYTES_MAX,
+        ),
+        (
+            "ENTRY_FRAME_BYTES_MAX",
+            entry - sealed,
+            limits::ENTRY_FRAME_BYTES_MAX,
+        ),
+        ("GRANT_BYTES_MAX", grant, limits::GRANT_BYTES_MAX),
+    ] {
+        assert!(bytes <= limit, "{name}");
+        let row = reasons.iter().find(|row| row[0] == name).unwrap();
+        assert!(
+            row[2].ends_with(&format!(" are {bytes} bytes")),
+            "{name}: {bytes}"
+        );
+    }
 }
 
 fn full_entry(length: usize) -> Entry<'static> {

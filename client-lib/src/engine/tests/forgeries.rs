@@ -5,7 +5,7 @@ use sotto_protocol::frame::Bytes;
 use super::*;
 use crate::content::ContentBody;
 use crate::mls::Plan;
-use crate::seal::{CommitBody, EnvelopeBody, Farewell, SnapshotBody};
+use crate::seal::{CommitBody, EnvelopeBody, Farewell, Seen, SnapshotBody};
 
 /// Puts a body into the log as this device would seal it, fenced or not.
 pub(super) fn inject(
@@ -176,11 +176,11 @@ pub(super) fn external_commit(room: &mut Room, by: &str, psk: [u8; 32]) -> (Vec<
     let group = ann.group.as_ref().unwrap();
     let (info, tree) = (group.group_info(&ann.key).unwrap(), group.tree().unwrap());
     let log = ann.log_bytes();
-    let aad = commits::CommitAad {
-        next: None,
-        seen: ann.seen_now(),
+    let seen = Seen {
+        epoch: group.epoch(),
+        ..Seen::default()
     };
-    let aad = aad.encode().unwrap();
+    let aad = commits::CommitAad { next: None, seen }.encode().unwrap();
     let generation = ConversationSecret::new(psk).generation(&room.id);
     let key = &room.of(by).engine.key;
     let join = Group::join(key, &info, &tree, generation.psk(), &aad, &log, NOON.day()).unwrap();

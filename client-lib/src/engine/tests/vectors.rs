@@ -6,6 +6,7 @@
 //! the difference, and copy it.
 
 mod conversation;
+mod hybrid;
 #[path = "../../../../protocol/tests/wire/json.rs"]
 mod json;
 #[path = "../../../../protocol/tests/wire/near.rs"]
@@ -85,9 +86,13 @@ fn checked_in_files_are_what_the_code_makes() {
     files.push(("recipe.json", recipes::recipes()));
     files.push(("seal.json", recipes::seals()));
     files.push(("words.json", words::words()));
-    let kept = std::fs::read_to_string(folder().join("conversation.json")).ok();
-    let kept = kept.and_then(|text| serde_json::from_str(&text).ok());
-    files.push(("conversation.json", conversation::conversation(kept)));
+    let kept = |name: &str| {
+        let text = std::fs::read_to_string(folder().join(name)).ok()?;
+        serde_json::from_str(&text).ok()
+    };
+    let name = "conversation.json";
+    files.push((name, conversation::conversation(kept(name))));
+    files.push(("hybrid.json", hybrid::hybrid(kept("hybrid.json"))));
     files.push(("../tests/wire/near.json", nears()));
     let made = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../target/vectors"));
     let mut differing = Vec::new();
@@ -127,6 +132,7 @@ fn what_stands_there_opens() {
     recipes::open_all(&read("seal.json"), &read("recipe.json"));
     words::open_all(&read("words.json"));
     conversation::read_all(&read("conversation.json"));
+    hybrid::open_all(&read("hybrid.json"));
     for vector in read("link.json").as_array().unwrap() {
         let text = vector["text"].as_str().unwrap();
         let body = if vector["rule"] == "InboxLink" {

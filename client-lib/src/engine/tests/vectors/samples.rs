@@ -4,6 +4,8 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use sotto_protocol::cbor;
 use sotto_protocol::id::{ChainValue, LogId, PublicKey, RelayIdentity};
+use sotto_protocol::proof::public_key;
+use sotto_protocol::size_class::SizeClass;
 
 use crate::attachment::AttachmentSecret;
 use crate::content::{
@@ -17,8 +19,9 @@ use crate::mls::{LeafId, LeafKey, Suite};
 use crate::people::backup::Backup;
 use crate::people::backup::tests::backup;
 use crate::policy::{Facilitator, Policy};
+use crate::seal::letter::tests::write_under;
 use crate::seal::letter::{
-    AnswerBody, InviteBody, KnockBody, PackageBody, Slip, WasBody, WelcomeBody,
+    Address, AnswerBody, InviteBody, KnockBody, PackageBody, Purpose, Slip, WasBody, WelcomeBody,
 };
 use crate::seal::{
     CommitBody, ConversationSecret, Envelope, EnvelopeBody, Farewell, Packet, Part, RunId, Seen,
@@ -31,6 +34,10 @@ pub(super) const OTHER_SEED: [u8; 32] = [0x13; 32];
 pub(super) const OPENING: [u8; 32] = [0x14; 32];
 pub(super) const EPOCH: u64 = 7;
 pub(super) const ATTACHMENT_SECRET: [u8; 32] = [0x1c; 32];
+/// What knocks are sealed to.
+const DOOR_OPENING: [u8; 32] = [0x29; 32];
+/// What the keys of a door are sealed to.
+const ASKER: [u8; 32] = [0x27; 32];
 /// What is attached.
 pub(super) const ATTACHED: &[u8] = b"a short sound";
 
@@ -207,7 +214,7 @@ pub(super) fn policy(with_other: bool) -> Policy {
         facilitators.push(Facilitator::vouch(&founder, &gid, other.id(), manage(0x18)));
     }
     Policy {
-        floor: 1_024,
+        floor: if with_other { 4_096 } else { 1_024 },
         link_joins: true,
         members_add: false,
         min_version: 1,
@@ -268,10 +275,10 @@ fn contents() -> Vec<Sample> {
             "handed door",
             ContentBody::Door {
                 to: other().id(),
-                sealed: vec![0x26; 1_024],
+                sealed: handed_sealed(),
             },
         ),
-        ("door_ask", ContentBody::DoorAsk(manage(0x27))),
+        ("door_ask", ContentBody::DoorAsk(public(ASKER))),
         (
             "edit",
             ContentBody::Edit {
@@ -339,14 +346,43 @@ fn relay() -> RelayAddress {
     }
 }
 
-fn door_link() -> DoorLink {
+fn public(secret: [u8; 32]) -> PublicKey {
+    public_key(&secret.into())
+}
+
+fn handed() -> HandedDoor {
+    HandedDoor {
+        door: door_link(Suite::Hybrid),
+        keys: DoorKeys {
+            chat: false,
+            keeper: [0x28; 32],
+            opening: DOOR_OPENING,
+        },
+    }
+}
+
+/// The same, as sealed to who asked.
+fn handed_sealed() -> Vec<u8> {
+    let (log, key) = (log(), public(ASKER));
+    let to = Address {
+        purpose: Purpose::Door,
+        log: &log,
+        key: &key,
+    };
+    let handed = cbor::encode(&handed()).unwrap();
+    let mut entries = write_under(to, &handed, SizeClass::K1, (0x2b, [0x2a; 32]));
+    assert_eq!(entries.len(), 1);
+    entries.remove(0).sealed
+}
+
+fn door_link(suite: Suite) -> DoorLink {
     DoorLink {
         door: LogId::new([0x1c; 32]),
         knock: [0x1d; 32],
         relay: relay(),
-        suite: Suite::Hybrid,
+        suite,
         founder: founder().id(),
-        sealing: manage(0x1e),
+        sealing: public(DOOR_OPENING),
     }
 }
 
@@ -357,30 +393,39 @@ fn links() -> Vec<Sample> {
         secret: ConversationSecret::new(SECRET),
         founder: founder().id(),
     });
-    let door = LinkBody::Door(door_link());
+    let door = |suite| LinkBody::Door(door_link(suite));
     let takes = |bytes: &[u8]| cbor::decode::<LinkBody>(bytes).is_ok();
-    let mut all: Vec<_> = [("room", room), ("door", door)]
-        .map(|(name, body)| Sample {
-            text: Some(Link(body.clone()).to_string()),
-            ..sample("link.json", "Link", name, &body, takes)
-        })
-        .into();
-    let inbox = InboxLink {
+    let mut all: Vec<_> = [
+        ("room", room),
+        ("door", door(Suite::Hybrid)),
+        ("door, classic", door(Suite::Classic)),
+    ]
+    .map(|(name, body)| Sample {
+        text: Some(Link(body.clone()).to_string()),
+        ..sample("link.json", "Link", name, &body, takes)
+    })
+    .into();
+    let inbox = |suite| InboxLink {
         pool: LogId::new([0x30; 32]),
         take: [0x31; 32],
         inbox: LogId::new([0x32; 32]),
         owner: other().id(),
         relay: relay(),
-        suite: Suite::Hybrid,
+        suite,
         append: [0x33; 32],
         opening: [0x34; 32],
-        sealing: manage(0x35),
+        sealing: public([0x35; 32]),
     };
     let takes = |bytes: &[u8]| cbor::decode::<InboxLink>(bytes).is_ok();
-    all.push(Sample {
-        text: Some(inbox.to_string()),
-        ..sample("link.json", "InboxLink", "inbox", &inbox, takes)
-    });
+    all.extend(
+        [("inbox", Suite::Hybrid), ("inbox, classic", Suite::Classic)].map(|(name, suite)| {
+            let inbox = inbox(suite);
+            Sample {
+                text: Some(inbox.to_string()),
+                ..sample("link.json", "InboxLink", name, &inbox, takes)
+            }
+        }),
+    );
     all
 }
 
@@ -419,21 +464,13 @@ fn letters() -> Vec<Sample> {
     let is_knock = |bytes: &[u8]| cbor::decode::<KnockBody<'_>>(bytes).is_ok();
     let is_answer = |bytes: &[u8]| cbor::decode::<AnswerBody<'_>>(bytes).is_ok();
     let letter = "letter.json";
-    let handed = HandedDoor {
-        door: door_link(),
-        keys: DoorKeys {
-            chat: false,
-            keeper: [0x28; 32],
-            opening: [0x29; 32],
-        },
-    };
     let is_handed = |bytes: &[u8]| cbor::decode::<HandedDoor>(bytes).is_ok();
     let is_slip = |bytes: &[u8]| cbor::decode::<Slip<'_>>(bytes).is_ok();
     let whole = Slip::Whole(vec![0xbc; 20].into());
     vec![
         sample(letter, "Slip", "slip, whole", &whole, is_slip),
         sample(letter, "Slip", "slip, part", &Slip::Part(part()), is_slip),
-        sample(letter, "HandedDoor", "door keys", &handed, is_handed),
+        sample(letter, "HandedDoor", "door keys", &handed(), is_handed),
         sample(letter, "KnockLetter", "knock", &knock, is_knock),
         sample(letter, "KnockLetter", "knock-again", &again, is_knock),
         sample(letter, "AnswerLetter", "no", &AnswerBody::No, is_answer),
