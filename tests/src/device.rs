@@ -1,6 +1,7 @@
 //! A device that can crash: a vault that dies at a chosen batch, and a person who starts the app
 //! again and goes on.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use futures_util::future::join_all;
@@ -33,12 +34,16 @@ pub enum Death {
 #[derive(Clone)]
 pub struct Disk {
     vault: Arc<Mutex<MemoryVault>>,
+    /// How many processes were started on it. Only the last one lives: one that was not stopped
+    /// properly is killed by the next start, as it would be in the world.
+    starts: Arc<AtomicU64>,
 }
 
 impl Default for Disk {
     fn default() -> Self {
         Self {
             vault: Arc::new(Mutex::new(MemoryVault::new())),
+            starts: Arc::default(),
         }
     }
 }
@@ -61,37 +66,41 @@ impl Disk {
         }
         Self {
             vault: Arc::new(Mutex::new(to)),
+            starts: Arc::default(),
         }
     }
 
     /// A vault on it for one process.
     #[must_use]
     pub fn vault(&self, death: Death) -> SharedVault {
-        SharedVault::new(MortalVault {
-            disk: self.clone(),
-            death,
-            batches: 0,
-            is_dead: false,
-            is_copy: false,
-        })
+        SharedVault::new(self.process(death, false))
     }
 
     /// A vault on it that says of itself that it is a copy.
     #[must_use]
     pub fn copied_vault(&self) -> SharedVault {
-        SharedVault::new(MortalVault {
+        SharedVault::new(self.process(Death::Never, true))
+    }
+
+    fn process(&self, death: Death, is_copy: bool) -> MortalVault {
+        // With the lock held nothing of an earlier process is half done.
+        let _lock = self.vault.lock().expect("a lock");
+        MortalVault {
             disk: self.clone(),
-            death: Death::Never,
+            start: self.starts.fetch_add(1, Ordering::SeqCst) + 1,
+            death,
             batches: 0,
             is_dead: false,
-            is_copy: true,
-        })
+            is_copy,
+        }
     }
 }
 
 /// A process's view of a disk until it dies.
 struct MortalVault {
     disk: Disk,
+    /// Which start of a process on the disk it is.
+    start: u64,
     death: Death,
     batches: u64,
     is_dead: bool,
@@ -104,21 +113,28 @@ fn dead() -> Error {
 
 impl MortalVault {
     fn live<T>(&self, read: impl FnOnce(&MemoryVault) -> Result<T>) -> Result<T> {
-        if self.is_dead {
+        let vault = self.disk.vault.lock().expect("a lock");
+        if self.is_dead || self.is_outlived() {
             return Err(dead());
         }
-        read(&self.disk.vault.lock().expect("a lock"))
+        read(&vault)
+    }
+
+    /// Whether the app was started again since. Asked with the lock held.
+    fn is_outlived(&self) -> bool {
+        self.disk.starts.load(Ordering::SeqCst) != self.start
     }
 }
 
 impl Vault for MortalVault {
     fn apply(&mut self, batch: &Batch) -> Result<()> {
         self.batches += 1;
-        self.is_dead |= self.death == Death::Before(self.batches);
+        let mut vault = self.disk.vault.lock().expect("a lock");
+        self.is_dead |= self.is_outlived() || self.death == Death::Before(self.batches);
         if self.is_dead {
             return Err(dead());
         }
-        self.disk.vault.lock().expect("a lock").apply(batch)?;
+        vault.apply(batch)?;
         self.is_copy = false;
         self.is_dead = self.death == Death::After(self.batches);
         if self.is_dead { Err(dead()) } else { Ok(()) }
