@@ -1,7 +1,7 @@
 //! One visit to a relay for a log of one's own, on a connection of its own that ends with it: what a
 //! backup needs. Conversations have drivers instead.
 
-use sotto_protocol::frame::{Answer, Entry, Lane, Opened, Read};
+use sotto_protocol::frame::{Answer, Entry, Lane, Opened, Page, Read};
 use sotto_protocol::id::LogId;
 use tokio::time::sleep_until;
 use x25519_dalek::StaticSecret;
@@ -121,24 +121,84 @@ impl Errand {
 
     /// Every entry of an open log.
     pub(super) async fn read(&mut self, log: LogId) -> Result<Vec<Entry<'static>>> {
-        let (mut entries, mut after) = (Vec::new(), 0);
+        let mut pages = Pages::default();
         loop {
             let ask = Ask::Read(Read {
                 log,
                 lane: Lane::All,
-                after,
-                entries_max: PAGE,
+                after: pages.after,
+                entries_max: pages.wanted(),
             });
             let Ok(Answer::Page(page)) = self.ask(ask).await? else {
                 return Err(Error::new(ErrorKind::Refused, "a log could not be read"));
             };
-            let last = page.entries.last().map_or(after, |entry| entry.seq);
-            let goes_on = page.more && last > after && entries.len() < ENTRIES_MAX;
-            after = last;
-            entries.extend(page.entries);
-            if !goes_on {
-                return Ok(entries);
+            if !pages.take(page) {
+                return Ok(pages.entries);
             }
+        }
+    }
+}
+
+/// What was read of a log so far.
+#[derive(Default)]
+struct Pages {
+    entries: Vec<Entry<'static>>,
+    /// Where the last of them stands.
+    after: u64,
+}
+
+impl Pages {
+    /// How many entries the next page may have.
+    fn wanted(&self) -> u32 {
+        let room = ENTRIES_MAX.saturating_sub(self.entries.len());
+        u32::try_from(room).map_or(PAGE, |room| room.min(PAGE))
+    }
+
+    /// Takes a page, which has no more entries than were asked for; whether another is to be read.
+    fn take(&mut self, page: Page<'static>) -> bool {
+        let last = page.entries.last().map_or(self.after, |entry| entry.seq);
+        let goes_on = page.more && last > self.after;
+        self.after = last;
+        self.entries.extend(page.entries);
+        goes_on && self.entries.len() < ENTRIES_MAX
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sotto_protocol::id::{ChainValue, Commitment, Stamp};
+
+    use super::*;
+
+    /// So many entries behind a place, and word that there are more.
+    fn page(after: u64, entries: u32) -> Page<'static> {
+        let places = after + 1..=after + u64::from(entries);
+        let entries = places.map(|seq| Entry {
+            day: 20_000,
+            seq,
+            held: None,
+            fence: None,
+            stamp: Stamp::new([0; 20]),
+            before: ChainValue::new([0; 32]),
+            sealed: Vec::new().into(),
+            claimed: false,
+            commitment: Commitment::new([0; 32]),
+        });
+        Page {
+            more: true,
+            entries: entries.collect(),
+        }
+    }
+
+    #[test]
+    fn a_log_without_an_end_is_read_up_to_its_limit_and_not_one_entry_more() {
+        // Also where the pages of a relay do not come out even.
+        for most in [PAGE, 1_000, 1] {
+            let mut pages = Pages::default();
+            while pages.take(page(pages.after, most.min(pages.wanted()))) {
+                assert!(pages.entries.len() < ENTRIES_MAX);
+            }
+            assert_eq!(pages.entries.len(), ENTRIES_MAX);
         }
     }
 }
