@@ -435,7 +435,12 @@ impl Engine {
     /// What a join by the next link takes: nothing, unless links before it were used to spoil. It
     /// rises with each such link, and falls with each that was not.
     pub(super) const fn next_join_work(&self) -> u8 {
-        let now = self.saved.join_work;
+        let now = if self.saved.join_work > JOIN_WORK_MAX {
+            // What the relay says that the present link takes.
+            JOIN_WORK_MAX
+        } else {
+            self.saved.join_work
+        };
         if self.saved.spoiled_joins >= SPOILED_JOINS_MAX {
             if now == 0 {
                 JOIN_WORK_FIRST
