@@ -505,3 +505,85 @@ fn merge(effects: &mut Effects, later: Effects) {
 fn broken() -> Error {
     Error::new(ErrorKind::Closed, "this conversation no longer runs")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use tokio::sync::oneshot::error::TryRecvError;
+
+    use super::super::clock::Wall;
+    use super::super::conversation;
+    use super::*;
+    use crate::link::RelayAddress;
+    use crate::vault::MemoryVault;
+
+    /// Reaches nobody.
+    #[derive(Debug)]
+    struct Nowhere;
+
+    impl Dial for Nowhere {
+        fn dial<'a>(&'a self, _: &'a RelayAddress) -> Pending<'a, Result<Box<dyn Line>>> {
+            Box::pin(core::future::pending())
+        }
+    }
+
+    /// Drives Ben's engine, at the time of the room that it comes from.
+    fn driver() -> (Driver, MessageId) {
+        let (engine, id) = Engine::without_an_attachment();
+        let vault = SharedVault::new(MemoryVault::new());
+        let (_, seat) = conversation::pair(engine.space(), vault.clone(), engine.standing());
+        let noon = Duration::from_millis(1_700_000_000_000);
+        let driver = Driver {
+            engine,
+            effects: Effects::default(),
+            seat,
+            vault,
+            dialer: Arc::new(Nowhere),
+            clock: Clock::start(Wall(Arc::new(move || UNIX_EPOCH + noon))),
+            backup: Arc::default(),
+            stop: CancellationToken::new(),
+        };
+        (driver, id)
+    }
+
+    #[tokio::test]
+    async fn a_line_is_given_up_with_one_byte_more_than_may_wait_for_it() {
+        for (more, is_kept) in [(0, true), (1, false)] {
+            let (mut driver, _) = driver();
+            let mut run = Run::new(&driver.stop);
+            run.sending = Some(Box::pin(core::future::pending()));
+            run.outgoing.push_back(vec![0; OUTGOING_BYTES_MAX - 10]);
+            let effects = Effects {
+                send: vec![vec![0; 10 + more]],
+                ..Effects::default()
+            };
+            driver.let_out(&mut run, effects).await;
+            assert_eq!(run.is_connected(), is_kept);
+            assert_eq!(run.outgoing.len(), if is_kept { 2 } else { 0 });
+        }
+    }
+
+    #[tokio::test]
+    async fn as_many_calls_as_the_limit_wait_for_attachments_and_not_one_more() {
+        let (mut driver, id) = driver();
+        let mut run = Run::new(&driver.stop);
+        let mut waiting = Vec::new();
+        for _ in 0..FETCHING_MAX {
+            let (answer, answered) = oneshot::channel();
+            driver.fetch(&mut run, id, answer).await;
+            waiting.push(answered);
+        }
+        let mut answers = waiting.iter_mut().map(oneshot::Receiver::try_recv);
+        assert!(answers.all(|answer| matches!(answer, Err(TryRecvError::Empty))));
+        let (answer, answered) = oneshot::channel();
+        driver.fetch(&mut run, id, answer).await;
+        let refused = answered.await.unwrap().unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::TooLarge);
+        // Who gives up waiting makes room for another.
+        waiting.pop();
+        let (answer, mut answered) = oneshot::channel();
+        driver.fetch(&mut run, id, answer).await;
+        assert!(matches!(answered.try_recv(), Err(TryRecvError::Empty)));
+    }
+}

@@ -315,4 +315,21 @@ mod tests {
         assert!(differs(7, 2));
         assert!(!differs(7, 1) && !differs(7, 0) && !differs(8, 2));
     }
+
+    #[test]
+    fn the_last_five_hundred_and_twelve_chain_values_are_compared_and_none_before_them() {
+        let mut ring = SeenRing::default();
+        for seq in 1..=512 {
+            ring.push(seq, ChainValue::new([1; 32]));
+        }
+        let other = |seq| Seen {
+            seq,
+            chain: ChainValue::new([2; 32]),
+            ..Seen::default()
+        };
+        assert!(ring.differs(&other(1)));
+        ring.push(513, ChainValue::new([1; 32]));
+        assert!(!ring.differs(&other(1)));
+        assert!(ring.differs(&other(2)) && ring.differs(&other(513)));
+    }
 }

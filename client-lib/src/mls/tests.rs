@@ -274,3 +274,79 @@ fn garbage_is_refused_without_a_change() {
     }
     assert_eq!(ann.values().unwrap(), values);
 }
+
+/// Somebody who writes, and somebody who reads.
+struct Pair {
+    writer: (Group, LeafKey),
+    reader: (Group, LeafKey),
+}
+
+impl Pair {
+    /// Who came in by link writes to who founded the group, and the other way round: the library is
+    /// told the limits once at founding and once at joining.
+    fn both_ways() -> [Self; 2] {
+        let pair = || {
+            let mut ann = founded(Suite::Classic);
+            let ExternalJoin { group: ben, out } = join(&ann, &key(2));
+            take(&mut ann, &out.commit);
+            ((ann, key(1)), (ben, key(2)))
+        };
+        let (reader, writer) = pair();
+        let founder_reads = Self { writer, reader };
+        let (writer, reader) = pair();
+        [founder_reads, Self { writer, reader }]
+    }
+
+    fn write(&mut self) -> Vec<u8> {
+        let (group, key) = &mut self.writer;
+        group.encrypt(key, b"words").unwrap()
+    }
+
+    fn opens(&mut self, message: &[u8]) -> bool {
+        matches!(self.reader.0.open(message), Ok(Incoming::Message { .. }))
+    }
+
+    /// The reader renews its keys, of which the writer does not know yet.
+    fn begin_epoch(&mut self) {
+        let (group, key) = &mut self.reader;
+        group.stage(key, &Plan::default(), &LOG).unwrap();
+        group.merge_pending().unwrap();
+    }
+}
+
+#[test]
+fn messages_of_the_last_three_epochs_open_and_of_the_one_before_no_longer() {
+    for mut pair in Pair::both_ways() {
+        let [third, fourth] = [pair.write(), pair.write()];
+        for _ in 0..3 {
+            pair.begin_epoch();
+        }
+        assert!(pair.opens(&third));
+        pair.begin_epoch();
+        assert!(!pair.opens(&fourth));
+    }
+}
+
+#[test]
+fn keys_of_the_last_sixty_four_messages_are_kept_and_an_older_one_opens_no_more() {
+    for mut pair in Pair::both_ways() {
+        let messages: Vec<_> = (0..65).map(|_| pair.write()).collect();
+        // It is the first of those sixty-four itself.
+        assert!(pair.opens(&messages[64]));
+        assert!(!pair.opens(&messages[0]), "the sixty-fifth");
+        assert!(pair.opens(&messages[1]), "the sixty-fourth");
+    }
+}
+
+#[test]
+fn a_message_after_two_thousand_that_are_missing_opens_and_after_one_more_does_not() {
+    for mut pair in Pair::both_ways() {
+        for _ in 0..2_000 {
+            pair.write();
+        }
+        let [at_the_limit, past_it] = [pair.write(), pair.write()];
+        assert!(!pair.opens(&past_it));
+        assert!(pair.opens(&at_the_limit));
+        assert!(pair.opens(&past_it), "it is the next one now");
+    }
+}

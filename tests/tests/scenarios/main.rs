@@ -10,6 +10,7 @@ mod crash;
 mod delivery;
 mod inbox;
 mod lies;
+mod lines;
 mod membership;
 mod privacy;
 mod removal;

@@ -3,7 +3,7 @@
 use sotto_protocol::frame::{ItemDone, Page};
 
 use super::*;
-use crate::attachment::{CHUNK_BYTES, Cut};
+use crate::attachment::{ATTACHMENTS_WANTED_MAX, CHUNK_BYTES, Cut};
 use crate::engine::saved::CHUNK;
 
 type Chunks = Vec<Vec<u8>>;
@@ -81,6 +81,21 @@ impl Room {
             _ => None,
         });
         of_it.next().unwrap()
+    }
+}
+
+impl Engine {
+    /// Ben's after a restart, and a message of Ann's whose attachment is not on his device: for the
+    /// tests of what drives an engine.
+    pub(crate) fn without_an_attachment() -> (Self, MessageId) {
+        let mut room = Room::new(&["Ann", "Ben"]);
+        let (id, _) = room.attach(b"x");
+        let now = Now {
+            steady_ms: 0,
+            ..room.now
+        };
+        room.device("Ben").restart(now);
+        (room.devices.remove(1).engine, id)
     }
 }
 
@@ -172,6 +187,34 @@ fn more_attachments_than_may_wait_are_refused() {
     let now = room.now;
     let (reply, _) = room.engine("Ann").command(begin(), now);
     assert_eq!(reply.unwrap_err().kind(), ErrorKind::TooLarge);
+}
+
+#[test]
+fn as_many_attachments_as_the_limit_are_wanted_and_one_more_is_refused() {
+    let mut room = Room::new(&["Ann", "Ben"]);
+    let (id, _) = room.attach(b"x");
+    let now = room.now;
+    let ben = room.engine("Ben");
+    // As if as many messages had come, each with an attachment.
+    let mut ids = vec![id];
+    for n in 1..=ATTACHMENTS_WANTED_MAX {
+        let other = MessageId::new([u8::try_from(n).unwrap(); 16]);
+        let attached = ben.index[&id].clone();
+        ben.index.insert(other, attached);
+        ids.push(other);
+    }
+    let mut wants = |command| ben.command(command, now).0.map_err(|error| error.kind());
+    let (last, fitting) = ids.split_last().unwrap();
+    assert_eq!(fitting.len(), ATTACHMENTS_WANTED_MAX);
+    for id in fitting {
+        assert_eq!(wants(Command::Fetch(*id)), Ok(Reply::Kept));
+    }
+    assert_eq!(wants(Command::Fetch(*last)), Err(ErrorKind::TooLarge));
+    let again = wants(Command::Fetch(id));
+    assert_eq!(again, Ok(Reply::Kept), "it is wanted already");
+    assert_eq!(wants(Command::Release(ids[1])), Ok(Reply::Kept));
+    assert_eq!(wants(Command::Fetch(*last)), Ok(Reply::Kept));
+    assert_eq!(wants(Command::Fetch(ids[1])), Err(ErrorKind::TooLarge));
 }
 
 #[test]

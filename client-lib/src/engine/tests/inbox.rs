@@ -5,7 +5,7 @@ use sotto_protocol::size_class::SizeClass;
 
 use super::*;
 use crate::engine::inbox::{INVITATIONS_MAX, InboxOptions};
-use crate::engine::pool::POOL_SIZE;
+use crate::engine::pool::{PACKAGES_MAX, POOL_SIZE};
 use crate::link::{InboxLink, RelayAddress};
 use crate::seal::letter::{self, Address, InviteBody, Purpose, WelcomeBody};
 
@@ -220,6 +220,43 @@ fn more_invitations_than_a_person_answers_stay_at_the_relay_in_their_order() {
     assert!(!ben.engine.beside.is_full);
     ben.met -= letter.len() as u64;
     assert!(matches!(ben.gives(letter).events[..], [Event::Invited(_)]));
+}
+
+#[test]
+fn keys_of_packages_are_kept_up_to_a_bound_and_the_oldest_goes_first() {
+    let filling = POOL_SIZE + 1;
+    for (before, goes) in [
+        (PACKAGES_MAX - filling, false),
+        (PACKAGES_MAX - filling + 1, true),
+    ] {
+        let mut ben = Owner::new();
+        let beside = &mut ben.engine.beside;
+        let (oldest, kept) = beside.packages.first_key_value().unwrap();
+        let (oldest, kept) = (*oldest, kept.clone());
+        // As if so many had been made, and nobody had come by them.
+        let inbox = beside.inbox.as_mut().unwrap();
+        for _ in beside.packages.len()..before {
+            let mut other = kept.clone();
+            other.reference.0 = inbox.next.to_be_bytes().to_vec();
+            beside.packages.insert(inbox.next, other);
+            inbox.next += 1;
+        }
+        drop(ben.engine.finish(NOON));
+        assert_eq!(ben.engine.fill_pool(NOON).unwrap().len(), filling);
+        let packages = &ben.engine.beside.packages;
+        assert_eq!(packages.len(), PACKAGES_MAX);
+        assert_eq!(packages.contains_key(&oldest), !goes);
+        assert!(packages.contains_key(&(oldest + 1)), "one was too many");
+        let deleted = ben.engine.finish(NOON).store.deletes;
+        assert_eq!(deleted.len(), usize::from(goes));
+        // Who took the oldest one comes too late once its key is gone; who took the next does not.
+        let letter = invites(&ben, 0);
+        let events = ben.gives(letter).events;
+        let is_lost = events == [Event::InvitationLost { count: 1 }];
+        assert_eq!(is_lost, goes, "{events:?}");
+        let letter = invites(&ben, 1);
+        assert!(matches!(ben.gives(letter).events[..], [Event::Invited(_)]));
+    }
 }
 
 #[test]

@@ -10,6 +10,8 @@ mod chance;
 mod crowds;
 mod disputes;
 mod door;
+mod edges_of_members;
+mod edges_of_queues;
 mod forgeries;
 mod halves;
 mod inbox;
