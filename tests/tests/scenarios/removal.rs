@@ -33,6 +33,34 @@ async fn until_rotated(person: &Person) {
         .await;
 }
 
+/// Ann and Ben, who both facilitate, what is on their disks, and Cay.
+struct Three {
+    ann: Person,
+    ben: Person,
+    cay: Person,
+    anns: SharedVault,
+    bens: SharedVault,
+}
+
+impl Three {
+    async fn of(world: &World) -> Self {
+        let (options, anns) = device();
+        let ann = world.founder_of(world.room("Ann"), options).await;
+        let (options, bens) = device();
+        let ben = world.joiner_on("Ben", &ann.link().await, options).await;
+        let cay = world.joiner("Cay", &ann.link().await).await;
+        promote_ben(&ann, &ben).await;
+        pass(Duration::from_secs(10)).await;
+        Self {
+            ann,
+            ben,
+            cay,
+            anns,
+            bens,
+        }
+    }
+}
+
 /// Ben facilitates from now on.
 async fn promote_ben(ann: &Person, ben: &Person) {
     let leaf = ann.leaf_of("Ben").await;
@@ -117,13 +145,13 @@ async fn an_open_connection_of_a_removed_member_appends_nothing_behind_the_cut()
 #[tokio::test(start_paused = true)]
 async fn a_removed_facilitators_key_does_nothing_on_its_open_connection_nor_on_another() {
     let world = World::start().await;
-    let (options, anns) = device();
-    let ann = world.founder_of(world.room("Ann"), options).await;
-    let (options, bens) = device();
-    let ben = world.joiner_on("Ben", &ann.link().await, options).await;
-    let cay = world.joiner("Cay", &ann.link().await).await;
-    promote_ben(&ann, &ben).await;
-    pass(Duration::from_secs(10)).await;
+    let Three {
+        ann,
+        ben,
+        cay,
+        anns,
+        bens,
+    } = Three::of(&world).await;
     let (log, key) = (LogId::new(kept(&anns, "log")), manage_key(&bens));
     let mut open = world.relay.peer().await;
     open.open_log(&log, &key).await.unwrap();
@@ -180,13 +208,13 @@ async fn a_removed_facilitators_key_does_nothing_on_its_open_connection_nor_on_a
 #[tokio::test(start_paused = true)]
 async fn a_facilitator_with_a_secret_second_manage_key_is_found_out_and_it_manages_no_more() {
     let world = World::start().await;
-    let (options, anns) = device();
-    let ann = world.founder_of(world.room("Ann"), options).await;
-    let (options, bens) = device();
-    let ben = world.joiner_on("Ben", &ann.link().await, options).await;
-    let cay = world.joiner("Cay", &ann.link().await).await;
-    promote_ben(&ann, &ben).await;
-    pass(Duration::from_secs(10)).await;
+    let Three {
+        ann,
+        ben,
+        cay,
+        anns,
+        bens,
+    } = Three::of(&world).await;
     let (log, hidden) = (LogId::new(kept(&anns, "log")), secret());
     let mut accomplice = world.relay.peer().await;
     accomplice.open_log(&log, &manage_key(&bens)).await.unwrap();
@@ -252,13 +280,13 @@ async fn a_facilitator_with_a_secret_second_manage_key_is_found_out_and_it_manag
 #[tokio::test(start_paused = true)]
 async fn a_target_of_removal_wins_the_race_at_the_relay_and_grants_and_policy_agree() {
     let world = World::start().await;
-    let (options, anns) = device();
-    let ann = world.founder_of(world.room("Ann"), options).await;
-    let (options, bens) = device();
-    let ben = world.joiner_on("Ben", &ann.link().await, options).await;
-    let cay = world.joiner("Cay", &ann.link().await).await;
-    promote_ben(&ann, &ben).await;
-    pass(Duration::from_secs(10)).await;
+    let Three {
+        ann,
+        ben,
+        cay,
+        anns,
+        bens,
+    } = Three::of(&world).await;
     let log = LogId::new(kept(&anns, "log"));
     let managers = async |world: &World| {
         let mut grants = in_force(world, &log, &manage_key(&anns)).await;
