@@ -298,11 +298,13 @@ impl ContentBody {
 /// A name is short and has no control characters (which also keeps text direction tricks out of
 /// member lists).
 pub(crate) fn name_is_fit(name: &str) -> bool {
-    let trick = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
+    let trick = |c: char| c.is_control() || turns_text(c);
     !name.trim().is_empty() && name.len() <= NAME_BYTES_MAX && !name.chars().any(trick)
+}
+
+/// Whether a character changes the direction of text, and so what a line seems to say.
+pub(crate) const fn turns_text(c: char) -> bool {
+    matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]

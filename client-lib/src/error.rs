@@ -29,6 +29,9 @@ pub enum ErrorKind {
     Certificate,
     /// Who answered is not the relay that the link names, or does not speak its protocol.
     NotTheRelay,
+    /// What stands where a desk's card should be is not of the desk whose address one has: signed by
+    /// another key, older than what was there before, or of another relay. Nobody should write there.
+    NotTheDesk,
     /// This device's clock and the relay's are more than a day apart.
     Clock,
     /// The relay refuses: a wrong key, an unknown log, or a right that is not held.
@@ -71,6 +74,7 @@ impl ErrorKind {
         Self::Address,
         Self::Certificate,
         Self::NotTheRelay,
+        Self::NotTheDesk,
         Self::Clock,
         Self::Refused,
         Self::Busy,
@@ -100,6 +104,7 @@ impl ErrorKind {
             Self::Address => "address",
             Self::Certificate => "certificate",
             Self::NotTheRelay => "not_the_relay",
+            Self::NotTheDesk => "not_the_desk",
             Self::Clock => "clock",
             Self::Refused => "refused",
             Self::Busy => "busy",

@@ -221,6 +221,12 @@ mod attachment;
 #[cfg(feature = "native")]
 mod client;
 mod content;
+#[expect(
+    dead_code,
+    unused_imports,
+    reason = "read by what visits a desk and by what runs one, which follow"
+)]
+mod desk;
 pub mod engine;
 pub mod error;
 mod jitter;
@@ -243,6 +249,12 @@ pub use attachment::{
 #[cfg(feature = "native")]
 pub use client::{BackupStanding, Client, ClientOptions, Conversation, ConversationId, Inbox};
 pub use content::{MessageId, NAME_BYTES_MAX, REACTION_BYTES_MAX, TEXT_BYTES_MAX};
+pub use desk::{
+    BadHours, Card, Choice, Confidentiality, DESK_DATES_MAX, DESK_NAME_BYTES_MAX,
+    DESK_RESOURCES_MAX, DESK_SLOTS_MAX, DESK_TERMS_BYTES_MAX, DESK_TOPIC_BYTES_MAX,
+    DESK_TOPICS_MAX, DeskAddress, DeskDate, DeskState, DeskWords, Hours, Opening, OrganisationId,
+    QueueKeys, Resource, Slot,
+};
 pub use engine::{
     Admission, Attaching, Attachment, Choices, Command, Delivery, Event, Fingerprint, InboxOptions,
     Invitation, InvitationId, JoinOptions, Knock, Member, Message, NewAttachment, Reaction, Reply,

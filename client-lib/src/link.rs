@@ -267,12 +267,16 @@ impl FromStr for InboxLink {
     }
 }
 
-fn write_link(f: &mut fmt::Formatter<'_>, prefix: &str, body: &impl Serialize) -> fmt::Result {
+pub(crate) fn write_link(
+    f: &mut fmt::Formatter<'_>,
+    prefix: &str,
+    body: &impl Serialize,
+) -> fmt::Result {
     let body = sotto_protocol::cbor::encode(body).map_err(|_| fmt::Error)?;
     write!(f, "{prefix}{}", URL_SAFE_NO_PAD.encode(body))
 }
 
-fn read_link<T: Serialize + serde::de::DeserializeOwned>(
+pub(crate) fn read_link<T: Serialize + serde::de::DeserializeOwned>(
     prefix: &str,
     text: &str,
 ) -> Result<T, BadLink> {
@@ -286,7 +290,7 @@ fn read_link<T: Serialize + serde::de::DeserializeOwned>(
 }
 
 /// The same rules for an address inside a link as for one that a person types.
-fn checked(relay: &RelayAddress) -> Result<(), BadLink> {
+pub(crate) fn checked(relay: &RelayAddress) -> Result<(), BadLink> {
     let again = relay.to_string().parse::<RelayAddress>();
     again.map(drop).map_err(|_| BadLink)
 }

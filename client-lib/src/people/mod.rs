@@ -10,7 +10,7 @@
 #[cfg(feature = "native")]
 pub(crate) mod backup;
 mod line;
-mod words;
+pub(crate) mod words;
 
 pub(crate) use line::BackupLine;
 pub use words::{BadWords, NearWords, ReturnWords};

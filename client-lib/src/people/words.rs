@@ -1,10 +1,14 @@
-//! Return words: eight words of a list of 2,048, generated, never chosen. The one place that knows
-//! the list.
+//! Eight words of a list of 2,048 for 80 bits: return words, which are generated and never chosen,
+//! and the words of a desk's address on a poster. The one place that knows the list.
 //!
 //! ```text
-//! 88 bits = entropy (80) || first 8 bits of SHA-256("sotto/v1/words" || entropy (10 bytes))
+//! 88 bits = bits (80) || first 8 bits of SHA-256(label || bits (10 bytes))
 //! word i  = list[bits 11 i .. 11 i + 11], i = 0 .. 7, most significant bit first
+//! label   = "sotto/v1/words" of return words
 //! ```
+//!
+//! Each purpose has a label of its own, so that words of one are taken for words of another only by
+//! chance, once in 256.
 
 use core::fmt;
 use core::str::FromStr;
@@ -14,9 +18,12 @@ use sha2::{Digest, Sha256};
 use zeroize::{Zeroize, Zeroizing};
 
 /// How many words there are.
-const WORDS: usize = 8;
+pub(crate) const WORDS: usize = 8;
 const BITS_PER_WORD: usize = 11;
-const ENTROPY_BYTES: usize = 10;
+/// What eight words hold beside their checksum.
+pub(crate) const ENTROPY_BYTES: usize = 10;
+/// The label of return words.
+const RETURN: &[u8] = b"sotto/v1/words";
 /// So many first letters tell every word of the list from all others.
 const LETTERS_ENOUGH: usize = 4;
 /// Letters of the longest thing that is looked at as a word; the longest word has 8.
@@ -60,19 +67,7 @@ impl ReturnWords {
     /// The words, in their order.
     #[must_use]
     pub fn words(&self) -> [&'static str; WORDS] {
-        let bits = self
-            .0
-            .iter()
-            .chain(core::iter::once(&checksum(&self.0)))
-            .fold(0_u128, |bits, byte| (bits << 8) | u128::from(*byte));
-        core::array::from_fn(|at| {
-            let index = (bits >> (BITS_PER_WORD * (WORDS - 1 - at))) & 0x7ff;
-            usize::try_from(index)
-                .ok()
-                .and_then(|index| Language::English.word_list().get(index))
-                .copied()
-                .unwrap_or_default()
-        })
+        spell(RETURN, &self.0)
     }
 
     /// The words with a blank between two, to be shown once and not kept.
@@ -82,14 +77,30 @@ impl ReturnWords {
     }
 }
 
-fn checksum(entropy: &[u8; ENTROPY_BYTES]) -> u8 {
+/// The words of these bits.
+pub(crate) fn spell(label: &[u8], entropy: &[u8; ENTROPY_BYTES]) -> [&'static str; WORDS] {
+    let bits = entropy
+        .iter()
+        .chain(core::iter::once(&checksum(label, entropy)))
+        .fold(0_u128, |bits, byte| (bits << 8) | u128::from(*byte));
+    core::array::from_fn(|at| {
+        let index = (bits >> (BITS_PER_WORD * (WORDS - 1 - at))) & 0x7ff;
+        usize::try_from(index)
+            .ok()
+            .and_then(|index| Language::English.word_list().get(index))
+            .copied()
+            .unwrap_or_default()
+    })
+}
+
+fn checksum(label: &[u8], entropy: &[u8; ENTROPY_BYTES]) -> u8 {
     let mut hash = Sha256::new();
-    hash.update(b"sotto/v1/words");
+    hash.update(label);
     hash.update(entropy);
     hash.finalize().first().copied().unwrap_or_default()
 }
 
-/// Why a text is no return words. `Display` and `Debug` show nothing of what was typed.
+/// Why a text is not eight words that belong together. `Display` and `Debug` show nothing of what was typed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BadWords {
@@ -131,25 +142,33 @@ impl FromStr for ReturnWords {
     type Err = BadWords;
 
     fn from_str(text: &str) -> Result<Self, BadWords> {
-        let typed = split(text);
-        if typed.len() != WORDS {
-            return Err(BadWords::Count { found: typed.len() });
-        }
-        let found: Vec<_> = typed.iter().map(|word| find(word)).collect();
-        let unknown: Vec<_> = (1..)
-            .zip(typed.iter().zip(&found))
-            .filter(|(_, (_, index))| index.is_none())
-            .map(|(place, (word, _))| NearWords {
-                place,
-                near: near(word),
-            })
-            .collect();
-        if !unknown.is_empty() {
-            return Err(BadWords::Unknown(unknown));
-        }
-        let indices: Zeroizing<Vec<u16>> = Zeroizing::new(found.into_iter().flatten().collect());
-        fit(&indices).ok_or_else(|| BadWords::Mixed(one_slip_away(&indices)))
+        unspell(RETURN, text).map(Self)
     }
+}
+
+/// The bits of words as a person types them.
+pub(crate) fn unspell(
+    label: &[u8],
+    text: &str,
+) -> Result<Zeroizing<[u8; ENTROPY_BYTES]>, BadWords> {
+    let typed = split(text);
+    if typed.len() != WORDS {
+        return Err(BadWords::Count { found: typed.len() });
+    }
+    let found: Vec<_> = typed.iter().map(|word| find(word)).collect();
+    let unknown: Vec<_> = (1..)
+        .zip(typed.iter().zip(&found))
+        .filter(|(_, (_, index))| index.is_none())
+        .map(|(place, (word, _))| NearWords {
+            place,
+            near: near(word),
+        })
+        .collect();
+    if !unknown.is_empty() {
+        return Err(BadWords::Unknown(unknown));
+    }
+    let indices: Zeroizing<Vec<u16>> = Zeroizing::new(found.into_iter().flatten().collect());
+    fit(label, &indices).ok_or_else(|| BadWords::Mixed(one_slip_away(label, &indices)))
 }
 
 /// Words in small letters. Whatever is no letter (of any script) stands between two words, so that
@@ -176,8 +195,8 @@ fn find(word: &str) -> Option<u16> {
     u16::try_from(at).ok()
 }
 
-/// The words of these places, if their checksum holds.
-fn fit(indices: &[u16]) -> Option<ReturnWords> {
+/// The bits of words in these places of the list, if their checksum holds.
+fn fit(label: &[u8], indices: &[u16]) -> Option<Zeroizing<[u8; ENTROPY_BYTES]>> {
     let bits = indices.iter().fold(0_u128, |bits, index| {
         (bits << BITS_PER_WORD) | u128::from(*index)
     });
@@ -188,11 +207,11 @@ fn fit(indices: &[u16]) -> Option<ReturnWords> {
         .map(|(entropy, check)| (*entropy, check.first().copied()));
     bytes.zeroize();
     let (entropy, check) = parts?;
-    (check == Some(checksum(&entropy))).then(|| ReturnWords::of(entropy))
+    (check == Some(checksum(label, &entropy))).then(|| Zeroizing::new(entropy))
 }
 
 /// Which single slip of the finger would explain a checksum that does not hold.
-fn one_slip_away(indices: &[u16]) -> Vec<NearWords> {
+fn one_slip_away(label: &[u8], indices: &[u16]) -> Vec<NearWords> {
     let list = Language::English.word_list();
     let mut explained = Vec::new();
     for (at, index) in indices.iter().enumerate() {
@@ -207,7 +226,7 @@ fn one_slip_away(indices: &[u16]) -> Vec<NearWords> {
                 if let Some(place) = indices.get_mut(at) {
                     *place = *other;
                 }
-                fit(&indices).is_some()
+                fit(label, &indices).is_some()
             })
             .map(|(_, word)| *word)
             .collect();
