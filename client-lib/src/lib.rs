@@ -252,8 +252,9 @@ pub use content::{MessageId, NAME_BYTES_MAX, REACTION_BYTES_MAX, TEXT_BYTES_MAX}
 pub use desk::{
     BadHours, Card, Choice, Confidentiality, DESK_DATES_MAX, DESK_NAME_BYTES_MAX,
     DESK_RESOURCES_MAX, DESK_SLOTS_MAX, DESK_TERMS_BYTES_MAX, DESK_TOPIC_BYTES_MAX,
-    DESK_TOPICS_MAX, DeskAddress, DeskDate, DeskState, DeskWords, Hours, Opening, OrganisationId,
-    QueueKeys, Resource, Slot,
+    DESK_TOPICS_MAX, DeskAddress, DeskDate, DeskState, DeskWords, Fit, Hours, NO_RANGE_TEXT, Offer,
+    Opening, OrganisationId, PastClaim, QueueKeys, Resource, Slot, WaitRange, WaitingTicket, Wish,
+    offer_order, wait_range,
 };
 pub use engine::{
     Admission, Attaching, Attachment, Choices, Command, Delivery, Event, Fingerprint, InboxOptions,

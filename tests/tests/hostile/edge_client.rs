@@ -6,6 +6,8 @@ use std::path::Path;
 
 use super::edge::{root, test_names};
 
+mod people;
+
 /// How a number is shown to hold, or why there is nothing to show.
 enum Shown {
     /// By these tests: what is at the limit passes; what is past it is refused, waits, or is cut.
@@ -594,7 +596,8 @@ const OUTSIDE: &[(&str, Rows)] = &[
 
 fn table() -> Vec<(String, &'static Shown)> {
     let mut table = Vec::new();
-    for (file, rows) in [LOG, CONTENT, GROUPS, LIVES, OUTSIDE].into_iter().flatten() {
+    let all = [LOG, CONTENT, GROUPS, LIVES, OUTSIDE, people::PEOPLE];
+    for (file, rows) in all.into_iter().flatten() {
         for (name, shown) in *rows {
             table.push((format!("{file} {name}"), shown));
         }
