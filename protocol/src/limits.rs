@@ -25,8 +25,8 @@ pub const NEW_ENTRY_FRAME_BYTES_MAX: usize = 128;
 /// CBOR around one entry's sealed bytes in a page: keys, stamp, chain value, commitment and digest
 /// of the held part are 211 bytes.
 pub const ENTRY_FRAME_BYTES_MAX: usize = 224;
-/// CBOR of one grant: the key and every optional field are 85 bytes.
-pub const GRANT_BYTES_MAX: usize = 96;
+/// CBOR of one grant: the key and every optional field are 122 bytes.
+pub const GRANT_BYTES_MAX: usize = 128;
 /// The largest CBOR item a client may send: one full append in the smallest class, a full list of
 /// grants, and 4 KiB for the frames of [`ITEMS_MAX`] items.
 pub const REQUEST_BYTES_MAX: usize = APPEND_BYTES_MAX

@@ -33,7 +33,7 @@ use crate::store::{Batch, Folder, Key, Record, SledOptions};
 
 const MAGIC: &[u8] = b"sotto-export\x01";
 const CHECK_BYTES: u64 = 32;
-/// The largest item: a list of grants is about 300 KB, an entry far less.
+/// The largest item: a list of grants is at most about 400 KB, an entry far less.
 const ITEM_BYTES_MAX: u32 = 1 << 20;
 
 /// What an export or import carried.

@@ -62,6 +62,9 @@ pub struct GrantFacts {
     pub key: String,
     /// What it may do.
     pub rights: Vec<&'static str>,
+    /// The owner key of the one ticket with whose end it may append, in hexadecimal, if it is bound
+    /// to one.
+    pub ends: Option<String>,
     /// The last entry it reaches, if it was cut.
     pub until_seq: Option<u64>,
     /// The day on which it was cut.
@@ -275,6 +278,7 @@ fn grant_facts(record: &GrantRecord) -> GrantFacts {
             .filter(|(right, _)| grant.rights.contains(*right))
             .map(|(_, name)| *name)
             .collect(),
+        ends: grant.ends.map(|owner| hex::encode(owner.as_bytes())),
         until_seq: grant.until_seq,
         cut_day: record.cut.map(|cut| cut.day),
         admitted_by: record

@@ -79,6 +79,7 @@ impl Running {
             retry: RetryId::new(random()),
             grants: vec![sotto_protocol::frame::Grant {
                 key: key(),
+                ends: None,
                 rate: None,
                 work: None,
                 rights: Rights::ALL,

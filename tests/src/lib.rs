@@ -3,6 +3,7 @@
 pub mod device;
 pub mod dice;
 pub mod peer;
+pub mod queue;
 pub mod relay;
 pub mod store;
 pub mod world;

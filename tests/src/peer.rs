@@ -89,6 +89,7 @@ impl TestLog {
     pub fn grant(key: &StaticSecret, rights: Rights) -> Grant {
         Grant {
             key: proof::public_key(key),
+            ends: None,
             rate: None,
             work: None,
             rights,

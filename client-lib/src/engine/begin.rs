@@ -478,6 +478,7 @@ impl Engine {
 pub(super) fn grant(key: &StaticSecret, rights: Rights) -> Grant {
     Grant {
         key: public_key(key),
+        ends: None,
         rate: None,
         work: None,
         rights,

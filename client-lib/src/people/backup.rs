@@ -114,6 +114,7 @@ impl BackupKeys {
     pub(crate) fn grants(&self) -> Vec<Grant> {
         vec![Grant {
             key: public_key(&self.keeper),
+            ends: None,
             rate: None,
             work: None,
             rights: RIGHTS,

@@ -90,7 +90,8 @@ fn check_list(list: &[Grant]) -> Result<(), ErrorCode> {
     keys.sort_unstable();
     keys.dedup();
     let none_is_idle = list.iter().all(|grant| grant.rights != Rights::NONE);
-    rule(keys.len() == list.len() && none_is_idle)?;
+    let ends_alone = list.iter().all(Grant::ends_alone);
+    rule(keys.len() == list.len() && none_is_idle && ends_alone)?;
     let work_max = limits::WORK_BITS_MAX;
     list.iter().try_for_each(|grant| {
         within(

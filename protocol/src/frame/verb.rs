@@ -67,6 +67,10 @@ pub enum Verb<'a> {
 pub struct Grant {
     /// The holder's X25519 public key.
     pub key: PublicKey,
+    /// An append with this grant counts only in an append that ends, under a live lease of the
+    /// caller, an entry whose `owner` is this key. Stands beside no right but to append.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ends: Option<PublicKey>,
     /// Appends and takes a minute with this key, all connections together; absent: the relay's own limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate: Option<u32>,
@@ -81,6 +85,13 @@ pub struct Grant {
 }
 
 impl Grant {
+    /// Whether the rights may stand beside `ends`: to bind any but the right to append to the end
+    /// of an entry means nothing.
+    #[must_use]
+    pub fn ends_alone(&self) -> bool {
+        self.ends.is_none() || self.rights == Rights::APPEND
+    }
+
     /// The rights that are left: all, or with `until_seq` only those to read.
     #[must_use]
     pub const fn rights_left(&self) -> Rights {

@@ -44,6 +44,7 @@ fn grants(count: usize) -> Vec<Grant> {
         key[..8].copy_from_slice(&place.to_be_bytes());
         Grant {
             key: PublicKey::new(key),
+            ends: None,
             rate: Some(u32::MAX),
             work: Some(limits::WORK_BITS_MAX),
             rights: Rights::ALL,
@@ -57,6 +58,8 @@ fn grants(count: usize) -> Vec<Grant> {
 fn cut_grants(count: usize) -> Vec<Grant> {
     let mut list = grants(count);
     for grant in &mut list {
+        grant.ends = Some(grant.key);
+        grant.rights = Rights::APPEND;
         grant.until_seq = Some(u64::MAX);
     }
     list
@@ -239,6 +242,18 @@ fn parts_that_contradict_each_other_are_refused() {
         create.grants[0].rights = Rights::NONE;
     });
     assert_eq!(idle, bad);
+    let bound = |rights| {
+        change!("create", Create, |create| {
+            create.grants[0].ends = Some(PublicKey::new([1; 32]));
+            create.grants[0].rights = rights;
+        })
+    };
+    assert_eq!(bound(Rights::APPEND), Ok(()));
+    for (right, _) in Rights::TABLE {
+        if right != Rights::APPEND {
+            assert_eq!((bound(right), bound(Rights::APPEND | right)), (bad, bad));
+        }
+    }
 }
 
 /// The largest append in the smallest class, with everything that can stand around its bytes.

@@ -94,6 +94,7 @@ impl Draw<'_> {
     fn grant(&mut self) -> Grant {
         Grant {
             key: self.id(),
+            ends: self.maybe(Self::id),
             rate: self.maybe(Self::u32),
             work: self.maybe(Self::byte),
             rights: self.rights(),

@@ -104,21 +104,25 @@ fn check_item(item: &Item<'_>) -> Result<usize, ErrorCode> {
     Ok(bytes)
 }
 
-/// What the caller's keys allow for this item, or a refusal that tells nothing.
-pub(crate) fn rights(
-    log: &LogState,
-    item: &Item<'_>,
-    keys: &[PublicKey],
-) -> Result<ItemRights, Refusal> {
-    let access = grant::access_of_some(&log.grants, keys);
-    let appending = if item.fence.is_some() {
+/// The right that an item's entries take.
+const fn appending(item: &Item<'_>) -> Rights {
+    if item.fence.is_some() {
         Rights::FENCE
     } else {
         Rights::APPEND
-    };
+    }
+}
+
+/// What the caller's keys allow for this item, or a refusal that tells nothing.
+pub(crate) fn access(
+    log: &LogState,
+    item: &Item<'_>,
+    keys: &[PublicKey],
+) -> Result<Access, Refusal> {
+    let access = grant::access_of_some(&log.grants, keys);
     let mut needed = Rights::NONE;
     for (asked, right) in [
-        (!item.entries.is_empty(), appending),
+        (!item.entries.is_empty(), appending(item)),
         (item.pin, Rights::PIN),
         (item.lease.is_some(), Rights::CLAIM),
         (item.grants.is_some(), Rights::MANAGE),
@@ -130,12 +134,24 @@ pub(crate) fn rights(
     if !access.rights.contains(needed) {
         return Err(Refusal::of(ErrorCode::Refused));
     }
-    let payer = if item.entries.is_empty() {
-        None
-    } else {
-        grant::payer(&log.grants, keys, appending).map(Payer::of)
-    };
-    Ok(ItemRights { access, payer })
+    Ok(access)
+}
+
+/// The grant that an item whose caller has the right is counted by. `ended` are the owner keys of
+/// the entries that the append ends: where the right comes from none but grants that are bound to
+/// others, it does not count.
+pub(crate) fn payer(
+    log: &LogState,
+    item: &Item<'_>,
+    keys: &[PublicKey],
+    ended: &[PublicKey],
+) -> Result<Option<Payer>, Refusal> {
+    if item.entries.is_empty() {
+        return Ok(None);
+    }
+    grant::payer(&log.grants, keys, appending(item), ended)
+        .map(|grant| Some(Payer::of(grant)))
+        .ok_or_else(|| Refusal::of(ErrorCode::LeaseLost))
 }
 
 /// Applies one item. `claimed` is the entry its lease is on, if the item ends it.

@@ -13,6 +13,7 @@ use sotto_protocol::{chain, frame};
 use super::append::{self, ItemRights};
 use super::codec;
 use super::fault::Fault;
+use super::grant::Access;
 use super::group::{self, After, Group, Outcome, Working};
 use super::rate::Rates;
 use super::retry::{Answers, retry_of};
@@ -286,11 +287,14 @@ impl Applier<'_> {
                 changed.logs.push((item.log, log));
             }
         }
-        let rights = self.rights(&append, callers, &changed, work_bits)?;
-        let items = append.items.into_iter().zip(callers).zip(&rights);
+        let accesses = accesses(&append, callers, &changed)?;
+        let ended = self.ended(&append, callers, &changed).await?;
+        let rights = rights(&append, callers, &changed, (accesses, &ended), work_bits)?;
+        let items = append.items.into_iter().zip(callers);
+        let items = items.zip(&rights).zip(&ended);
         let mut dones = Vec::new();
-        for (index, ((item, caller), rights)) in (0_u16..).zip(items) {
-            let done = self.item(&mut changed, item, caller, rights).await;
+        for (index, (((item, caller), rights), ended)) in (0_u16..).zip(items) {
+            let done = self.item(&mut changed, item, caller, rights, ended.as_ref());
             dones.push(done.map_err(|stop| at(stop, index))?);
         }
         let payers: Vec<_> = changed.payers.drain(..).collect();
@@ -311,50 +315,41 @@ impl Applier<'_> {
         Ok((Answer::Appended(dones), changed))
     }
 
-    /// The rights for each item, all by the grants before the append, and the price paid.
-    fn rights(
+    /// The entry that each item ends, if its lease is live before the append and the caller's.
+    async fn ended(
         &self,
         append: &Append<'static>,
         callers: &[Caller],
         changed: &Changed,
-        work_bits: u32,
-    ) -> Result<Vec<ItemRights>, Stop> {
-        let mut all = Vec::new();
-        let mut work = 0;
-        for (index, (item, caller)) in (0_u16..).zip(append.items.iter().zip(callers)) {
-            let Some((_, log)) = changed.logs.iter().find(|(id, _)| *id == item.log) else {
-                return Err(Fault::Shape.into());
-            };
-            let rights = append::rights(&log.state, item, &caller.keys)
-                .map_err(|refusal| at(refusal.into(), index))?;
-            work = work.max(rights.payer.map_or(0, |payer| payer.work));
-            all.push(rights);
-        }
-        if work_bits < u32::from(work) {
-            return Err(Stop::Refused(Refusal {
-                bits: Some(work),
-                ..Refusal::of(ErrorCode::WorkNeeded)
-            }));
+    ) -> Result<Vec<Option<StoredEntry<'static>>>, Stop> {
+        let mut all = Vec::with_capacity(append.items.len());
+        for (item, caller) in append.items.iter().zip(callers) {
+            let log = changed.log(&item.log)?;
+            let (head, keys) = (&log.state.head, &caller.keys);
+            let condition = item.lease.as_ref().filter(|condition| condition.end);
+            let live = condition.filter(|condition| {
+                lease::check(head, condition.seq, condition.lease, keys, &self.now).is_ok()
+            });
+            all.push(match live {
+                Some(live) => self.shared.entry(&log.keys, head.floor, live.seq).await?,
+                None => None,
+            });
         }
         Ok(all)
     }
 
-    async fn item(
+    fn item(
         &self,
         changed: &mut Changed,
         item: frame::Item<'static>,
         caller: &Caller,
         rights: &ItemRights,
+        claimed: Option<&StoredEntry<'_>>,
     ) -> Result<ItemDone, Stop> {
         let (shared, now, id) = (self.shared, self.now, item.log);
         let Some((_, log)) = changed.logs.iter_mut().find(|(log, _)| *log == id) else {
             return Err(Fault::Shape.into());
         };
-        let mut claimed = None;
-        if let Some(condition) = item.lease.as_ref().filter(|condition| condition.end) {
-            let floor = log.state.head.floor;
-            claimed = shared.entry(&log.keys, floor, condition.seq).await?;
-        }
         let period = stamp::period(now.day);
         let key = shared.keys.stamp(period)?;
         let stamper = |log: &LogId, seq: u64, day: u32, commitment: &Commitment| {
@@ -366,11 +361,11 @@ impl Applier<'_> {
             item,
             rights,
             &caller.keys,
-            claimed.as_ref(),
+            claimed,
             &now,
             &stamper,
         )?;
-        if let Some(claimed) = &claimed {
+        if let Some(claimed) = claimed {
             changed
                 .removes
                 .push((id, codec::entry_key(&log.keys, claimed)));
@@ -410,7 +405,7 @@ impl Applier<'_> {
         caller: &Caller,
     ) -> Result<(Answer<'static>, Changed), Stop> {
         let mut log = self.allowed(&claim.log, caller, Rights::CLAIM).await?;
-        let holder = grant::payer(&log.state.grants, &caller.keys, Rights::CLAIM)
+        let holder = grant::payer(&log.state.grants, &caller.keys, Rights::CLAIM, &[])
             .ok_or_else(|| stop(ErrorCode::Refused))?
             .key;
         let floor = log.state.head.floor;
@@ -492,7 +487,7 @@ impl Applier<'_> {
                 }
             }
         }
-        let payer = grant::payer(&log.state.grants, &caller.keys, Rights::TAKE);
+        let payer = grant::payer(&log.state.grants, &caller.keys, Rights::TAKE, &[]);
         let payer = payer.map(|grant| (id, append::Payer::of(grant)));
         let limit = self.shared.limits.appends_per_minute;
         self.rates
@@ -568,6 +563,55 @@ impl Changed {
             ..Self::default()
         }
     }
+
+    fn log(&self, id: &LogId) -> Result<&Working, Fault> {
+        let found = self.logs.iter().find(|(log, _)| log == id);
+        found.map(|(_, log)| log).ok_or(Fault::Shape)
+    }
+}
+
+/// What each item's caller may do, all by the grants before the append.
+fn accesses(
+    append: &Append<'static>,
+    callers: &[Caller],
+    changed: &Changed,
+) -> Result<Vec<Access>, Stop> {
+    let items = append.items.iter().zip(callers);
+    let access = |(index, (item, caller)): (u16, (&frame::Item<'static>, &Caller))| {
+        append::access(&changed.log(&item.log)?.state, item, &caller.keys)
+            .map_err(|refusal| at(refusal.into(), index))
+    };
+    (0_u16..).zip(items).map(access).collect()
+}
+
+/// The rights for each item, with the grant that it is counted by, and whether the price is paid.
+/// What one item ends counts for those before it as well.
+fn rights(
+    append: &Append<'static>,
+    callers: &[Caller],
+    changed: &Changed,
+    (accesses, ended): (Vec<Access>, &[Option<StoredEntry<'_>>]),
+    work_bits: u32,
+) -> Result<Vec<ItemRights>, Stop> {
+    let owners = ended.iter().flatten().filter_map(|entry| entry.owner);
+    let owners: Vec<_> = owners.collect();
+    let mut all = Vec::with_capacity(accesses.len());
+    let mut work = 0;
+    let items = append.items.iter().zip(callers).zip(accesses);
+    for (index, ((item, caller), access)) in (0_u16..).zip(items) {
+        let log = changed.log(&item.log)?;
+        let payer = append::payer(&log.state, item, &caller.keys, &owners)
+            .map_err(|refusal| at(refusal.into(), index))?;
+        work = work.max(payer.map_or(0, |payer| payer.work));
+        all.push(ItemRights { access, payer });
+    }
+    if work_bits < u32::from(work) {
+        return Err(Stop::Refused(Refusal {
+            bits: Some(work),
+            ..Refusal::of(ErrorCode::WorkNeeded)
+        }));
+    }
+    Ok(all)
 }
 
 /// Says which item was refused.

@@ -93,11 +93,13 @@ pub(crate) fn access_of_some(grants: &GrantList, keys: &[PublicKey]) -> Access {
 }
 
 /// The grant that an append is counted and priced by: the cheapest of the caller's that has the
-/// right.
+/// right. One that is bound to the end of an entry serves if the append ends an entry of that
+/// owner, and is used only where no other serves.
 pub(crate) fn payer<'a>(
     grants: &'a GrantList,
     keys: &[PublicKey],
     right: Rights,
+    ended: &[PublicKey],
 ) -> Option<&'a Grant> {
     grants
         .list
@@ -105,7 +107,11 @@ pub(crate) fn payer<'a>(
         .map(|record| &record.grant)
         .filter(|grant| grant.until_seq.is_none() && grant.rights.contains(right))
         .filter(|grant| keys.contains(&grant.key))
-        .min_by_key(|grant| (grant.work.unwrap_or(0), is_join(grant)))
+        .filter(|grant| grant.ends.is_none_or(|owner| ended.contains(&owner)))
+        .min_by_key(|grant| {
+            let bound = grant.ends.is_some();
+            (bound, grant.work.unwrap_or(0), is_join(grant))
+        })
 }
 
 /// Whether a grant is a join key: it may fence, but not read.
@@ -137,6 +143,7 @@ pub(crate) fn check(list: &[Grant], head_seq: u64) -> Result<(), Refusal> {
     let odd = list.iter().any(|grant| {
         grant.work.is_some_and(|bits| bits > WORK_BITS_MAX)
             || grant.rights == Rights::NONE
+            || !grant.ends_alone()
             || grant.until_seq.is_some_and(|until| until > head_seq)
     });
     if doubled || odd {
@@ -237,7 +244,8 @@ pub(crate) fn admit(
     }
     if let Some(known) = log.grants.list.iter().find(|known| known.grant.key == key) {
         // Nobody may change another's grant by admitting its key again.
-        let same = known.grant.until_seq.is_none() && known.grant.rights.contains(rights);
+        let free = known.grant.until_seq.is_none() && known.grant.ends.is_none();
+        let same = free && known.grant.rights.contains(rights);
         return if same {
             Ok(())
         } else {
@@ -250,6 +258,7 @@ pub(crate) fn admit(
         cut: None,
         grant: Grant {
             key,
+            ends: None,
             rate: None,
             work: None,
             rights,

@@ -21,6 +21,7 @@ use crate::retention::Keys;
 use crate::store::{MemoryStore, Store};
 
 mod admissions;
+mod bound;
 mod disk;
 mod entries;
 mod folder;
@@ -187,6 +188,7 @@ pub(crate) fn policy() -> Policy {
 pub(crate) fn grant(byte: u8, rights: Rights) -> Grant {
     Grant {
         key: key(byte),
+        ends: None,
         rate: None,
         work: None,
         rights,

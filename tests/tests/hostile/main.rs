@@ -9,6 +9,7 @@ mod handshake;
 mod limit;
 mod lost;
 mod metric;
+mod queue;
 mod refusal;
 mod shutdown;
 mod transport;

@@ -122,6 +122,7 @@ impl TestLog {
                 self.grants.push(Grant {
                     rights: begin::MEMBER_RIGHTS,
                     until_seq: None,
+                    ends: None,
                     rate: None,
                     work: None,
                     key,

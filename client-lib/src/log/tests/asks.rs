@@ -20,6 +20,7 @@ fn new_log(seed: u8) -> NewLog {
         root: StaticSecret::from([seed; 32]),
         grants: vec![Grant {
             key: sotto_protocol::proof::public_key(&member()),
+            ends: None,
             rate: None,
             work: None,
             rights: Rights::ALL,

@@ -32,6 +32,7 @@ pub(super) fn all() -> Vec<(String, Request<'static>)> {
 pub(super) fn grant() -> Grant {
     Grant {
         key: key(0x71),
+        ends: None,
         rate: None,
         work: None,
         rights: Rights::READ | Rights::APPEND | Rights::FENCE,
@@ -42,10 +43,23 @@ pub(super) fn grant() -> Grant {
 pub(super) fn full_grant() -> Grant {
     Grant {
         key: key(0x72),
+        ends: None,
         rate: Some(60),
         work: Some(16),
         rights: Rights::ALL,
         until_seq: Some(1_000_000),
+    }
+}
+
+/// May append only with the end of an owner's entry.
+fn ending_grant() -> Grant {
+    Grant {
+        key: key(0x79),
+        ends: Some(key(0x77)),
+        rate: Some(60),
+        work: Some(16),
+        rights: Rights::APPEND,
+        until_seq: None,
     }
 }
 
@@ -296,6 +310,7 @@ fn managing() -> Vec<(&'static str, Verb<'static>)> {
     vec![
         ("", grants(false, vec![full_grant()])),
         ("cut", grants(true, vec![full_grant(), grant()])),
+        ("ends", grants(false, vec![full_grant(), ending_grant()])),
         (
             "",
             Verb::Hold(Hold {

@@ -13,13 +13,24 @@ fn clock() -> Arc<ManualClock> {
     Arc::new(ManualClock::at_day(DAY))
 }
 
+/// May append with the end of one entry alone.
+fn answers() -> Grant {
+    Grant {
+        ends: Some(key(101)),
+        ..grant(4, Rights::APPEND)
+    }
+}
+
 /// A folder with three logs, one of which is deleted.
 async fn filled(path: &Path) -> (Vec<LogId>, Change, Answer<'static>) {
     let mut bench = bench_at(path, TestDisk::open(), clock()).await;
     let mut logs = Vec::new();
     for root in 1..=3 {
         let log = bench
-            .create(root, vec![grant(2, Rights::ALL), grant(3, Rights::READ)])
+            .create(
+                root,
+                vec![grant(2, Rights::ALL), grant(3, Rights::READ), answers()],
+            )
             .await;
         logs.push(log);
     }
@@ -110,6 +121,7 @@ async fn an_export_is_imported_with_everything_that_lives() {
         [seen(&bench, logs[0]).await, seen(&bench, logs[1]).await],
         before
     );
+    assert!(before[0].contains("ends: Some"));
     assert_eq!(bench.logs.change(change).await.unwrap(), answer);
     assert!(bench.logs.open(&logs[2], &keys(&[2])).await.is_err());
     stop(bench).await;
@@ -204,7 +216,9 @@ async fn a_seizure_tells_every_fact_and_changes_nothing() {
     assert_eq!((facts.first_day, facts.last_day), (Some(DAY), Some(DAY)));
     let rights: Vec<_> = facts.grants.iter().map(|grant| &grant.rights).collect();
     assert_eq!(rights[1], &["read"]);
-    assert_eq!((rights.len(), rights[0].len()), (2, 9));
+    assert_eq!((rights.len(), rights[0].len()), (3, 9));
+    let ends: Vec<_> = facts.grants.iter().map(|grant| &grant.ends).collect();
+    assert_eq!(ends, [&None, &None, &Some("65".repeat(32))]);
     let pins: Vec<_> = facts.pins.iter().map(|pin| (pin.seq, pin.day)).collect();
     assert_eq!(pins, [(1, DAY)]);
     let claims: Vec<_> = facts.claims.iter().map(|claim| claim.seq).collect();

@@ -1,11 +1,12 @@
 //! Random changes on the memory engine and on sled side by side, with restarts and failing batches:
 //! both say the same, and what was acknowledged is there.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
-use sotto_protocol::frame::Refusal;
+use sotto_protocol::frame::{Claim, LeaseCondition, Refusal};
 
 use super::disk::{TestDisk, options, stop};
 use super::*;
@@ -13,7 +14,7 @@ use crate::store::{Batch, Folder, Key, Range, StoreError, StoreFuture};
 
 /// An engine whose next commit fails when the test says so, before or after it is done.
 #[derive(Debug)]
-struct Failing {
+pub(super) struct Failing {
     inner: Arc<dyn Store>,
     before: AtomicBool,
     after: AtomicBool,
@@ -21,13 +22,18 @@ struct Failing {
 }
 
 impl Failing {
-    fn over(inner: Arc<dyn Store>) -> Arc<Self> {
+    pub(super) fn over(inner: Arc<dyn Store>) -> Arc<Self> {
         Arc::new(Self {
             inner,
             before: AtomicBool::new(false),
             after: AtomicBool::new(false),
             reads: std::sync::atomic::AtomicU64::new(0),
         })
+    }
+
+    /// How often it was read.
+    pub(super) fn reads(&self) -> u64 {
+        self.reads.load(Ordering::SeqCst)
     }
 }
 
@@ -82,6 +88,18 @@ enum Op {
     Take {
         log: u8,
     },
+    Claim {
+        log: u8,
+        seq: u64,
+    },
+    /// An entry for `inbox` and the end of a claimed one, in either order, by a key that may append
+    /// only with the end of an entry of its owner.
+    Answer {
+        log: u8,
+        seq: u64,
+        inbox: u8,
+        first: bool,
+    },
     Day,
     Restart,
     /// The next commit fails; `true`: after it landed. The caller tries again.
@@ -99,7 +117,10 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
         )
             .prop_map(|(log, runs, fence, pin)| Op::Append { log, runs, fence, pin }),
         1 => (log.clone(), 0..20_u64).prop_map(|(log, to)| Op::Trim { log, to }),
-        1 => log.prop_map(|log| Op::Take { log }),
+        1 => log.clone().prop_map(|log| Op::Take { log }),
+        4 => (log.clone(), 1..9_u64).prop_map(|(log, seq)| Op::Claim { log, seq }),
+        4 => (log.clone(), 1..9_u64, log, any::<bool>())
+            .prop_map(|(log, seq, inbox, first)| Op::Answer { log, seq, inbox, first }),
         1 => Just(Op::Day),
         1 => Just(Op::Restart),
         1 => any::<bool>().prop_map(Op::Fail),
@@ -113,7 +134,19 @@ struct Side {
     failing: Arc<Failing>,
     folder: Option<tempfile::TempDir>,
     logs: Vec<LogId>,
+    /// Whose each entry is.
+    owners: HashMap<(u8, u64), u8>,
+    /// The number of the last lease on each entry.
+    leases: HashMap<(u8, u64), u64>,
 }
+
+/// Entries in a run of this length are of this owner.
+const fn owner(length: u8) -> u8 {
+    100 + length
+}
+
+/// Whose end the bound key answers with.
+const ANSWERED: u8 = owner(1);
 
 fn short() -> Policy {
     Policy {
@@ -141,9 +174,15 @@ impl Side {
             failing,
             folder,
             logs: Vec::new(),
+            owners: HashMap::new(),
+            leases: HashMap::new(),
         };
         for root in 0..3 {
-            let grants = vec![grant(2, Rights::ALL)];
+            let bound = Grant {
+                ends: Some(key(ANSWERED)),
+                ..grant(3, Rights::APPEND)
+            };
+            let grants = vec![grant(2, Rights::ALL), bound, grant(4, Rights::CLAIM)];
             let log = side.bench.create_with(root + 50, grants, short()).await;
             side.logs.push(log);
         }
@@ -155,7 +194,7 @@ impl Side {
             bench,
             failing,
             folder,
-            logs,
+            ..
         } = self;
         let Some(folder) = folder else {
             let bench = bench.restart().await;
@@ -163,7 +202,7 @@ impl Side {
                 bench,
                 failing,
                 folder,
-                logs,
+                ..self
             };
         };
         let clock = Arc::clone(&bench.clock);
@@ -175,7 +214,7 @@ impl Side {
             bench,
             failing,
             folder: Some(folder),
-            logs,
+            ..self
         }
     }
 
@@ -193,6 +232,60 @@ impl Side {
         }
     }
 
+    async fn claim(&mut self, place: u8, seq: u64) -> Result<Answer<'static>, ErrorCode> {
+        let claim = Claim {
+            ms: 60_000,
+            day: self.bench.today(),
+            log: self.logs[usize::from(place)],
+            seq,
+            retry: self.bench.retry(),
+        };
+        let answer = self.change(Change::Claim(claim, caller(&[4]))).await;
+        if let Ok(Answer::Claimed(claimed)) = &answer {
+            self.leases.insert((place, seq), claimed.lease);
+        }
+        answer
+    }
+
+    /// Goes through if the lease is live and the entry of the owner that the key is bound to, and
+    /// only then.
+    async fn answer(
+        &mut self,
+        at: (u8, u64),
+        inbox: u8,
+        first: bool,
+    ) -> Result<Answer<'static>, ErrorCode> {
+        let [log, inbox] = [at.0, inbox].map(|place| self.logs[usize::from(place)]);
+        let lease = self.leases.get(&at).copied().unwrap_or(0);
+        let seq = at.1;
+        let end = Item {
+            lease: Some(LeaseCondition {
+                end: true,
+                seq,
+                lease,
+            }),
+            entries: Vec::new(),
+            ..item(log, 0)
+        };
+        let letter = item(inbox, 9);
+        let items = if first {
+            vec![end, letter]
+        } else {
+            vec![letter, end]
+        };
+        let keys = keys(&[2]);
+        let page = self.bench.logs.page(&log, &keys, Lane::All, 0, 1_000);
+        let entries = page.await.unwrap().entries;
+        let claimed = entries
+            .iter()
+            .any(|entry| entry.seq == seq && entry.claimed);
+        let serves = claimed && self.owners.get(&at) == Some(&ANSWERED);
+        let change = self.bench.append_change(items, &[3, 4]);
+        let answer = self.change(change).await;
+        assert_eq!(answer.is_ok(), serves, "{at:?} {answer:?}");
+        answer
+    }
+
     async fn step(mut self, op: &Op) -> (Self, Option<Result<Answer<'static>, ErrorCode>>) {
         let by = || caller(&[2]);
         let (day, retry) = (self.bench.today(), self.bench.retry());
@@ -203,20 +296,41 @@ impl Side {
                 fence,
                 pin,
             } => {
-                let log = self.logs[usize::from(*log)];
+                let (place, log) = (*log, self.logs[usize::from(*log)]);
                 let items = runs
                     .iter()
                     .enumerate()
                     .map(|(index, length)| Item {
-                        entries: vec![entry(*length); usize::from(*length)],
+                        entries: vec![
+                            NewEntry {
+                                owner: Some(key(owner(*length))),
+                                ..entry(*length)
+                            };
+                            usize::from(*length)
+                        ],
                         fence: fence.map(|fence| fence + index as u64),
                         pin: *pin && index == 0,
                         ..item(log, 0)
                     })
                     .collect();
                 let change = self.bench.append_change(items, &[2]);
-                Some(self.change(change).await)
+                let answer = self.change(change).await;
+                if let Ok(Answer::Appended(dones)) = &answer {
+                    for (done, length) in dones.iter().zip(runs) {
+                        let first = done.seq - u64::from(*length) + 1;
+                        let seqs = (first..=done.seq).map(|seq| (place, seq));
+                        self.owners.extend(seqs.map(|at| (at, owner(*length))));
+                    }
+                }
+                Some(answer)
             }
+            Op::Claim { log, seq } => Some(self.claim(*log, *seq).await),
+            Op::Answer {
+                log,
+                seq,
+                inbox,
+                first,
+            } => Some(self.answer((*log, *seq), *inbox, *first).await),
             Op::Trim { log, to } => {
                 let log = self.logs[usize::from(*log)];
                 let trim = sotto_protocol::frame::Trim {
@@ -291,6 +405,7 @@ impl Side {
 fn without_stamps(answer: Option<Result<Answer<'static>, ErrorCode>>) -> String {
     match answer {
         Some(Ok(Answer::Taken(taken))) => format!("took {}", taken.entry.seq),
+        Some(Ok(Answer::Claimed(claimed))) => format!("claimed for {}", claimed.ms),
         other => format!("{other:?}"),
     }
 }
@@ -363,10 +478,10 @@ async fn every_refused_open_reads_the_store_as_often_as_an_accepted_one() {
     let (log, unknown) = (side.logs[0], LogId::new([9; 32]));
     let mut counts = Vec::new();
     for (log, by) in [(log, 2), (log, 3), (unknown, 2), (log, 2), (unknown, 3)] {
-        let before = side.failing.reads.load(Ordering::SeqCst);
+        let before = side.failing.reads();
         // Refused or not, only the count matters here.
         drop(side.bench.logs.open(&log, &keys(&[by])).await);
-        counts.push(side.failing.reads.load(Ordering::SeqCst) - before);
+        counts.push(side.failing.reads() - before);
     }
     assert_eq!(counts, [3; 5]);
     stop(side.bench).await;
