@@ -292,6 +292,7 @@ impl CardKeys {
     pub(crate) fn grants(&self, manage: PublicKey) -> Vec<Grant> {
         let grant = |key, rights| Grant {
             key,
+            ends: None,
             rate: None,
             work: None,
             rights,

@@ -9,6 +9,7 @@ mod full;
 mod memory;
 mod power;
 mod process;
+mod queue;
 
 use std::path::PathBuf;
 use std::time::Duration;

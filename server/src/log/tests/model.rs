@@ -1,7 +1,7 @@
 //! Random changes on the memory engine and on sled side by side, with restarts and failing batches:
 //! both say the same, and what was acknowledged is there.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use proptest::prelude::*;
@@ -92,11 +92,10 @@ enum Op {
         log: u8,
         seq: u64,
     },
-    /// An entry for `inbox` and the end of a claimed one, in either order, by a key that may append
-    /// only with the end of an entry of its owner.
+    /// An entry for `inbox` and the end of one of those that were claimed, in either order, by a key
+    /// that may append only with the end of an entry of its owner.
     Answer {
-        log: u8,
-        seq: u64,
+        which: usize,
         inbox: u8,
         first: bool,
     },
@@ -118,9 +117,9 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
             .prop_map(|(log, runs, fence, pin)| Op::Append { log, runs, fence, pin }),
         1 => (log.clone(), 0..20_u64).prop_map(|(log, to)| Op::Trim { log, to }),
         1 => log.clone().prop_map(|log| Op::Take { log }),
-        4 => (log.clone(), 1..9_u64).prop_map(|(log, seq)| Op::Claim { log, seq }),
-        4 => (log.clone(), 1..9_u64, log, any::<bool>())
-            .prop_map(|(log, seq, inbox, first)| Op::Answer { log, seq, inbox, first }),
+        4 => (log.clone(), 1..5_u64).prop_map(|(log, seq)| Op::Claim { log, seq }),
+        4 => (any::<usize>(), log, any::<bool>())
+            .prop_map(|(which, inbox, first)| Op::Answer { which, inbox, first }),
         1 => Just(Op::Day),
         1 => Just(Op::Restart),
         1 => any::<bool>().prop_map(Op::Fail),
@@ -137,7 +136,7 @@ struct Side {
     /// Whose each entry is.
     owners: HashMap<(u8, u64), u8>,
     /// The number of the last lease on each entry.
-    leases: HashMap<(u8, u64), u64>,
+    leases: BTreeMap<(u8, u64), u64>,
 }
 
 /// Entries in a run of this length are of this owner.
@@ -175,7 +174,7 @@ impl Side {
             folder,
             logs: Vec::new(),
             owners: HashMap::new(),
-            leases: HashMap::new(),
+            leases: BTreeMap::new(),
         };
         for root in 0..3 {
             let bound = Grant {
@@ -252,11 +251,11 @@ impl Side {
     async fn answer(
         &mut self,
         at: (u8, u64),
+        lease: u64,
         inbox: u8,
         first: bool,
     ) -> Result<Answer<'static>, ErrorCode> {
         let [log, inbox] = [at.0, inbox].map(|place| self.logs[usize::from(place)]);
-        let lease = self.leases.get(&at).copied().unwrap_or(0);
         let seq = at.1;
         let end = Item {
             lease: Some(LeaseCondition {
@@ -326,11 +325,21 @@ impl Side {
             }
             Op::Claim { log, seq } => Some(self.claim(*log, *seq).await),
             Op::Answer {
-                log,
-                seq,
+                which,
                 inbox,
                 first,
-            } => Some(self.answer((*log, *seq), *inbox, *first).await),
+            } => {
+                let place = which % self.leases.len().max(1);
+                match self
+                    .leases
+                    .iter()
+                    .nth(place)
+                    .map(|(at, lease)| (*at, *lease))
+                {
+                    Some((at, lease)) => Some(self.answer(at, lease, *inbox, *first).await),
+                    None => None,
+                }
+            }
             Op::Trim { log, to } => {
                 let log = self.logs[usize::from(*log)];
                 let trim = sotto_protocol::frame::Trim {
