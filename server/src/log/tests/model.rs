@@ -285,44 +285,49 @@ impl Side {
         answer
     }
 
-    async fn step(mut self, op: &Op) -> (Self, Option<Result<Answer<'static>, ErrorCode>>) {
+    async fn append(
+        &mut self,
+        place: u8,
+        runs: &[u8],
+        fence: Option<u64>,
+        pin: bool,
+    ) -> Result<Answer<'static>, ErrorCode> {
+        let log = self.logs[usize::from(place)];
+        let items = runs.iter().enumerate().map(|(index, length)| Item {
+            entries: vec![
+                NewEntry {
+                    owner: Some(key(owner(*length))),
+                    ..entry(*length)
+                };
+                usize::from(*length)
+            ],
+            fence: fence.map(|fence| fence + index as u64),
+            pin: pin && index == 0,
+            ..item(log, 0)
+        });
+        let change = self.bench.append_change(items.collect(), &[2]);
+        let answer = self.change(change).await;
+        if let Ok(Answer::Appended(dones)) = &answer {
+            for (done, length) in dones.iter().zip(runs) {
+                let first = done.seq - u64::from(*length) + 1;
+                let seqs = (first..=done.seq).map(|seq| (place, seq));
+                self.owners.extend(seqs.map(|at| (at, owner(*length))));
+            }
+        }
+        answer
+    }
+
+    /// An operation that is a request of a client, and its answer.
+    async fn ask(&mut self, op: &Op) -> Option<Result<Answer<'static>, ErrorCode>> {
         let by = || caller(&[2]);
-        let (day, retry) = (self.bench.today(), self.bench.retry());
-        let answer = match op {
+        let day = self.bench.today();
+        match op {
             Op::Append {
                 log,
                 runs,
                 fence,
                 pin,
-            } => {
-                let (place, log) = (*log, self.logs[usize::from(*log)]);
-                let items = runs
-                    .iter()
-                    .enumerate()
-                    .map(|(index, length)| Item {
-                        entries: vec![
-                            NewEntry {
-                                owner: Some(key(owner(*length))),
-                                ..entry(*length)
-                            };
-                            usize::from(*length)
-                        ],
-                        fence: fence.map(|fence| fence + index as u64),
-                        pin: *pin && index == 0,
-                        ..item(log, 0)
-                    })
-                    .collect();
-                let change = self.bench.append_change(items, &[2]);
-                let answer = self.change(change).await;
-                if let Ok(Answer::Appended(dones)) = &answer {
-                    for (done, length) in dones.iter().zip(runs) {
-                        let first = done.seq - u64::from(*length) + 1;
-                        let seqs = (first..=done.seq).map(|seq| (place, seq));
-                        self.owners.extend(seqs.map(|at| (at, owner(*length))));
-                    }
-                }
-                Some(answer)
-            }
+            } => Some(self.append(*log, runs, *fence, *pin).await),
             Op::Claim { log, seq } => Some(self.claim(*log, *seq).await),
             Op::Answer {
                 which,
@@ -330,43 +335,41 @@ impl Side {
                 first,
             } => {
                 let place = which % self.leases.len().max(1);
-                match self
-                    .leases
-                    .iter()
-                    .nth(place)
-                    .map(|(at, lease)| (*at, *lease))
-                {
-                    Some((at, lease)) => Some(self.answer(at, lease, *inbox, *first).await),
-                    None => None,
-                }
+                let found = self.leases.iter().nth(place);
+                let (at, lease) = found.map(|(at, lease)| (*at, *lease))?;
+                Some(self.answer(at, lease, *inbox, *first).await)
             }
             Op::Trim { log, to } => {
-                let log = self.logs[usize::from(*log)];
                 let trim = sotto_protocol::frame::Trim {
                     to: *to,
                     day,
-                    log,
-                    retry,
+                    log: self.logs[usize::from(*log)],
+                    retry: self.bench.retry(),
                 };
                 Some(self.change(Change::Trim(trim, by())).await)
             }
             Op::Take { log } => {
-                let log = self.logs[usize::from(*log)];
-                let take = sotto_protocol::frame::Take { day, log, retry };
+                let take = sotto_protocol::frame::Take {
+                    day,
+                    log: self.logs[usize::from(*log)],
+                    retry: self.bench.retry(),
+                };
                 Some(self.change(Change::Take(take, by())).await)
             }
+            Op::Day | Op::Restart | Op::Fail(_) => None,
+        }
+    }
+
+    async fn step(mut self, op: &Op) -> (Self, Option<Result<Answer<'static>, ErrorCode>>) {
+        match op {
             Op::Day => {
                 for _ in 0..2 {
                     self.bench.clock.advance(crate::clock::DAY / 2);
                     // A sweep may meet the failing batch as well; the next one goes on.
                     while self.bench.logs.sweep().await.is_err() {}
                 }
-                None
             }
-            Op::Restart => {
-                self = self.restart().await;
-                None
-            }
+            Op::Restart => self = self.restart().await,
             Op::Fail(after) => {
                 let which = if *after {
                     &self.failing.after
@@ -374,10 +377,13 @@ impl Side {
                     &self.failing.before
                 };
                 which.store(true, Ordering::SeqCst);
-                None
             }
-        };
-        (self, answer)
+            _ => {
+                let answer = self.ask(op).await;
+                return (self, answer);
+            }
+        }
+        (self, None)
     }
 
     /// All that a reader and a manager see, without what is drawn at random.
