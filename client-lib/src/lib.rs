@@ -200,6 +200,32 @@
 //! # fn ask_again(_: usize, _: &[&str]) {}
 //! ```
 //!
+//! # Desks
+//!
+//! A desk is where people ask for help. Its [`Card`] says what it is for, when it is open and where
+//! confidentiality ends, signed by the organisation that its [`DeskAddress`] names; on a poster the
+//! address is eight [`DeskWords`] and the name of a relay's host. A desk that is closed or full is no
+//! error but a [`DeskState`] that leaves choices. [`ErrorKind::NotTheDesk`] is somebody else in its
+//! place: nothing may be sent there.
+//!
+//! ```no_run
+//! # async fn example(
+//! #     client: sotto_client::Client, typed: &str, now_ms: u64,
+//! # ) -> Result<(), Box<dyn std::error::Error>> {
+//! use sotto_client::DeskAddress;
+//!
+//! let visit = client.visit(&typed.parse::<DeskAddress>()?).await?;
+//! let card = visit.card();
+//! println!("{}", card.confidentiality().words);
+//! let state = card.state(now_ms);
+//! println!("{} is {}", card.name(), card.says(state, now_ms)); // ends at 13:15 (Europe/Berlin)
+//! for choice in state.choices() {
+//!     println!("{choice:?}");
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # When something is wrong
 //!
 //! Calls fail with an [`Error`] whose [`ErrorKind`] says what to do; its text holds nothing about
@@ -221,10 +247,13 @@ mod attachment;
 #[cfg(feature = "native")]
 mod client;
 mod content;
-#[expect(
-    dead_code,
-    unused_imports,
-    reason = "read by what visits a desk and by what runs one, which follow"
+#[cfg_attr(
+    not(test),
+    expect(
+        dead_code,
+        unused_imports,
+        reason = "cards are published by what runs a desk, which follows"
+    )
 )]
 mod desk;
 pub mod engine;
@@ -247,7 +276,9 @@ pub use attachment::{
     ATTACHMENTS_WANTED_MAX, MEDIA_TYPE_BYTES_MAX,
 };
 #[cfg(feature = "native")]
-pub use client::{BackupStanding, Client, ClientOptions, Conversation, ConversationId, Inbox};
+pub use client::{
+    BackupStanding, Client, ClientOptions, Conversation, ConversationId, Inbox, Visit,
+};
 pub use content::{MessageId, NAME_BYTES_MAX, REACTION_BYTES_MAX, TEXT_BYTES_MAX};
 pub use desk::{
     BadHours, Card, Choice, Confidentiality, DESK_DATES_MAX, DESK_NAME_BYTES_MAX,

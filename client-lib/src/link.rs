@@ -73,20 +73,37 @@ impl FromStr for RelayAddress {
         let (url, identity) = text.trim().split_once('#').ok_or(whole)?;
         let identity = URL_SAFE_NO_PAD.decode(identity).map_err(|_| whole)?;
         let identity = RelayIdentity::try_from(identity.as_slice()).map_err(|_| whole)?;
-        if url.len() > URL_BYTES_MAX {
-            return Err(whole);
-        }
-        match url.split_once("://") {
-            Some(("wss", _)) => {}
-            Some(("ws", rest)) if is_this_machine(rest) => {}
-            Some(("ws", _)) => return Err(BadAddress::WithoutTls),
-            _ => return Err(whole),
-        }
         Ok(Self {
-            url: url.to_owned(),
+            url: checked_url(url)?.to_owned(),
             identity,
         })
     }
+}
+
+fn checked_url(url: &str) -> Result<&str, BadAddress> {
+    if url.len() > URL_BYTES_MAX {
+        return Err(BadAddress::Incomplete);
+    }
+    match url.split_once("://") {
+        Some(("wss", _)) => Ok(url),
+        Some(("ws", rest)) if is_this_machine(rest) => Ok(url),
+        Some(("ws", _)) => Err(BadAddress::WithoutTls),
+        _ => Err(BadAddress::Incomplete),
+    }
+}
+
+/// The URL of a relay as a poster says it: the name of its host, or the URL itself.
+#[cfg(any(feature = "native", test))]
+pub(crate) fn url_of_host(text: &str) -> Result<String, BadAddress> {
+    let text = text.trim();
+    if text.is_empty() || text.contains('#') || text.contains(char::is_whitespace) {
+        return Err(BadAddress::Incomplete);
+    }
+    if text.contains("://") {
+        return checked_url(text).map(str::to_owned);
+    }
+    let url = format!("wss://{text}/");
+    checked_url(&url).map(str::to_owned)
 }
 
 /// Whether what follows `ws://` names this machine; without TLS a bystander could see which relay one
@@ -427,6 +444,19 @@ mod tests {
             address.to_string().parse::<RelayAddress>().unwrap(),
             address
         );
+    }
+
+    #[test]
+    fn a_host_on_a_poster_is_spoken_to_over_tls() {
+        let host = |text| url_of_host(text);
+        assert_eq!(host(" relay.example "), Ok("wss://relay.example/".into()));
+        assert_eq!(host("ws://127.0.0.1:7"), Ok("ws://127.0.0.1:7".into()));
+        assert_eq!(host("ws://relay.example"), Err(BadAddress::WithoutTls));
+        let long = "x".repeat(URL_BYTES_MAX - 7);
+        assert!(host(&long).is_ok());
+        for text in ["", "http://a", "wss://a/#b", "a b", &format!("{long}x")] {
+            assert_eq!(host(text), Err(BadAddress::Incomplete), "{text}");
+        }
     }
 
     #[test]

@@ -32,6 +32,12 @@ pub(crate) enum Command {
     },
     /// Let others add you to rooms while you are away, and say yes or no.
     Inbox(InboxArgs),
+    /// A support desk.
+    Desk {
+        /// What to do.
+        #[command(subcommand)]
+        command: DeskCommand,
+    },
     /// Come back on another device, with eight words.
     Words {
         /// What to do.
@@ -52,6 +58,12 @@ pub(crate) enum RoomCommand {
     New(NewArgs),
     /// Enter a conversation by its link.
     Join(JoinArgs),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DeskCommand {
+    /// Show what a desk says of itself, how it stands now, and its address for a link or a poster.
+    Card(CardArgs),
 }
 
 #[derive(Debug, Subcommand)]
@@ -234,6 +246,24 @@ pub(crate) struct InboxArgs {
 }
 
 #[derive(Args, Debug)]
+pub(crate) struct CardArgs {
+    /// The desk's address: sotto-desk:1:…
+    #[arg(long, value_name = "ADDRESS", conflicts_with_all = ["words", "host"])]
+    pub(crate) address: Option<String>,
+    /// The eight words of a poster.
+    #[arg(long, value_name = "WORDS", requires = "host")]
+    pub(crate) words: Option<String>,
+    /// With --words: the relay's host, which stands on the poster as well.
+    #[arg(long, value_name = "HOST", requires = "words")]
+    pub(crate) host: Option<String>,
+    /// Write the address as a picture of a QR code.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) png: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) device: DeviceArgs,
+}
+
+#[derive(Args, Debug)]
 pub(crate) struct ResidueArgs {
     /// Exit with 1 if anything is kept.
     #[arg(long)]
@@ -275,11 +305,14 @@ mod tests {
             "sotto demo --file x.csv --all --as room --members 12 --seed 7",
             "sotto relay --dev --json",
             "sotto residue --expect-empty",
+            "sotto desk card --address sotto-desk:1:AA --png x.png",
+            "sotto desk card --words zoo --host relay.example --json",
             "sotto inbox --relay ws://127.0.0.1:1/#AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8",
         ] {
             assert!(Cli::try_parse_from(line.split(' ')).is_ok(), "{line}");
         }
         assert!(Cli::try_parse_from(["sotto", "demo", "--members", "1"]).is_err());
+        assert!(Cli::try_parse_from(["sotto", "desk", "card", "--words", "zoo"]).is_err());
         assert!(Cli::try_parse_from(["sotto", "replay", "x.csv", "--relay", "ws://x"]).is_err());
     }
 }

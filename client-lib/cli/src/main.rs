@@ -7,6 +7,7 @@ mod arguments;
 mod attached;
 mod chat;
 mod demo;
+mod desk;
 mod device;
 mod inbox;
 mod output;
@@ -81,6 +82,7 @@ async fn run(cli: Cli) -> ExitCode {
             command: RoomCommand::Join(arguments),
         } => unless_interrupted(room::join(arguments, &output)).await,
         Command::Inbox(arguments) => unless_interrupted(inbox::run(arguments, &output)).await,
+        Command::Desk { command } => unless_interrupted(desk::run(command, &output)).await,
         Command::Words { command } => unless_interrupted(words_of(command, &output)).await,
         Command::Chat(arguments) => unless_interrupted(chat::run(arguments, &output)).await,
         Command::Residue(arguments) => unless_interrupted(residue::run(arguments, &output)).await,

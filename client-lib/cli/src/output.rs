@@ -148,6 +148,7 @@ impl From<sotto_client::Error> for Failure {
                 "See that you have a network that lets you out, and ask whoever runs the relay for \
                  its address",
             ),
+            ErrorKind::NotTheDesk => (COULD_NOT_RUN, "Nothing was sent there"),
             ErrorKind::Clock => (COULD_NOT_RUN, "Set this device's clock"),
             ErrorKind::NotMember | ErrorKind::Refused => {
                 (COULD_NOT_RUN, "Ask for a new link to come back")

@@ -307,7 +307,7 @@ impl Client {
     async fn erase(&self, kept: &Kept) -> Result<()> {
         let keys = kept.master.keys();
         let log = keys.log();
-        let mut errand = self.visit(&kept.relay).await?;
+        let mut errand = self.errand(&kept.relay).await?;
         // What is refused is not there, and that is what was wanted.
         if errand.open(log, keys.keeper).await?.is_some() {
             let ask = Ask::Delete(Delete {
@@ -335,7 +335,7 @@ impl Client {
     }
 
     async fn fetch(&self, keys: &BackupKeys, relay: &RelayAddress) -> Result<(Opened, Backup)> {
-        let mut errand = self.visit(relay).await?;
+        let mut errand = self.errand(relay).await?;
         let nothing = || refused("nothing is kept under these words on this relay");
         let opened = errand.open(keys.log(), keys.keeper.clone()).await?;
         let opened = opened.ok_or_else(nothing)?;
@@ -345,7 +345,7 @@ impl Client {
         Ok((opened, backup))
     }
 
-    async fn visit(&self, relay: &RelayAddress) -> Result<Errand> {
+    async fn errand(&self, relay: &RelayAddress) -> Result<Errand> {
         Errand::begin(&*self.0.dialer, &self.0.clock, relay).await
     }
 
@@ -468,7 +468,7 @@ impl Client {
     ) -> Result<Visit> {
         let keys = kept.master.keys();
         let log = keys.log();
-        let mut errand = self.visit(&kept.relay).await?;
+        let mut errand = self.errand(&kept.relay).await?;
         if !kept.is_made {
             make_log(&mut errand, &keys, kept).await?;
         }

@@ -1,8 +1,8 @@
-//! One visit to a relay for a log of one's own, on a connection of its own that ends with it: what a
-//! backup needs. Conversations have drivers instead.
+//! One visit to a relay for one log, on a connection of its own that ends with it: what a backup and
+//! a desk's card need. Conversations have drivers instead.
 
 use sotto_protocol::frame::{Answer, Entry, Lane, Opened, Page, Read};
-use sotto_protocol::id::LogId;
+use sotto_protocol::id::{LogId, RelayIdentity};
 use tokio::time::sleep_until;
 use x25519_dalek::StaticSecret;
 
@@ -32,14 +32,40 @@ pub(super) type Outcome = core::result::Result<Answer<'static>, Denied>;
 impl Errand {
     /// Connects. Dropping it hangs up.
     pub(super) async fn begin(dialer: &dyn Dial, clock: &Clock, to: &RelayAddress) -> Result<Self> {
+        Self::with(Session::new(*to.identity()), dialer, clock, to).await
+    }
+
+    /// Connects to whatever relay answers at a URL (for `wss://` TLS vouches for its host). Whoever
+    /// does this must check [`Errand::relay`] by what they read.
+    pub(super) async fn begin_anywhere(
+        dialer: &dyn Dial,
+        clock: &Clock,
+        url: String,
+    ) -> Result<Self> {
+        let session = Session::learning();
+        let identity = session.identity();
+        let to = RelayAddress { url, identity };
+        Self::with(session, dialer, clock, &to).await
+    }
+
+    async fn with(
+        mut session: Session,
+        dialer: &dyn Dial,
+        clock: &Clock,
+        to: &RelayAddress,
+    ) -> Result<Self> {
         let line = dialer.dial(to).await?;
-        let mut session = Session::new(*to.identity());
         session.connected(clock.now());
         Ok(Self {
             line,
             session,
             clock: clock.clone(),
         })
+    }
+
+    /// The identity of the relay that answered, once it did.
+    pub(super) const fn relay(&self) -> RelayIdentity {
+        self.session.identity()
     }
 
     /// Today, by the relay once it has greeted.

@@ -5,6 +5,7 @@ mod attaching;
 mod backup;
 mod clock;
 mod conversation;
+mod desk;
 mod driver;
 mod errand;
 mod inbox;
@@ -21,6 +22,7 @@ use tokio_util::task::TaskTracker;
 
 pub use backup::BackupStanding;
 pub use conversation::{Conversation, ConversationId};
+pub use desk::Visit;
 pub use inbox::Inbox;
 
 use crate::engine::{Effects, Engine, JoinOptions, RoomOptions};
@@ -114,6 +116,7 @@ pub(crate) struct Shared {
     conversations: Mutex<BTreeMap<Space, Conversation>>,
     inboxes: Mutex<BTreeMap<Space, Inbox>>,
     backup: backup::Seat,
+    desks: desk::Seat,
 }
 
 impl fmt::Debug for Client {
@@ -148,6 +151,7 @@ impl Client {
             conversations: Mutex::default(),
             inboxes: Mutex::default(),
             backup: backup::Seat::default(),
+            desks: desk::Seat::default(),
         }));
         let vault = client.0.vault.clone();
         let (is_copy, spaces) = on_disk(move || {
@@ -166,6 +170,9 @@ impl Client {
         for (space, rows) in spaces {
             if let Some(backup) = backup::Kept::load(&rows)? {
                 kept = Some((space, backup));
+                continue;
+            }
+            if client.0.desks.load(space, &rows).await? {
                 continue;
             }
             let (engine, mut effects) = Engine::load(space, rows, is_copy, client.0.clock.now())?;

@@ -16,6 +16,8 @@
 use core::fmt;
 use core::str::FromStr;
 
+#[cfg(feature = "native")]
+use argon2::{Algorithm, Argon2, Params, Version};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use sotto_protocol::frame::{Grant, Policy};
@@ -24,7 +26,11 @@ use sotto_protocol::limits::TTL_DAYS_MAX;
 use sotto_protocol::proof::public_key;
 use sotto_protocol::right::Rights;
 use x25519_dalek::StaticSecret;
+#[cfg(feature = "native")]
+use zeroize::Zeroizing;
 
+#[cfg(feature = "native")]
+use crate::error::{Error, ErrorKind, Result};
 use crate::link::{BadLink, RelayAddress, checked, read_link, write_link};
 use crate::mls::{LeafId, LeafKey};
 use crate::people::words::{BadWords, ENTROPY_BYTES, WORDS, spell, unspell};
@@ -154,7 +160,7 @@ impl fmt::Debug for DeskWords {
 impl FromStr for DeskWords {
     type Err = BadWords;
 
-    fn from_str(text: &str) -> Result<Self, BadWords> {
+    fn from_str(text: &str) -> core::result::Result<Self, BadWords> {
         unspell(WORDS_LABEL, text).map(|bits| Self(DeskFingerprint(*bits)))
     }
 }
@@ -224,7 +230,7 @@ impl fmt::Display for DeskAddress {
 impl FromStr for DeskAddress {
     type Err = BadLink;
 
-    fn from_str(text: &str) -> Result<Self, BadLink> {
+    fn from_str(text: &str) -> core::result::Result<Self, BadLink> {
         let address: Self = read_link(PREFIX, text)?;
         checked(&address.relay).map(|()| address)
     }
@@ -257,21 +263,21 @@ impl fmt::Debug for CardKeys {
 impl CardKeys {
     /// Takes 64 MiB and a good part of a second.
     #[cfg(feature = "native")]
-    pub(crate) fn of(fingerprint: DeskFingerprint) -> crate::error::Result<Self> {
-        use crate::error::{Error, ErrorKind};
-        use argon2::{Algorithm, Argon2, Params, Version};
-        let fault = || {
-            Error::new(
-                ErrorKind::Internal,
-                "a desk's address could not be stretched",
-            )
-        };
-        let params = Params::new(MEMORY_KIB, PASSES, 1, Some(32)).map_err(|_| fault())?;
-        let mut master = [0; 32];
-        Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
-            .hash_password_into(&fingerprint.0, LABEL, &mut master)
-            .map_err(|_| fault())?;
+    pub(crate) fn of(fingerprint: DeskFingerprint) -> Result<Self> {
+        let master = Self::master_of(fingerprint)?;
         Ok(Self::of_master(fingerprint, &master))
+    }
+
+    #[cfg(feature = "native")]
+    pub(crate) fn master_of(fingerprint: DeskFingerprint) -> Result<Zeroizing<[u8; 32]>> {
+        let what = "a desk's address could not be stretched";
+        let fault = || Error::new(ErrorKind::Internal, what);
+        let params = Params::new(MEMORY_KIB, PASSES, 1, Some(32)).map_err(|_| fault())?;
+        let mut master = Zeroizing::new([0; 32]);
+        Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
+            .hash_password_into(&fingerprint.0, LABEL, master.as_mut())
+            .map_err(|_| fault())?;
+        Ok(master)
     }
 
     pub(crate) fn of_master(fingerprint: DeskFingerprint, master: &[u8; 32]) -> Self {

@@ -26,7 +26,7 @@ const DAY_MINUTES: u16 = 24 * 60;
 /// Days that are searched for the next opening: a year's closed season and some.
 const SEARCH_DAYS: u32 = 400;
 /// Who is open for longer than so many days without a break is open around the clock.
-const LONG_DAYS: u32 = 8;
+const LONG_DAYS: u32 = 7;
 
 static ZONES: LazyLock<TimeZoneDatabase> = LazyLock::new(TimeZoneDatabase::bundled);
 
@@ -254,14 +254,15 @@ impl Hours {
     /// # Errors
     /// [`BadHours::Zone`] if the name is unknown.
     pub fn new(zone: &str) -> Result<Self, BadHours> {
+        let found = ZONES.get(zone).map_err(|_| BadHours::Zone)?;
         let hours = Self {
-            zone: zone.to_owned(),
+            // As it is spelled, however it was typed.
+            zone: found.iana_name().ok_or(BadHours::Zone)?.to_owned(),
             extra: Vec::new(),
             closed: Vec::new(),
             weekly: Vec::new(),
         };
-        let is_known = hours.is_sound() && hours.zone().is_some();
-        is_known.then_some(hours).ok_or(BadHours::Zone)
+        hours.is_sound().then_some(hours).ok_or(BadHours::Zone)
     }
 
     /// Also open in this slot of every week.
@@ -320,6 +321,16 @@ impl Hours {
         &self.extra
     }
 
+    #[cfg(test)]
+    pub(crate) fn of_parts(zone: &str, weekly: &[Slot]) -> Self {
+        Self {
+            zone: zone.to_owned(),
+            extra: Vec::new(),
+            closed: Vec::new(),
+            weekly: weekly.to_vec(),
+        }
+    }
+
     /// Whether it keeps to the limits of the specification.
     pub(crate) fn is_sound(&self) -> bool {
         let is_time = |from: u16, until: u16| from < DAY_MINUTES && until < DAY_MINUTES;
@@ -350,7 +361,7 @@ impl Hours {
         let today = DeskDate::of(zone.to_datetime(timestamp(now_ms)?).date())?;
         // A slot may run on until the day behind it, and a leap of the clocks moves it further.
         let first = DeskDate(today.0.saturating_sub(2));
-        let mut near = self.stretches(&zone, first, LONG_DAYS + 2);
+        let mut near = self.stretches(&zone, first, LONG_DAYS + 4);
         near.sort_unstable();
         let mut open_until = None;
         for stretch in near {
@@ -360,7 +371,7 @@ impl Hours {
             }
         }
         if let Some(until) = open_until {
-            let long = u64::from(LONG_DAYS - 1) * crate::time::DAY_MS;
+            let long = u64::from(LONG_DAYS) * crate::time::DAY_MS;
             let ends = (until - now_ms < long).then_some(until);
             return Some(Door::Open(ends));
         }

@@ -9,10 +9,12 @@
 //! | `range` | how long somebody who waits will wait, as an honest range |
 
 mod address;
-mod card;
+pub(crate) mod card;
 mod hours;
 mod matching;
 mod range;
+#[cfg(test)]
+pub(crate) mod tests;
 
 pub(crate) use address::{CardKeys, DeskFingerprint, OrganisationKey};
 pub use address::{DeskAddress, DeskWords, OrganisationId};

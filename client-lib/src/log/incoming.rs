@@ -45,6 +45,9 @@ impl Session {
         let frame: Frame<'_> = cbor::decode(message).map_err(SessionError::Malformed)?;
         match (core::mem::replace(&mut self.line, Line::Down), frame) {
             (Line::Silent, Frame::Greeting(greeting)) => {
+                if core::mem::take(&mut self.learns) {
+                    self.identity = greeting.identity;
+                }
                 let earliest = self.day_floor.saturating_sub(1);
                 let (shaking, out) = Shaking::begin(&self.identity, &greeting, earliest)?;
                 self.line = Line::Shaking(Box::new(shaking));

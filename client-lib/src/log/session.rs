@@ -106,6 +106,8 @@ pub(super) enum Asked {
 /// [`Session::tick`].
 pub struct Session {
     pub(super) identity: RelayIdentity,
+    /// Whether the next greeting's identity is taken for the relay's, once.
+    pub(super) learns: bool,
     pub(super) now: Now,
     pub(super) line: Line,
     pub(super) line_since_ms: u64,
@@ -152,9 +154,26 @@ impl Session {
         Self::with_jitter(identity, Jitter::seeded(seed))
     }
 
+    /// A session with whatever relay answers first, which is then the one that it stays with. Only
+    /// for who checks the identity by what they read there.
+    #[cfg(any(feature = "native", test))]
+    pub(crate) fn learning() -> Self {
+        Self {
+            learns: true,
+            ..Self::new(RelayIdentity::new([0; RelayIdentity::LEN]))
+        }
+    }
+
+    /// Which relay this is a session with.
+    #[cfg(any(feature = "native", test))]
+    pub(crate) const fn identity(&self) -> RelayIdentity {
+        self.identity
+    }
+
     const fn with_jitter(identity: RelayIdentity, jitter: Jitter) -> Self {
         Self {
             identity,
+            learns: false,
             now: Now::at(0),
             line: Line::Down,
             line_since_ms: 0,

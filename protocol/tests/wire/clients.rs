@@ -12,13 +12,14 @@ use sotto_protocol::cbor;
 
 use crate::{json, near, spec, vectors};
 
-const FILES: [&str; 6] = [
+const FILES: [&str; 7] = [
     "envelope.json",
     "policy.json",
     "content.json",
     "link.json",
     "letter.json",
     "backup.json",
+    "desk.json",
 ];
 
 /// Every vector with its verdicts.

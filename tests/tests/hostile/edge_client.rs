@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::edge::{root, test_names};
 
+mod desks;
 mod people;
 
 /// How a number is shown to hold, or why there is nothing to show.
@@ -596,8 +597,9 @@ const OUTSIDE: &[(&str, Rows)] = &[
 
 fn table() -> Vec<(String, &'static Shown)> {
     let mut table = Vec::new();
-    let all = [LOG, CONTENT, GROUPS, LIVES, OUTSIDE, people::PEOPLE];
-    for (file, rows) in all.into_iter().flatten() {
+    let more = [desks::DESKS, people::PEOPLE];
+    let all = [LOG, CONTENT, GROUPS, LIVES, OUTSIDE].into_iter();
+    for (file, rows) in all.chain(more).flatten() {
         for (name, shown) in *rows {
             table.push((format!("{file} {name}"), shown));
         }

@@ -1,5 +1,5 @@
 //! How long a client waits for its line: until it stands, while it takes in nothing, and for one
-//! visit of a backup.
+//! visit of a backup or to a desk.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use sotto_client::error::{ErrorKind, Result};
 use sotto_client::transport::{Dial, Line, Pending, WebSocketDialer};
-use sotto_client::{Client, ClientOptions, JoinOptions, RelayAddress, Standing};
+use sotto_client::{
+    Client, ClientOptions, DeskAddress, JoinOptions, OrganisationId, RelayAddress, Standing,
+};
 use sotto_protocol::id::RelayIdentity;
 use sotto_tests::world::{Network, Person, World, pass};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -21,6 +23,8 @@ const CONNECT: Duration = Duration::from_secs(30);
 const SEND: Duration = Duration::from_secs(180);
 /// One visit for a backup.
 const VISIT: Duration = Duration::from_secs(300);
+/// One visit to a desk.
+const DESK: Duration = Duration::from_secs(60);
 /// Less than the second in which these limits are counted, and more than what is done at once takes.
 const HAIR: Duration = Duration::from_millis(900);
 
@@ -269,4 +273,21 @@ async fn a_visit_for_a_backup_may_take_five_minutes_and_no_longer() {
     assert!((VISIT..VISIT + HAIR).contains(&took), "{took:?}");
     late.takes(VISIT - HAIR);
     ann.end_backup().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_visit_to_a_desk_may_take_a_minute_and_no_longer() {
+    let world = World::start().await;
+    let late = LateNetwork::to(&world);
+    let ann = late.client().await;
+    let desk = DeskAddress::new(world.address(), OrganisationId::new([1; 32]), 7);
+    for (takes, kind) in [
+        (DESK + HAIR, ErrorKind::Unreachable),
+        // It was in time, and there is no such desk.
+        (DESK - HAIR, ErrorKind::Refused),
+    ] {
+        late.takes(takes);
+        let refused = ann.visit(&desk).await.unwrap_err();
+        assert_eq!(refused.kind(), kind, "{takes:?}");
+    }
 }

@@ -8,6 +8,7 @@
 )]
 
 mod codes;
+mod desk;
 mod inbox;
 mod running;
 mod tls;

@@ -1,6 +1,7 @@
 //! A table of SPEC.md against the code that makes the logs.
 
 use sotto_protocol::frame::Policy;
+use sotto_protocol::proof::public_key;
 use x25519_dalek::StaticSecret;
 
 #[path = "../../../../protocol/tests/wire/spec.rs"]
@@ -9,6 +10,7 @@ mod spec;
 
 use super::saved::RootKey;
 use super::*;
+use crate::desk::CardKeys;
 use crate::engine::{door, inbox};
 use crate::link::RelayAddress;
 use crate::people::backup::{BackupKeys, Master};
@@ -93,6 +95,14 @@ fn logs_have_the_grants_and_policies_of_the_specification() {
         &backup.grants(),
         &BackupKeys::policy(),
     ));
+    let card = crate::desk::tests::keys();
+    code.push(row(
+        "card",
+        &["read key", "manage key"],
+        &card.grants(public_key(&owner)),
+        &CardKeys::policy(),
+    ));
+    assert_eq!(card.grants(public_key(&owner))[1].key, public_key(&owner));
     let mut rows = spec::table("Logs that clients make");
     for row in &mut rows {
         row[4] = row[4].replace(',', "");

@@ -11,6 +11,7 @@ mod hybrid;
 mod json;
 #[path = "../../../../protocol/tests/wire/near.rs"]
 mod near;
+mod poster;
 mod recipes;
 mod samples;
 mod words;
@@ -19,13 +20,14 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-const FILES: [&str; 6] = [
+const FILES: [&str; 7] = [
     "envelope.json",
     "policy.json",
     "content.json",
     "link.json",
     "letter.json",
     "backup.json",
+    "desk.json",
 ];
 
 fn folder() -> &'static Path {
@@ -86,6 +88,7 @@ fn checked_in_files_are_what_the_code_makes() {
     files.push(("recipe.json", recipes::recipes()));
     files.push(("seal.json", recipes::seals()));
     files.push(("words.json", words::words()));
+    files.push(("poster.json", poster::poster()));
     let kept = |name: &str| {
         let text = std::fs::read_to_string(folder().join(name)).ok()?;
         serde_json::from_str(&text).ok()
@@ -131,6 +134,13 @@ fn what_stands_there_is_taken_and_is_the_decoded_form() {
 fn what_stands_there_opens() {
     recipes::open_all(&read("seal.json"), &read("recipe.json"));
     words::open_all(&read("words.json"));
+    poster::open_all(&read("poster.json"));
+    for vector in read("desk.json").as_array().unwrap() {
+        if let Some(text) = vector.get("text").and_then(Value::as_str) {
+            let address: crate::DeskAddress = text.parse().unwrap();
+            assert_eq!(address.to_string(), text);
+        }
+    }
     conversation::read_all(&read("conversation.json"));
     hybrid::open_all(&read("hybrid.json"));
     for vector in read("link.json").as_array().unwrap() {

@@ -409,3 +409,30 @@ fn an_altered_sealed_message_ends_the_connection() {
     assert_eq!(pair.relay.logs[&log].head, 7);
     assert_eq!(pair.answers.len(), 1);
 }
+
+#[test]
+fn who_learns_an_identity_stays_with_it_and_believes_no_forged_one() {
+    let mut pair = Pair::new();
+    pair.session = Session::learning();
+    pair.connect();
+    pair.settle();
+    assert!(pair.session.is_ready());
+    assert_eq!(pair.session.identity(), pair.relay.identity());
+    // From then on it is as pinned as any.
+    let mut greeter = Pair::new();
+    greeter.connect();
+    let message = greeter.relay.poll().unwrap();
+    let Frame::Greeting(mut greeting) = cbor::decode(&message).unwrap() else {
+        panic!("the relay greets first");
+    };
+    greeting.identity = RelayIdentity::new([1; 32]);
+    let other = cbor::encode(&Frame::Greeting(greeting)).unwrap();
+    pair.session.connected(noon());
+    let refused = pair.session.received(&other, noon());
+    assert_eq!(refused, Err(SessionError::WrongRelay));
+    // An identity that did not sign the day is none.
+    let mut session = Session::learning();
+    session.connected(noon());
+    let refused = session.received(&other, noon());
+    assert_eq!(refused, Err(SessionError::BadSignature));
+}

@@ -11,6 +11,9 @@ use crate::attachment::AttachmentSecret;
 use crate::content::{
     Attach, Content, ContentBody, MessageId, Place, RosterLine, Spoken, speak_opening,
 };
+use crate::desk::card::SignedCard;
+use crate::desk::tests as desk;
+use crate::desk::{Card, DeskAddress};
 use crate::engine::commits::CommitAad;
 use crate::engine::group_id;
 use crate::engine::handing::HandedDoor;
@@ -91,6 +94,7 @@ pub(super) fn all() -> Vec<Sample> {
     all.extend(links());
     all.extend(letters());
     all.extend(backups());
+    all.extend(desks());
     all
 }
 
@@ -477,6 +481,31 @@ fn letters() -> Vec<Sample> {
         sample(letter, "AnswerLetter", "welcome", &welcome, is_answer),
         sample(letter, "InviteLetter", "invite", &invite, is_invite),
         sample(letter, "PackageLetter", "package", &pooled, is_package),
+    ]
+}
+
+fn desks() -> Vec<Sample> {
+    let file = "desk.json";
+    let is_card = |bytes: &[u8]| cbor::decode::<Card>(bytes).is_ok_and(|card| card.is_sound());
+    let is_signed = |bytes: &[u8]| cbor::decode::<SignedCard<'_>>(bytes).is_ok();
+    let is_address = |bytes: &[u8]| cbor::decode::<DeskAddress>(bytes).is_ok();
+    let signed = desk::open_for_vectors(&desk::entry());
+    let mut address = sample(file, "DeskAddress", "address", &desk::address(), is_address);
+    address.text = Some(desk::address().to_string());
+    let card = |name, card: &Card| sample(file, "Card", name, card, is_card);
+    let signed = Sample {
+        file,
+        name: "signed card".to_owned(),
+        rule: "SignedCard",
+        bytes: signed,
+        takes: is_signed,
+        text: None,
+    };
+    vec![
+        address,
+        card("card", &desk::card()),
+        card("card, with little in it", &desk::short_card()),
+        signed,
     ]
 }
 
