@@ -50,6 +50,55 @@ pub(crate) enum Command {
     Replay(ReplayArgs),
     /// Say what this device keeps.
     Residue(ResidueArgs),
+    /// Measure, under load and kills.
+    Bench {
+        /// What to measure.
+        #[command(subcommand)]
+        command: BenchCommand,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum BenchCommand {
+    /// Let many wait in one queue and some claim all of them at once, while the relay is killed.
+    ClaimRace(ClaimRaceArgs),
+}
+
+/// Where the relay of a bench keeps what it has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Engine {
+    /// On the disk, in a process that is killed with SIGKILL.
+    Sled,
+    /// In the memory of this process, which ends the relay without notice.
+    Memory,
+}
+
+impl Engine {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Sled => "sled",
+            Self::Memory => "memory",
+        }
+    }
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ClaimRaceArgs {
+    /// What the relay keeps things in.
+    #[arg(long, value_enum, value_name = "ENGINE", default_value = "sled")]
+    pub(crate) engine: Engine,
+    /// How many wait; a tenth of them leave.
+    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u16).range(1..=5_000))]
+    pub(crate) seekers: u16,
+    /// How many claim; up to 5 of them are dishonest.
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=500))]
+    pub(crate) supporters: u16,
+    /// How often the relay is killed while claims are unanswered.
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(0..=100))]
+    pub(crate) restarts: u16,
+    /// Decides when the relay is killed and who leaves when.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) seed: u64,
 }
 
 #[derive(Debug, Subcommand)]
@@ -307,6 +356,7 @@ mod tests {
             "sotto residue --expect-empty",
             "sotto desk card --address sotto-desk:1:AA --png x.png",
             "sotto desk card --words zoo --host relay.example --json",
+            "sotto bench claim-race --seekers 1000 --supporters 50 --restarts 5 --json",
             "sotto inbox --relay ws://127.0.0.1:1/#AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8",
         ] {
             assert!(Cli::try_parse_from(line.split(' ')).is_ok(), "{line}");

@@ -5,6 +5,7 @@
 
 mod arguments;
 mod attached;
+mod bench;
 mod chat;
 mod demo;
 mod desk;
@@ -74,6 +75,7 @@ async fn run(cli: Cli) -> ExitCode {
             return output.finish(sotto_server::cli::run(arguments, output).await);
         }
         Command::Demo(arguments) => unless_interrupted(demo::run(arguments, &output)).await,
+        Command::Bench { command } => unless_interrupted(bench::run(command, &output)).await,
         Command::Replay(arguments) => unless_interrupted(replay::run(arguments, &output)).await,
         Command::Room {
             command: RoomCommand::New(arguments),

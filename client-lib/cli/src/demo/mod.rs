@@ -30,7 +30,7 @@ use tempfile::TempDir;
 use tokio::time::Instant;
 
 use self::kill::Kills;
-use self::relay::RelayProcess;
+pub(crate) use self::relay::RelayProcess;
 use crate::arguments::DemoArgs;
 use crate::output::{Done, Failure, Output, STORE_REFUSED, fields};
 use crate::speak::{

@@ -26,7 +26,7 @@ const START_ATTEMPTS: u32 = 20;
 const ATTEMPT_PAUSE: Duration = Duration::from_millis(250);
 
 /// A relay that listens.
-pub(super) struct RelayProcess {
+pub(crate) struct RelayProcess {
     folder: PathBuf,
     output: PathBuf,
     address: RelayAddress,
@@ -47,7 +47,7 @@ struct Listening {
 
 impl RelayProcess {
     /// Starts one on a free port. What it prints goes into files in `output`.
-    pub(super) async fn start(folder: &Path, output: &Path) -> Result<Self, Failure> {
+    pub(crate) async fn start(folder: &Path, output: &Path) -> Result<Self, Failure> {
         let said = output.join("relay-1");
         let listening = launch(folder, &said, None).await?;
         let mut copying = JoinSet::new();
@@ -63,18 +63,18 @@ impl RelayProcess {
         })
     }
 
-    pub(super) const fn address(&self) -> &RelayAddress {
+    pub(crate) const fn address(&self) -> &RelayAddress {
         &self.address
     }
 
     /// SIGKILL; it is gone when this returns.
-    pub(super) async fn kill(&mut self) -> Result<(), Failure> {
+    pub(crate) async fn kill(&mut self) -> Result<(), Failure> {
         // Tokio's kill is SIGKILL, and waits.
         Ok(self.child.kill().await?)
     }
 
     /// Starts another one on the same folder and port.
-    pub(super) async fn restart(&mut self) -> Result<(), Failure> {
+    pub(crate) async fn restart(&mut self) -> Result<(), Failure> {
         self.starts += 1;
         let said = self.output.join(format!("relay-{}", self.starts));
         let mut attempt = 1;
@@ -98,7 +98,7 @@ impl RelayProcess {
     }
 
     /// SIGTERM; whether it ended well.
-    pub(super) async fn stop(&mut self) -> Result<bool, Failure> {
+    pub(crate) async fn stop(&mut self) -> Result<bool, Failure> {
         let id = self.child.id().and_then(|id| i32::try_from(id).ok());
         let id = id.and_then(Pid::from_raw);
         let gone = || Failure::could_not_run("the relay was gone before it was asked to stop");

@@ -1,0 +1,27 @@
+//! `sotto bench`: figures under load, each counted from what clients saw.
+//!
+//! | file | what lives there |
+//! |---|---|
+//! | `claim_race` | many wait, some claim all of them at once |
+//! | `seeker` | one who waits |
+//! | `supporter` | one who claims, and one who means no good |
+//! | `hand` | a client at the level of logs |
+//! | `ledger` | what all of them saw |
+//! | `relay` | the relay, which can be killed |
+
+mod claim_race;
+mod hand;
+mod ledger;
+mod relay;
+mod seeker;
+mod supporter;
+
+use crate::arguments::BenchCommand;
+use crate::output::{Done, Failure, Output};
+
+/// Runs one of them.
+pub(crate) async fn run(command: BenchCommand, output: &Output) -> Result<Done, Failure> {
+    match command {
+        BenchCommand::ClaimRace(arguments) => claim_race::run(arguments, output).await,
+    }
+}
