@@ -19,6 +19,7 @@ use sotto_protocol::id::{Commitment, LogId, PublicKey};
 use crate::attachment::{
     ATTACHMENT_BYTES_MAX, AttachmentSecret, attachment_name_is_fit, media_type_is_fit,
 };
+use crate::desk::{Revocation, ShownBadge};
 use crate::mls::{LeafId, LeafKey};
 use crate::random;
 
@@ -83,6 +84,10 @@ pub(crate) struct Content {
 pub(crate) enum ContentBody {
     /// I am here: sent to newcomers, and once a day where nothing else was said.
     Alive,
+    /// What an organisation says of the author.
+    Badge(Box<ShownBadge>),
+    /// An organisation takes back a badge of some member.
+    BadgeRevoked(Box<Revocation>),
     /// A door's keys, sealed to a facilitator who asked for them.
     Door {
         to: LeafId,
@@ -257,7 +262,12 @@ impl ContentBody {
     /// Checked on both sides: a client of ours never sends more, a hostile one is not shown.
     pub(crate) fn is_within_limits(&self) -> bool {
         match self {
-            Self::Alive | Self::Typing | Self::Delete(_) | Self::DoorAsk(_) => true,
+            Self::Alive
+            | Self::Typing
+            | Self::Delete(_)
+            | Self::DoorAsk(_)
+            | Self::BadgeRevoked(_) => true,
+            Self::Badge(shown) => shown.is_within_limits(),
             Self::Door { sealed, .. } => sealed.len() == DOOR_SEALED_BYTES,
             Self::Edit { text, .. } | Self::Reply { text, .. } | Self::Text(text) => {
                 text.len() <= TEXT_BYTES_MAX
@@ -287,6 +297,8 @@ impl ContentBody {
         !matches!(
             self,
             Self::Hello { .. }
+                | Self::Badge(_)
+                | Self::BadgeRevoked(_)
                 | Self::Roster(_)
                 | Self::Delete(_)
                 | Self::Door { .. }

@@ -48,6 +48,7 @@ mod answering;
 mod aside;
 mod away;
 mod backing;
+mod badging;
 mod begin;
 mod beside;
 mod changes;
@@ -196,6 +197,7 @@ pub struct Engine {
     suspicion: Suspicion,
     /// By how many days the device's date is said to be off.
     clock_off: i64,
+    badging: badging::Badging,
     /// Those who wait to be taken in.
     waiting: waiting::Queue,
     /// Doors and inboxes.
@@ -262,6 +264,7 @@ impl Engine {
                     .is_some_and(|policy| policy.is_facilitator(&leaf)),
                 is_me: leaf == me,
                 heard_ms: self.heard_of(&leaf),
+                badge: self.badging.of(&leaf),
             })
             .collect()
     }
@@ -407,6 +410,7 @@ impl Engine {
         let leave_pin_at = self.leave_quiet_pin(now);
         let turn_at = self.take_turn(now);
         let look_again_at = self.look_again(now);
+        let badge_at = self.look_at_badges(now);
         if let Err(error) = self.go_on(now) {
             self.fault(&error);
         }
@@ -424,6 +428,7 @@ impl Engine {
             keep_up_at,
             forget_at.map(on_wall),
             expire_at.map(on_wall),
+            badge_at.map(on_wall),
             receipts_at,
             leave_pin_at,
             turn_at,
@@ -537,7 +542,7 @@ impl Engine {
         if self.is_over() {
             return;
         }
-        if let Err(error) = self.keep_line() {
+        if let Err(error) = self.keep_line().and_then(|()| self.keep_badges()) {
             self.fault(&error);
         }
         if let Err(error) = self.keep_disputes() {

@@ -251,7 +251,6 @@ mod content;
     not(test),
     expect(
         dead_code,
-        unused_imports,
         reason = "cards are published by what runs a desk, which follows"
     )
 )]
@@ -277,15 +276,18 @@ pub use attachment::{
 };
 #[cfg(feature = "native")]
 pub use client::{
-    BackupStanding, Client, ClientOptions, Conversation, ConversationId, Inbox, Visit,
+    BackupStanding, BadgesKept, Client, ClientOptions, Conversation, ConversationId, Inbox, Visit,
 };
 pub use content::{MessageId, NAME_BYTES_MAX, REACTION_BYTES_MAX, TEXT_BYTES_MAX};
 pub use desk::{
-    BadHours, Card, Choice, Confidentiality, DESK_DATES_MAX, DESK_NAME_BYTES_MAX,
+    BADGE_ATTRIBUTE_BYTES_MAX, BADGE_ATTRIBUTES_MAX, BADGE_BATCH_MAX, BADGE_DAYS_MAX,
+    BADGES_KEPT_MAX, BadBatch, BadHours, Badge, BadgeAttributes, BadgeBatch, BadgeId, BadgeList,
+    BadgeRequests, BadgeState, Card, Choice, Confidentiality, DESK_DATES_MAX, DESK_NAME_BYTES_MAX,
     DESK_RESOURCES_MAX, DESK_SLOTS_MAX, DESK_TERMS_BYTES_MAX, DESK_TOPIC_BYTES_MAX,
-    DESK_TOPICS_MAX, DeskAddress, DeskDate, DeskState, DeskWords, Fit, Hours, NO_RANGE_TEXT, Offer,
-    Opening, OrganisationId, PastClaim, QueueKeys, Resource, Slot, WaitRange, WaitingTicket, Wish,
-    offer_order, wait_range,
+    DESK_TOPICS_MAX, DeskAddress, DeskDate, DeskState, DeskWords, Fit, HeldBadge, Hours, Issued,
+    NO_RANGE_TEXT, NotIssued, Offer, Opening, OrganisationId, OrganisationKey, PastClaim,
+    QueueKeys, REVOKED_MAX, Resource, Revocation, RevokedList, Slot, WaitRange, WaitingTicket,
+    Wish, offer_order, wait_range, week_end,
 };
 pub use engine::{
     Admission, Attaching, Attachment, Choices, Command, Delivery, Event, Fingerprint, InboxOptions,

@@ -3,6 +3,7 @@
 
 mod attaching;
 mod backup;
+mod badges;
 mod clock;
 mod conversation;
 mod desk;
@@ -21,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use backup::BackupStanding;
+pub use badges::BadgesKept;
 pub use conversation::{Conversation, ConversationId};
 pub use desk::Visit;
 pub use inbox::Inbox;
@@ -117,6 +119,7 @@ pub(crate) struct Shared {
     inboxes: Mutex<BTreeMap<Space, Inbox>>,
     backup: backup::Seat,
     desks: desk::Seat,
+    badges: badges::Seat,
 }
 
 impl fmt::Debug for Client {
@@ -152,6 +155,7 @@ impl Client {
             inboxes: Mutex::default(),
             backup: backup::Seat::default(),
             desks: desk::Seat::default(),
+            badges: badges::Seat::default(),
         }));
         let vault = client.0.vault.clone();
         let (is_copy, spaces) = on_disk(move || {
@@ -173,6 +177,10 @@ impl Client {
                 continue;
             }
             if client.0.desks.load(space, &rows).await? {
+                continue;
+            }
+            if let Some(wallet) = badges::load(&rows)? {
+                *client.0.badges.lock().await = Some((space, wallet));
                 continue;
             }
             let (engine, mut effects) = Engine::load(space, rows, is_copy, client.0.clock.now())?;

@@ -18,6 +18,8 @@ use core::str::FromStr;
 
 #[cfg(feature = "native")]
 use argon2::{Algorithm, Argon2, Params, Version};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use sotto_protocol::frame::{Grant, Policy};
@@ -26,10 +28,8 @@ use sotto_protocol::limits::TTL_DAYS_MAX;
 use sotto_protocol::proof::public_key;
 use sotto_protocol::right::Rights;
 use x25519_dalek::StaticSecret;
-#[cfg(feature = "native")]
 use zeroize::Zeroizing;
 
-#[cfg(feature = "native")]
 use crate::error::{Error, ErrorKind, Result};
 use crate::link::{BadLink, RelayAddress, checked, read_link, write_link};
 use crate::mls::{LeafId, LeafKey};
@@ -37,6 +37,8 @@ use crate::people::words::{BadWords, ENTROPY_BYTES, WORDS, spell, unspell};
 use crate::seal::derive::Source;
 
 const PREFIX: &str = "sotto-desk:1:";
+const ORGANISATION_PREFIX: &str = "sotto-organisation:1:";
+const KEY_PREFIX: &str = "sotto-organisation-key:1:";
 /// What the fingerprint is drawn under, and the salt of what is drawn from it.
 const LABEL: &[u8] = b"sotto/v1/desk";
 /// The label of a poster's words.
@@ -79,20 +81,78 @@ impl fmt::Debug for OrganisationId {
     }
 }
 
-/// The secret key of an organisation.
-pub(crate) struct OrganisationKey(LeafKey);
+/// For a screen, a file or a mail: `sotto-organisation:1:…`.
+impl fmt::Display for OrganisationId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_link(f, ORGANISATION_PREFIX, self)
+    }
+}
+
+impl FromStr for OrganisationId {
+    type Err = BadLink;
+
+    fn from_str(text: &str) -> core::result::Result<Self, BadLink> {
+        read_link(ORGANISATION_PREFIX, text)
+    }
+}
+
+/// The secret key of an organisation: it signs cards of desks, and badges. Whoever has it is the
+/// organisation.
+pub struct OrganisationKey {
+    key: LeafKey,
+    seed: Zeroizing<[u8; 32]>,
+}
 
 impl OrganisationKey {
-    pub(crate) fn from_seed(seed: &[u8; 32]) -> Self {
-        Self(LeafKey::from_seed(seed))
+    /// A fresh one.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Internal`](crate::ErrorKind::Internal): the system gives no randomness.
+    pub fn random() -> Result<Self> {
+        let what = "the system gave no randomness";
+        let fault = |_| Error::new(ErrorKind::Internal, what);
+        let seed = crate::random::array().map_err(fault)?;
+        Ok(Self::from_seed(&seed))
     }
 
-    pub(crate) fn id(&self) -> OrganisationId {
-        OrganisationId(self.0.id())
+    pub(crate) fn from_seed(seed: &[u8; 32]) -> Self {
+        Self {
+            key: LeafKey::from_seed(seed),
+            seed: Zeroizing::new(*seed),
+        }
+    }
+
+    /// What everybody may know of it.
+    #[must_use]
+    pub fn id(&self) -> OrganisationId {
+        OrganisationId(self.key.id())
     }
 
     pub(crate) fn sign(&self, message: &[u8]) -> [u8; 64] {
-        self.0.sign(message)
+        self.key.sign(message)
+    }
+
+    /// The key itself, for a file that nobody else reads: `sotto-organisation-key:1:…`.
+    #[must_use]
+    pub fn secret_text(&self) -> Zeroizing<String> {
+        Zeroizing::new(format!(
+            "{KEY_PREFIX}{}",
+            URL_SAFE_NO_PAD.encode(self.seed.as_ref())
+        ))
+    }
+}
+
+/// What [`OrganisationKey::secret_text`] wrote.
+impl FromStr for OrganisationKey {
+    type Err = BadLink;
+
+    fn from_str(text: &str) -> core::result::Result<Self, BadLink> {
+        let body = text.trim().strip_prefix(KEY_PREFIX).ok_or(BadLink)?;
+        let mut seed = Zeroizing::new([0; 32]);
+        match URL_SAFE_NO_PAD.decode_slice(body, seed.as_mut()) {
+            Ok(32) => Ok(Self::from_seed(&seed)),
+            _ => Err(BadLink),
+        }
     }
 }
 

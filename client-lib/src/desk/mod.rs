@@ -3,12 +3,14 @@
 //! | file | what lives there |
 //! |---|---|
 //! | `address` | what a poster says, and where that leads to: the card's log and its keys |
+//! | `badge` | what an organisation says of a supporter, for one conversation at a time |
 //! | `card` | what a desk says of itself, signed by its organisation |
 //! | `hours` | when it is open, in its own time zone. The only place that names `jiff` |
 //! | `matching` | who is offered to whom |
 //! | `range` | how long somebody who waits will wait, as an honest range |
 
 mod address;
+mod badge;
 pub(crate) mod card;
 mod hours;
 mod matching;
@@ -16,8 +18,17 @@ mod range;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub(crate) use address::{CardKeys, DeskFingerprint, OrganisationKey};
-pub use address::{DeskAddress, DeskWords, OrganisationId};
+pub(crate) use address::{CardKeys, DeskFingerprint};
+pub use address::{DeskAddress, DeskWords, OrganisationId, OrganisationKey};
+#[cfg(test)]
+pub(crate) use badge::samples as badge_samples;
+pub use badge::{
+    BADGE_ATTRIBUTE_BYTES_MAX, BADGE_ATTRIBUTES_MAX, BADGE_BATCH_MAX, BADGE_DAYS_MAX,
+    BADGES_KEPT_MAX, BadBatch, Badge, BadgeAttributes, BadgeBatch, BadgeId, BadgeList,
+    BadgeRequests, BadgeState, HeldBadge, Issued, NotIssued, REVOKED_MAX, Revocation, RevokedList,
+    week_end,
+};
+pub(crate) use badge::{Checked, Known, NoBadge, ShownBadge, Wallet};
 pub(crate) use card::Reading;
 pub use card::{
     Card, Choice, Confidentiality, DESK_NAME_BYTES_MAX, DESK_RESOURCES_MAX, DESK_TERMS_BYTES_MAX,

@@ -11,6 +11,7 @@ use sotto_protocol::size_class::SizeClass;
 use x25519_dalek::StaticSecret;
 
 use super::aside::{Kept, Loading};
+use super::badging::Badging;
 use super::beside::Beside;
 use super::dispute::Disputes;
 use super::disputing::SPOILED_JOINS_MAX;
@@ -192,9 +193,13 @@ impl Engine {
             (None, None, BTreeMap::new(), BTreeMap::<_, Indexed>::new());
         let mut reactions = Vec::new();
         let (mut beside, mut transfers) = (Beside::default(), Transfers::default());
-        let mut disputes = Loading::default();
+        let (mut disputes, mut badging) = (Loading::default(), Badging::default());
         for row in rows {
-            if beside.load(&row)? || disputes.take(&row)? || transfers.load(&row)? {
+            if beside.load(&row)?
+                || badging.load(&row)?
+                || disputes.take(&row)?
+                || transfers.load(&row)?
+            {
                 continue;
             }
             let (name, value) = row;
@@ -249,6 +254,7 @@ impl Engine {
         }
         engine.start()?;
         let now = engine.paced(now);
+        engine.begin_with_badges(badging, now);
         engine.plan_receipts(now);
         let effects = engine.finish(now);
         Ok((engine, effects))
@@ -290,6 +296,7 @@ impl Engine {
             looked_ms: None,
             suspicion: Suspicion::default(),
             clock_off: 0,
+            badging: Badging::default(),
             waiting: super::waiting::Queue::default(),
             beside: Beside::default(),
             line_of: None,

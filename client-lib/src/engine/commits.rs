@@ -209,6 +209,9 @@ impl Engine {
             }
             None => {}
         }
+        if matches!(facts.author, Author::Newcomer(_)) || !facts.added.is_empty() {
+            self.badging.somebody_came();
+        }
         if self.facilitates() {
             self.saved.roster_due |=
                 matches!(facts.author, Author::Newcomer(_)) || !facts.added.is_empty();

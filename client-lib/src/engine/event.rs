@@ -5,6 +5,7 @@ use core::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::content::MessageId;
+use crate::desk::{Badge, HeldBadge, OrganisationId, Revocation, RevokedList};
 use crate::error::ErrorKind;
 use crate::link::InboxLink;
 use crate::log::Doubt;
@@ -25,6 +26,8 @@ pub struct Member {
     /// When they were last heard, in milliseconds since 1970-01-01, UTC: every device that is online
     /// gives a sign of life once a day. Absent of oneself, and before the first one.
     pub heard_ms: Option<u64>,
+    /// What an organisation that is trusted here says of them; show it only with its state.
+    pub badge: Option<Badge>,
 }
 
 impl fmt::Debug for Member {
@@ -355,6 +358,13 @@ pub enum Event {
         /// What they call themselves.
         name: Text,
     },
+    /// Somebody showed a badge, or it is worth something else now.
+    Badge {
+        /// Who.
+        leaf: LeafId,
+        /// What their organisation says of them, and what that is worth.
+        badge: Box<Badge>,
+    },
     /// Somebody asked to leave; they are gone with the next change of members.
     Leaving {
         /// Who.
@@ -573,6 +583,14 @@ pub enum Command {
     Choose(Choices),
     /// Change our name here.
     Rename(String),
+    /// Believe badges of this organisation here; at most 8 are trusted. At best before anything is read.
+    Trust(OrganisationId),
+    /// Show a badge of ours here, and nowhere else: now, and to whoever comes later.
+    ShowBadge(Box<HeldBadge>),
+    /// Hand on that an organisation took a badge back.
+    RevokeBadge(Box<Revocation>),
+    /// What an organisation that is trusted here took back, as it says once a day.
+    HearRevoked(Box<RevokedList>),
     /// Remove a member and renew the secret. For facilitators.
     Remove(LeafId),
     /// Let a member facilitate. For facilitators.

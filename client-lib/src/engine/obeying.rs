@@ -87,6 +87,7 @@ impl Engine {
                 self.set_stage(Stage::Leaving);
                 Ok(Reply::Kept)
             }
+            command => self.obey_of_badges(command, now),
         }
     }
 
@@ -283,6 +284,7 @@ impl Engine {
         }
         self.out.store.delete(Key::new(self.space, saved::FLIGHT));
         self.out.store.delete(Key::new(self.space, saved::LINE));
+        self.out.store.delete(Key::new(self.space, saved::BADGES));
         self.out
             .store
             .put(Key::new(self.space, saved::STATE), saved::encode(&state)?);

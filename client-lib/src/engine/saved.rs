@@ -12,6 +12,7 @@
 //! | `out/` and a number | [`Queued`], until it stands in the log |
 //! | `act/`, message id and leaf | an emoji, as text |
 //! | `msg/`, seq (8, big-endian) and message id | [`Stored`] |
+//! | `badges` | [`Badging`](super::badging::Badging): who is trusted, and what members have shown |
 //! | `line` | [`BackupLine`](crate::people::BackupLine), what a backup holds of this |
 //! | `door` | [`Door`](super::door::Door), on its keeper's device |
 //! | `knock/` and a leaf | [`KeptKnock`](super::door::KeptKnock), until it is answered |
@@ -53,6 +54,7 @@ pub(super) const FOLLOWED: &[u8] = b"followed";
 pub(super) const OUT: &[u8] = b"out/";
 pub(super) const MESSAGE: &[u8] = b"msg/";
 pub(super) const REACTION: &[u8] = b"act/";
+pub(super) const BADGES: &[u8] = b"badges";
 pub(super) const LINE: &[u8] = b"line";
 pub(super) const DOOR: &[u8] = b"door";
 pub(super) const KNOCK: &[u8] = b"knock/";

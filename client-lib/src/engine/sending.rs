@@ -185,6 +185,7 @@ impl Engine {
     }
 
     fn fly_messages(&mut self, now: Now) -> Result<()> {
+        self.queue_badges(now)?;
         if self.saved.roster_due {
             self.saved.roster_due = false;
             self.queue_roster(now)?;

@@ -118,6 +118,9 @@ impl Engine {
             return Ok(());
         };
         self.note_late_name(&content.body, epoch < current);
+        if epoch < current && matches!(content.body, ContentBody::Badge(_)) {
+            self.badging.somebody_came();
+        }
         let (id, is_text) = (content.id, content.body.is_text());
         self.heard(self.key.id(), content, at, now)?;
         if is_text {
@@ -200,6 +203,8 @@ impl Engine {
                 self.tell(Event::Read { by: author, of });
                 Ok(())
             }
+            ContentBody::Badge(shown) => self.badge_shown(author, *shown),
+            ContentBody::BadgeRevoked(revocation) => self.badge_revoked(*revocation),
             ContentBody::Alive => Ok(()),
             ContentBody::Door { to, sealed } => self.door_handed(author, to, &sealed),
             ContentBody::DoorAsk(key) => self.door_asked(author, key, now),

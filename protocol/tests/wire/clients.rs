@@ -12,7 +12,7 @@ use sotto_protocol::cbor;
 
 use crate::{json, near, spec, vectors};
 
-const FILES: [&str; 7] = [
+const FILES: [&str; 8] = [
     "envelope.json",
     "policy.json",
     "content.json",
@@ -20,6 +20,7 @@ const FILES: [&str; 7] = [
     "letter.json",
     "backup.json",
     "desk.json",
+    "badge.json",
 ];
 
 /// Every vector with its verdicts.

@@ -3,6 +3,7 @@
 mod approval;
 mod attachments;
 mod away;
+mod badges;
 mod cards;
 mod clock;
 mod coming_back;

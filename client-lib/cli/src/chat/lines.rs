@@ -21,7 +21,7 @@ What you type is said to everybody here. A line that begins with / does somethin
 pub(super) const HELP_AT_A_DOOR: &str =
     "/knocks  who waits to come in    /admit NUMBER    /turn-away NUMBER";
 
-pub(super) fn name_of(member: &Member) -> String {
+pub(crate) fn name_of(member: &Member) -> String {
     match &member.name {
         Some(name) => shown_short(name, NAME_CHARACTERS_MAX),
         None if member.is_me => "you".to_owned(),
@@ -123,6 +123,7 @@ mod tests {
             facilitates: number == 1,
             is_me: number == 1,
             heard_ms: None,
+            badge: None,
         }
     }
 

@@ -6,6 +6,7 @@
 mod attachments;
 mod away;
 mod backing;
+mod badges;
 mod chance;
 mod crowds;
 mod disputes;

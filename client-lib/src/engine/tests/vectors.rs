@@ -5,6 +5,7 @@
 //! For an intended change: a failing test leaves what the code makes in `target/vectors/`; look at
 //! the difference, and copy it.
 
+mod badges;
 mod conversation;
 mod hybrid;
 #[path = "../../../../protocol/tests/wire/json.rs"]
@@ -20,7 +21,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-const FILES: [&str; 7] = [
+const FILES: [&str; 8] = [
     "envelope.json",
     "policy.json",
     "content.json",
@@ -28,6 +29,7 @@ const FILES: [&str; 7] = [
     "letter.json",
     "backup.json",
     "desk.json",
+    "badge.json",
 ];
 
 fn folder() -> &'static Path {

@@ -5,7 +5,61 @@ use super::{By, Inside, Rows, Shown};
 /// How a range is computed; what that comes to is measured.
 const HONEST: Shown = By(&["eight_in_ten_waits_end_inside_the_range_on_any_evening"]);
 
+/// What an organisation says, on both sides.
+const SAID: Shown = By(&["attributes_and_lists_may_be_as_long_as_their_limits_and_no_longer"]);
+const BATCHES: Shown = By(&["a_batch_holds_as_many_badges_as_its_limit_and_a_device_too"]);
+
 pub(super) const PEOPLE: &[(&str, Rows)] = &[
+    (
+        "desk/badge.rs",
+        &[
+            ("BADGE_ATTRIBUTE_BYTES_MAX", SAID),
+            ("BADGE_ATTRIBUTES_MAX", SAID),
+            (
+                "BADGE_DAYS_MAX",
+                By(&[
+                    "nothing_is_issued_that_is_not_in_the_list_or_not_until_a_sunday_soon",
+                    "a_badge_that_would_be_good_for_longer_than_two_weeks_cannot_be_checked",
+                ]),
+            ),
+            (
+                "CHECKED_MS",
+                By(&["who_hears_nothing_of_what_is_revoked_for_a_day_cannot_check"]),
+            ),
+            (
+                "BADGE_BYTES_MAX",
+                By(&["a_badge_and_a_text_may_be_as_long_as_their_limits_and_no_longer"]),
+            ),
+        ],
+    ),
+    (
+        "desk/badge/batch.rs",
+        &[
+            ("BADGE_BATCH_MAX", BATCHES),
+            ("BADGES_KEPT_MAX", BATCHES),
+            (
+                "REVOKED_MAX",
+                By(&["a_list_of_revoked_badges_is_as_long_as_its_limit_and_forgets_what_is_over"]),
+            ),
+            (
+                "TEXT_BYTES_MAX",
+                By(&["a_badge_and_a_text_may_be_as_long_as_their_limits_and_no_longer"]),
+            ),
+        ],
+    ),
+    (
+        "engine/badging.rs",
+        &[
+            (
+                "TRUSTED_MAX",
+                By(&["a_conversation_trusts_as_many_organisations_as_the_limit_and_not_one_more"]),
+            ),
+            (
+                "TAKEN_BACK_MAX",
+                By(&["badges_taken_back_are_remembered_up_to_a_bound_and_the_oldest_goes_first"]),
+            ),
+        ],
+    ),
     (
         "desk/matching.rs",
         &[

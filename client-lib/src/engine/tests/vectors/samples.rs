@@ -95,10 +95,11 @@ pub(super) fn all() -> Vec<Sample> {
     all.extend(letters());
     all.extend(backups());
     all.extend(desks());
+    all.extend(super::badges::badges());
     all
 }
 
-fn sample<T: Serialize>(
+pub(super) fn sample<T: Serialize>(
     file: &'static str,
     rule: &'static str,
     name: impl Into<String>,
@@ -315,6 +316,7 @@ fn contents() -> Vec<Sample> {
     };
     let mut all: Vec<_> = kinds
         .into_iter()
+        .chain(super::badges::bodies())
         .map(|(name, body)| sample("content.json", "Content", name, &content(body), takes))
         .collect();
     all.push(Sample {
