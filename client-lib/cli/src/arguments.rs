@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use sotto_client::RelayAddress;
+use sotto_client::{OrganisationId, RelayAddress};
 
 /// Sealed conversations for peer support, from a terminal.
 #[derive(Debug, Parser)]
@@ -43,6 +43,12 @@ pub(crate) enum Command {
         /// What to do.
         #[command(subcommand)]
         command: WordsCommand,
+    },
+    /// Vouch for supporters, without a name, one conversation at a time.
+    Badge {
+        /// What to do.
+        #[command(subcommand)]
+        command: BadgeCommand,
     },
     /// Talk in a conversation of this device.
     Chat(ChatArgs),
@@ -113,6 +119,22 @@ pub(crate) enum RoomCommand {
 pub(crate) enum DeskCommand {
     /// Show what a desk says of itself, how it stands now, and its address for a link or a poster.
     Card(CardArgs),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum BadgeCommand {
+    /// A supporter: make keys on this device, and a file that asks for badges for them.
+    Request(BadgeRequestArgs),
+    /// An organisation: sign a badge for each key of such a file.
+    Issue(BadgeIssueArgs),
+    /// A supporter: take in what was issued.
+    Import(BadgeImportArgs),
+    /// A supporter: show a badge in a conversation.
+    Show(BadgeShowArgs),
+    /// Anybody: believe an organisation in a conversation, and see the badges there.
+    Check(BadgeCheckArgs),
+    /// An organisation: write the list of badges that it took back; at least once a day.
+    Revoke(BadgeRevokeArgs),
 }
 
 #[derive(Debug, Subcommand)]
@@ -310,6 +332,96 @@ pub(crate) struct CardArgs {
     pub(crate) png: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) device: DeviceArgs,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct BadgeRequestArgs {
+    /// The file to write, for the organisation.
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// For how many conversations.
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u8).range(1..=64))]
+    pub(crate) count: u8,
+    #[command(flatten)]
+    pub(crate) device: DeviceArgs,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct BadgeIssueArgs {
+    /// The file of the supporter who asks.
+    #[arg(value_name = "REQUESTS")]
+    pub(crate) requests: PathBuf,
+    /// The file to write, for the supporter.
+    #[arg(value_name = "BADGES")]
+    pub(crate) badges: PathBuf,
+    /// The file of the organisation's secret key.
+    #[arg(long, value_name = "KEY")]
+    pub(crate) organisation: PathBuf,
+    /// Make that key, in a file that is not there yet.
+    #[arg(long)]
+    pub(crate) new_organisation: bool,
+    /// A file with what badges may say, a line each: role …, training …, language …, been-there …
+    #[arg(long, value_name = "LIST")]
+    pub(crate) list: PathBuf,
+    /// What the supporter does.
+    #[arg(long)]
+    pub(crate) role: String,
+    /// What the supporter was trained for; may be given several times.
+    #[arg(long)]
+    pub(crate) training: Vec<String>,
+    /// A language that the supporter speaks; may be given several times.
+    #[arg(long)]
+    pub(crate) language: Vec<String>,
+    /// What the supporter has been through; may be given several times.
+    #[arg(long)]
+    pub(crate) been_there: Vec<String>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct BadgeImportArgs {
+    /// The organisation's file.
+    #[arg(value_name = "BADGES")]
+    pub(crate) badges: PathBuf,
+    #[command(flatten)]
+    pub(crate) device: DeviceArgs,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct BadgeShowArgs {
+    /// In which conversation, by its number, if there are several.
+    pub(crate) number: Option<usize>,
+    /// Of which organisation: sotto-organisation:1:…
+    #[arg(long, value_name = "ORGANISATION")]
+    pub(crate) organisation: OrganisationId,
+    #[command(flatten)]
+    pub(crate) device: DeviceArgs,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct BadgeCheckArgs {
+    /// In which conversation, by its number, if there are several.
+    pub(crate) number: Option<usize>,
+    /// Of which organisation: sotto-organisation:1:…
+    #[arg(long, value_name = "ORGANISATION")]
+    pub(crate) organisation: OrganisationId,
+    /// The organisation's newest list of badges that it took back.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) revoked: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) device: DeviceArgs,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct BadgeRevokeArgs {
+    /// The list: the last one, which is replaced, or a file that is not there yet.
+    #[arg(value_name = "FILE")]
+    pub(crate) list: PathBuf,
+    /// Files of badges to take back, as they were issued.
+    #[arg(value_name = "BADGES")]
+    pub(crate) badges: Vec<PathBuf>,
+    /// The file of the organisation's secret key.
+    #[arg(long, value_name = "KEY")]
+    pub(crate) organisation: PathBuf,
 }
 
 #[derive(Args, Debug)]

@@ -24,9 +24,10 @@ use crate::inbox;
 use crate::output::{Done, Failure, Output};
 use crate::screen::{shown, shown_short};
 
+pub(crate) use self::lines::name_of;
 use self::lines::{
     HELP, HELP_AT_A_DOOR, NAME_CHARACTERS_MAX, NAMELESS, find, find_knock, last_words, line_of,
-    name_of, words_of,
+    words_of,
 };
 
 /// Messages from before that are shown at the beginning.
@@ -93,7 +94,7 @@ pub(crate) async fn run(arguments: ChatArgs, output: &Output) -> Result<Done, Fa
 }
 
 /// The conversation with this number, or the only one.
-async fn choose(
+pub(crate) async fn choose(
     client: &Client,
     number: Option<usize>,
     output: &Output,

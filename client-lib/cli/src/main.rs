@@ -5,6 +5,7 @@
 
 mod arguments;
 mod attached;
+mod badge;
 mod bench;
 mod chat;
 mod demo;
@@ -26,7 +27,7 @@ use clap::Parser;
 use clap::error::ErrorKind as UsageKind;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::arguments::{Cli, Command, RoomCommand, WordsCommand};
+use crate::arguments::{BadgeCommand, Cli, Command, RoomCommand, WordsCommand};
 use crate::output::{Done, Failure, Output};
 
 fn main() -> ExitCode {
@@ -85,11 +86,23 @@ async fn run(cli: Cli) -> ExitCode {
         } => unless_interrupted(room::join(arguments, &output)).await,
         Command::Inbox(arguments) => unless_interrupted(inbox::run(arguments, &output)).await,
         Command::Desk { command } => unless_interrupted(desk::run(command, &output)).await,
+        Command::Badge { command } => unless_interrupted(badge_of(command, &output)).await,
         Command::Words { command } => unless_interrupted(words_of(command, &output)).await,
         Command::Chat(arguments) => unless_interrupted(chat::run(arguments, &output)).await,
         Command::Residue(arguments) => unless_interrupted(residue::run(arguments, &output)).await,
     };
     ExitCode::from(output.finish(outcome))
+}
+
+async fn badge_of(command: BadgeCommand, output: &Output) -> Result<Done, Failure> {
+    match command {
+        BadgeCommand::Request(arguments) => badge::request(arguments, output).await,
+        BadgeCommand::Issue(arguments) => badge::issue(&arguments, output),
+        BadgeCommand::Import(arguments) => badge::import(arguments, output).await,
+        BadgeCommand::Show(arguments) => badge::show(arguments, output).await,
+        BadgeCommand::Check(arguments) => badge::check(arguments, output).await,
+        BadgeCommand::Revoke(arguments) => badge::revoke(&arguments, output),
+    }
 }
 
 async fn words_of(command: WordsCommand, output: &Output) -> Result<Done, Failure> {
