@@ -19,7 +19,7 @@ use sotto_protocol::id::{Commitment, LogId, PublicKey};
 use crate::attachment::{
     ATTACHMENT_BYTES_MAX, AttachmentSecret, attachment_name_is_fit, media_type_is_fit,
 };
-use crate::desk::{Revocation, ShownBadge};
+use crate::desk::{DeskKeys, Revocation, ShownBadge};
 use crate::mls::{LeafId, LeafKey};
 use crate::random;
 
@@ -100,6 +100,8 @@ pub(crate) enum ContentBody {
     Edit { of: MessageId, text: String },
     /// My name in this conversation, and the public key I would hold `manage` with.
     Hello { name: String, manage: PublicKey },
+    /// What supporters of this team's desk need, from a facilitator.
+    Desk(Box<DeskKeys>),
     /// An emoji on a message; empty takes it back.
     React { to: MessageId, emoji: String },
     /// A text that answers a message.
@@ -268,6 +270,7 @@ impl ContentBody {
             | Self::DoorAsk(_)
             | Self::BadgeRevoked(_) => true,
             Self::Badge(shown) => shown.is_within_limits(),
+            Self::Desk(keys) => keys.is_within_limits(),
             Self::Door { sealed, .. } => sealed.len() == DOOR_SEALED_BYTES,
             Self::Edit { text, .. } | Self::Reply { text, .. } | Self::Text(text) => {
                 text.len() <= TEXT_BYTES_MAX
@@ -303,6 +306,7 @@ impl ContentBody {
                 | Self::Delete(_)
                 | Self::Door { .. }
                 | Self::DoorAsk(_)
+                | Self::Desk(_)
         )
     }
 }

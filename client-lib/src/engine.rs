@@ -15,6 +15,10 @@
 //! | `handing` | a door's keys, from one facilitator to another |
 //! | `answering` | an answer to a knock on its way |
 //! | `knocking` | a knock of ours, and what comes of the answer |
+//! | `asking` | a ticket of ours in a desk's queue |
+//! | `desk` | a team's desk: its logs, its card, what its supporters share |
+//! | `duty` | the tickets that wait, for who is on duty |
+//! | `taking` | a ticket that we claim as a supporter, and the chat that answers it |
 //! | `inbox` | a standing inbox of ours, and what comes in |
 //! | `pool` | its KeyPackages, and their keys |
 //! | `inviting` | adding somebody whose inbox's address we have |
@@ -46,6 +50,7 @@
 
 mod answering;
 mod aside;
+mod asking;
 mod away;
 mod backing;
 mod badging;
@@ -55,9 +60,11 @@ mod changes;
 #[cfg(feature = "native")]
 mod come_back;
 mod commits;
+mod desk;
 mod dispute;
 mod disputing;
 mod door;
+mod duty;
 mod event;
 mod fetching;
 mod handing;
@@ -76,6 +83,7 @@ mod reading;
 mod returning;
 mod saved;
 mod sending;
+mod taking;
 mod talk;
 #[cfg(test)]
 mod tests;
@@ -84,7 +92,10 @@ mod upkeep;
 mod uploading;
 mod waiting;
 
+pub(crate) use asking::Queue;
+pub use asking::{AskOptions, Place};
 pub use begin::{Admission, JoinOptions, RoomOptions};
+pub use duty::{DeskTicket, TicketId};
 pub use inbox::InboxOptions;
 #[cfg(feature = "native")]
 pub(crate) use saved::{decode as decode_kept, encode as encode_kept};

@@ -247,13 +247,6 @@ mod attachment;
 #[cfg(feature = "native")]
 mod client;
 mod content;
-#[cfg_attr(
-    not(test),
-    expect(
-        dead_code,
-        reason = "cards are published by what runs a desk, which follows"
-    )
-)]
 mod desk;
 pub mod engine;
 pub mod error;
@@ -282,17 +275,18 @@ pub use content::{MessageId, NAME_BYTES_MAX, REACTION_BYTES_MAX, TEXT_BYTES_MAX}
 pub use desk::{
     BADGE_ATTRIBUTE_BYTES_MAX, BADGE_ATTRIBUTES_MAX, BADGE_BATCH_MAX, BADGE_DAYS_MAX,
     BADGES_KEPT_MAX, BadBatch, BadHours, Badge, BadgeAttributes, BadgeBatch, BadgeId, BadgeList,
-    BadgeRequests, BadgeState, Card, Choice, Confidentiality, DESK_DATES_MAX, DESK_NAME_BYTES_MAX,
-    DESK_RESOURCES_MAX, DESK_SLOTS_MAX, DESK_TERMS_BYTES_MAX, DESK_TOPIC_BYTES_MAX,
-    DESK_TOPICS_MAX, DeskAddress, DeskDate, DeskState, DeskWords, Fit, HeldBadge, Hours, Issued,
-    NO_RANGE_TEXT, NotIssued, Offer, Opening, OrganisationId, OrganisationKey, PastClaim,
-    QueueKeys, REVOKED_MAX, Resource, Revocation, RevokedList, Slot, WaitRange, WaitingTicket,
-    Wish, offer_order, wait_range, week_end,
+    BadgeRequests, BadgeState, CHOICE_BYTES_MAX, CHOICES_MAX, Card, Choice, Confidentiality,
+    DESK_DATES_MAX, DESK_NAME_BYTES_MAX, DESK_RESOURCES_MAX, DESK_SLOTS_MAX, DESK_TERMS_BYTES_MAX,
+    DESK_TOPIC_BYTES_MAX, DESK_TOPICS_MAX, DeskAddress, DeskDate, DeskFounding, DeskPlan,
+    DeskState, DeskWords, Fit, HeldBadge, Hours, Issued, NO_RANGE_TEXT, NotIssued, Offer, Opening,
+    OrganisationId, OrganisationKey, PastClaim, QueueKeys, REVOKED_MAX, Resource, Revocation,
+    RevokedList, Slot, TICKET_WORDS_BYTES_MAX, Ticket, WaitRange, WaitingTicket, Wish, offer_order,
+    wait_range, week_end,
 };
 pub use engine::{
-    Admission, Attaching, Attachment, Choices, Command, Delivery, Event, Fingerprint, InboxOptions,
-    Invitation, InvitationId, JoinOptions, Knock, Member, Message, NewAttachment, Reaction, Reply,
-    RoomOptions, Standing, Text, Transfer, Unsent,
+    Admission, AskOptions, Attaching, Attachment, Choices, Command, Delivery, DeskTicket, Event,
+    Fingerprint, InboxOptions, Invitation, InvitationId, JoinOptions, Knock, Member, Message,
+    NewAttachment, Place, Reaction, Reply, RoomOptions, Standing, Text, TicketId, Transfer, Unsent,
 };
 pub use error::{Error, ErrorKind, Result};
 pub use link::{BadAddress, BadLink, InboxLink, Link, RelayAddress};

@@ -117,6 +117,14 @@ pub(crate) enum RoomCommand {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum DeskCommand {
+    /// Found a desk and its team's room, and print the address that people ask at.
+    New(DeskNewArgs),
+    /// Ask for somebody to talk to, and wait.
+    Ask(AskArgs),
+    /// Leave a letter, which is answered when somebody is there.
+    Letter(AskArgs),
+    /// Come on duty: see who waits, and answer.
+    Duty(DutyArgs),
     /// Show what a desk says of itself, how it stands now, and its address for a link or a poster.
     Card(CardArgs),
 }
@@ -312,6 +320,97 @@ pub(crate) struct InboxArgs {
     /// With a new inbox: for rooms without post-quantum secrecy, and no others.
     #[arg(long, requires = "relay")]
     pub(crate) classic: bool,
+    #[command(flatten)]
+    pub(crate) device: DeviceArgs,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct DeskNewArgs {
+    /// What the desk is called.
+    pub(crate) desk: String,
+    /// The relay's address, as the relay prints it.
+    #[arg(long, value_name = "URL")]
+    pub(crate) relay: RelayAddress,
+    /// What you are called in the team.
+    #[arg(long)]
+    pub(crate) name: String,
+    /// The file with the organisation's key; a new one is made if there is none.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) organisation: PathBuf,
+    /// Which of the organisation's desks it is.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) number: u8,
+    /// What one can ask about; may be given several times, as the next ones.
+    #[arg(long)]
+    pub(crate) topic: Vec<String>,
+    /// In which languages.
+    #[arg(long)]
+    pub(crate) language: Vec<String>,
+    /// What supporters here have been through themselves.
+    #[arg(long)]
+    pub(crate) been_there: Vec<String>,
+    /// Help in a crisis: a name and how it is reached.
+    #[arg(long, value_name = "NAME=HOW")]
+    pub(crate) resource: Vec<String>,
+    /// Where confidentiality ends, in words that are shown before the first message.
+    #[arg(
+        long,
+        value_name = "WORDS",
+        default_value = "What you write is read by those who answer you, and by nobody else."
+    )]
+    pub(crate) confidentiality: String,
+    /// The time zone of the opening hours.
+    #[arg(long, value_name = "ZONE", default_value = "UTC")]
+    pub(crate) zone: String,
+    /// When it is open, such as "mon 18:00-22:00"; without any, always.
+    #[arg(long, value_name = "SLOT")]
+    pub(crate) hours: Vec<String>,
+    /// How many may wait.
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(crate) capacity: u32,
+    /// Chats that one supporter has at a time.
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    pub(crate) chats_each: u8,
+    /// How long a chat may be, said at its start; 0 is without a limit.
+    #[arg(long, value_name = "MINUTES", default_value_t = 0)]
+    pub(crate) minutes: u32,
+    /// Without post-quantum secrecy: for thin lines.
+    #[arg(long)]
+    pub(crate) classic: bool,
+    #[command(flatten)]
+    pub(crate) device: DeviceArgs,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct AskArgs {
+    /// The desk's address: sotto-desk:1:…
+    pub(crate) address: String,
+    /// The first words; they may be left out of a question, not of a letter.
+    pub(crate) words: Option<String>,
+    /// What you are called in the chat.
+    #[arg(long, default_value = "Guest")]
+    pub(crate) name: String,
+    /// What it is about.
+    #[arg(long)]
+    pub(crate) topic: Option<String>,
+    /// In which language.
+    #[arg(long)]
+    pub(crate) language: Option<String>,
+    /// What the supporter should have been through; may be given several times.
+    #[arg(long)]
+    pub(crate) been_there: Vec<String>,
+    /// Where the supporter should not be from; may be given several times.
+    #[arg(long)]
+    pub(crate) not: Vec<String>,
+    #[command(flatten)]
+    pub(crate) device: DeviceArgs,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct DutyArgs {
+    /// What you are called in the chats.
+    #[arg(long)]
+    pub(crate) name: String,
     #[command(flatten)]
     pub(crate) device: DeviceArgs,
 }

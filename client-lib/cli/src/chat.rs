@@ -71,12 +71,34 @@ pub(crate) async fn run(arguments: ChatArgs, output: &Output) -> Result<Done, Fa
             "Invitations wait: {invitations}. See `sotto inbox`."
         ));
     }
+    let patience = arguments.device.patience();
+    let outcome = talk(&conversation, &mut typed(), patience, output).await;
+    client.close().await;
+    let mut done = Done::new();
+    done.insert("unsent".into(), json!(outcome?));
+    Ok(done)
+}
+
+/// Lines that are typed. What is read ahead stays in it, so there is one for a whole command.
+pub(crate) type Typed = Lines<BufReader<Stdin>>;
+
+pub(crate) fn typed() -> Typed {
+    BufReader::new(tokio::io::stdin()).lines()
+}
+
+/// Talks in one conversation; how much is unsent at the end.
+pub(crate) async fn talk(
+    conversation: &Conversation,
+    lines: &mut Typed,
+    patience: Duration,
+    output: &Output,
+) -> Result<usize, Failure> {
     let mut chat = Chat {
         members: conversation.members().await?,
         knocks: conversation.knocks().await?,
-        patience: arguments.device.patience(),
+        patience,
         unsent: BTreeSet::new(),
-        conversation,
+        conversation: conversation.clone(),
         output,
         early: BTreeSet::new(),
         is_terminal: std::io::stdin().is_terminal(),
@@ -85,12 +107,8 @@ pub(crate) async fn run(arguments: ChatArgs, output: &Output) -> Result<Done, Fa
         said_unsent: false,
         attachments: Attachments::default(),
     };
-    let outcome = chat.talk().await;
-    client.close().await;
-    outcome?;
-    let mut done = Done::new();
-    done.insert("unsent".into(), json!(chat.unsent.len()));
-    Ok(done)
+    chat.talk(lines).await?;
+    Ok(chat.unsent.len())
 }
 
 /// The conversation with this number, or the only one.
@@ -127,7 +145,7 @@ pub(crate) async fn choose(
 }
 
 impl Chat<'_> {
-    async fn talk(&mut self) -> Result<(), Failure> {
+    async fn talk(&mut self, lines: &mut Typed) -> Result<(), Failure> {
         let history = self.conversation.history_before(None, HISTORY_MAX);
         for message in history.await? {
             self.show_message(&message, true);
@@ -150,9 +168,8 @@ impl Chat<'_> {
         if !self.knocks.is_empty() {
             self.show_knocks().await?;
         }
-        let mut lines = BufReader::new(tokio::io::stdin()).lines();
         loop {
-            let then = self.one(&mut lines).await?;
+            let then = self.one(lines).await?;
             if then == Then::Quit {
                 return Ok(());
             }
@@ -160,7 +177,7 @@ impl Chat<'_> {
     }
 
     /// Waits for a line or an event, whichever comes first. Both are cancel safe.
-    async fn one(&mut self, lines: &mut Lines<BufReader<Stdin>>) -> Result<Then, Failure> {
+    async fn one(&mut self, lines: &mut Typed) -> Result<Then, Failure> {
         let conversation = self.conversation.clone();
         tokio::select! {
             line = lines.next_line() => match line? {

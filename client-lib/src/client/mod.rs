@@ -1,6 +1,7 @@
 //! The door for apps: a [`Client`] holds a vault and runs its conversations, each on a connection of
 //! its own.
 
+mod asking;
 mod attaching;
 mod backup;
 mod badges;

@@ -122,6 +122,10 @@ impl OrganisationKey {
         }
     }
 
+    pub(crate) fn seed(&self) -> Zeroizing<[u8; 32]> {
+        self.seed.clone()
+    }
+
     /// What everybody may know of it.
     #[must_use]
     pub fn id(&self) -> OrganisationId {

@@ -8,6 +8,8 @@
 //! | `hours` | when it is open, in its own time zone. The only place that names `jiff` |
 //! | `matching` | who is offered to whom |
 //! | `range` | how long somebody who waits will wait, as an honest range |
+//! | `ticket` | what somebody says who asks |
+//! | `team` | what its supporters share, and what its organisation decides |
 
 mod address;
 mod badge;
@@ -15,8 +17,10 @@ pub(crate) mod card;
 mod hours;
 mod matching;
 mod range;
+mod team;
 #[cfg(test)]
 pub(crate) mod tests;
+mod ticket;
 
 pub(crate) use address::{CardKeys, DeskFingerprint};
 pub use address::{DeskAddress, DeskWords, OrganisationId, OrganisationKey};
@@ -37,3 +41,6 @@ pub use card::{
 pub use hours::{BadHours, DESK_DATES_MAX, DESK_SLOTS_MAX, DeskDate, Hours, Opening, Slot};
 pub use matching::{Fit, Offer, WaitingTicket, Wish, offer_order};
 pub use range::{NO_RANGE_TEXT, PastClaim, WaitRange, wait_range};
+pub(crate) use team::{CardFigures, DeskKeys, OPENINGS_MAX, OpeningKey};
+pub use team::{DeskFounding, DeskPlan};
+pub use ticket::{CHOICE_BYTES_MAX, CHOICES_MAX, TICKET_WORDS_BYTES_MAX, Ticket};

@@ -116,6 +116,26 @@ impl Engine {
     /// # Errors
     /// [`ErrorKind::Invalid`] for a name that cannot be shown.
     pub fn found(options: RoomOptions, now: Now) -> Result<(Self, Effects)> {
+        let admission = options.admission;
+        let mut engine = Self::founding(options)?;
+        if admission != Admission::Link {
+            engine.beside.door = Some(Door::new(admission == Admission::Chat)?);
+            engine.keep_door()?;
+        }
+        engine.begin(now)
+    }
+
+    /// Starts what was put together, and says our name.
+    pub(super) fn begin(mut self, now: Now) -> Result<(Self, Effects)> {
+        self.start()?;
+        let now = self.paced(now);
+        self.say_hello(now)?;
+        let effects = self.finish(now);
+        Ok((self, effects))
+    }
+
+    /// A conversation of one, of which no relay heard yet.
+    pub(super) fn founding(options: RoomOptions) -> Result<Self> {
         let root: [u8; 32] = random::array().map_err(no_randomness)?;
         let log = LogId::of_root(&public_key(&StaticSecret::from(root)));
         let secret = ConversationSecret::random().map_err(no_randomness)?;
@@ -148,15 +168,7 @@ impl Engine {
         let mut engine = Self::assemble(new_space()?, saved);
         engine.group = Some(group);
         engine.policy = Some(policy);
-        if options.admission != Admission::Link {
-            engine.beside.door = Some(Door::new(options.admission == Admission::Chat)?);
-            engine.keep_door()?;
-        }
-        engine.start()?;
-        let now = engine.paced(now);
-        engine.say_hello(now)?;
-        let effects = engine.finish(now);
-        Ok((engine, effects))
+        Ok(engine)
     }
 
     /// Joins by a link. Where it leads into a room, nobody needs to be online but the relay; where
@@ -173,12 +185,7 @@ impl Engine {
         saved.secrets.push(room.secret.clone());
         saved.founder = room.founder;
         saved.stage = Stage::Joining;
-        let mut engine = Self::assemble(new_space()?, saved);
-        engine.start()?;
-        let now = engine.paced(now);
-        engine.say_hello(now)?;
-        let effects = engine.finish(now);
-        Ok((engine, effects))
+        Self::assemble(new_space()?, saved).begin(now)
     }
 
     /// Goes on from what a vault holds of a conversation.
@@ -341,6 +348,8 @@ impl Engine {
                 self.repeat_flight();
                 return Ok(());
             }
+            // Its log is made once there is a ticket to answer.
+            Stage::Founding if self.is_unmade() => return Ok(()),
             // On the way in when it turned out that this client is too old.
             Stage::Paused if self.group.is_none() => return Ok(()),
             _ => {}
@@ -356,11 +365,15 @@ impl Engine {
         self.create(now)?;
         self.make_door(now)?;
         self.make_inbox(now)?;
+        self.make_desk(now)?;
         self.make_tray(now)
     }
 
     pub(super) fn create(&mut self, now: Now) -> Result<()> {
         let today = self.session.today(now);
+        if self.is_unmade() {
+            return Ok(());
+        }
         let Some(root) = &mut self.saved.root else {
             return Ok(());
         };

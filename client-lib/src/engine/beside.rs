@@ -13,15 +13,20 @@ use sotto_protocol::proof::public_key;
 use sotto_protocol::right::Rights;
 use x25519_dalek::StaticSecret;
 
+use super::asking::Place;
 use super::changes::new_entry;
+use super::desk::{DeskLog, Office};
 use super::door::{Door, KeptKnock};
+use super::duty::Duty;
 use super::inbox::{Inbox, KeptInvitation};
 use super::inviting::Adding;
 use super::knocking::Knocking;
 use super::pool::KeptPackage;
 use super::saved::{self, RootKey, Stage};
+use super::taking::Taking;
 use super::{Engine, Event, internal, inviting, no_randomness, retry_id};
 use crate::content::MessageId;
+use crate::desk::DeskKeys;
 use crate::error::Result;
 use crate::log::{Ask, Cursor, Denied, NewLog, Token};
 use crate::mls::LeafId;
@@ -39,6 +44,13 @@ pub(super) struct Beside {
     pub(super) door: Option<Door>,
     pub(super) knocks: BTreeMap<LeafId, KeptKnock>,
     pub(super) knocking: Option<Knocking>,
+    /// A desk of this team's, what only its office has, and the tickets that wait.
+    pub(super) desk: Option<DeskKeys>,
+    pub(super) office: Option<Office>,
+    pub(super) duty: Duty,
+    /// A ticket that this chat is to answer, and when its lease is to be renewed.
+    pub(super) taking: Option<Taking>,
+    pub(super) renew_at_ms: u64,
     /// A standing inbox; then this is no conversation.
     pub(super) inbox: Option<Inbox>,
     pub(super) packages: BTreeMap<u64, KeptPackage>,
@@ -58,6 +70,9 @@ pub(super) struct Beside {
     /// The door took no knock; then, when to try again.
     pub(super) knock_refused: bool,
     pub(super) knock_at_ms: u64,
+    /// Our place in a desk's queue, as the relay last told it, and when to ask again.
+    pub(super) place: Option<Place>,
+    pub(super) place_at_ms: u64,
     /// No key opens the conversation any more: a knock may.
     pub(super) must_knock: bool,
     /// The log's fence, which we hold since nobody is left.
@@ -73,6 +88,19 @@ pub(super) enum Side {
     ChangeDoorKeys,
     MakeInbox,
     DeleteInbox,
+    /// Of a ticket of ours.
+    Place,
+    Withdraw,
+    /// At our inbox, once the ticket is gone.
+    LastLook,
+    /// Of a ticket that we are to answer.
+    Claim,
+    Renew,
+    ClearTicket,
+    /// Of a team's desk.
+    MakeDesk(DeskLog),
+    ChangeDesk(DeskLog),
+    PublishCard,
     /// The log of an attachment of ours.
     MakeAttachment(MessageId),
     /// Chunks of it.
@@ -205,6 +233,12 @@ impl Beside {
             self.knocking = Some(saved::decode(value)?);
         } else if let Some(leaf) = name.strip_prefix(saved::KNOCK).and_then(LeafId::from_slice) {
             self.knocks.insert(leaf, saved::decode(value)?);
+        } else if name == saved::TAKING {
+            self.taking = Some(saved::decode(value)?);
+        } else if name == saved::DESK {
+            self.desk = Some(saved::decode(value)?);
+        } else if name == saved::OFFICE {
+            self.office = Some(saved::decode(value)?);
         } else if name == saved::INBOX {
             self.inbox = Some(saved::decode(value)?);
         } else if let Some(number) = saved::numbered(name, saved::PACKAGE) {
@@ -225,6 +259,9 @@ impl Beside {
         self.door_trimmed = 0;
         self.held_fence = None;
         self.is_counted = false;
+        self.place = None;
+        self.place_at_ms = 0;
+        self.renew_at_ms = 0;
     }
 
     pub(super) fn forget_asked(&mut self, side: Side) {
@@ -242,6 +279,9 @@ impl Engine {
         self.start_door();
         self.start_inbox();
         self.start_tray();
+        self.start_taking();
+        self.start_desk();
+        self.start_duty();
         let flying = self.flight.iter().flat_map(|flight| &flight.items);
         let inboxes: Vec<_> = flying.map(|item| item.log).collect();
         for log in inboxes {
@@ -276,6 +316,7 @@ impl Engine {
     pub(super) fn opened_beside(&mut self, log: LogId, opened: &Opened) {
         self.beside.open.insert(log);
         self.door_opened(log, opened);
+        self.desk_opened(log, opened);
     }
 
     pub(super) fn met_beside(
@@ -298,7 +339,7 @@ impl Engine {
         } else if self.is_tray(&log) {
             self.invitation_met(entry, cursor)
         } else {
-            Ok(())
+            self.ticket_met(log, entry, now).map(drop)
         }
     }
 
@@ -320,14 +361,13 @@ impl Engine {
         if self.is_door(&log) {
             return self.door_refused();
         }
-        if self.attachment_refused(&log)? || self.pool_refused(&log) {
+        if self.attachment_refused(&log)? || self.pool_refused(&log) || self.queue_refused(&log)? {
             return Ok(());
         }
         if self.waits_for_answer() || self.is_tray(&log) {
             self.tell(Event::Refused);
         }
-        self.inbox_refused(&log);
-        Ok(())
+        self.inbox_refused(&log)
     }
 
     /// Whether the token was of an ask beside the conversation, which is then dealt with.
@@ -376,6 +416,15 @@ impl Engine {
                 _,
             ) => self.inbox_answered(side, result, now)?,
             (Side::Take(pool), _) => self.taken(&pool, result)?,
+            (Side::Place, _) => self.placed(result, now)?,
+            (Side::Withdraw, _) => self.withdrawn(result, now)?,
+            (Side::LastLook, _) => self.looked_for_answer(result, now)?,
+            (Side::Claim, _) => self.claimed(result, now)?,
+            (Side::Renew, _) => self.renewed(result)?,
+            (Side::ClearTicket, _) => self.ticket_cleared()?,
+            (Side::MakeDesk(which), _) => self.desk_made(which, result, now)?,
+            (Side::ChangeDesk(which), _) => self.desk_changed(which, result)?,
+            (Side::PublishCard, _) => self.card_published(result, now)?,
             _ => self.transfer_answered(side, result, now)?,
         }
         Ok(true)
@@ -391,6 +440,9 @@ impl Engine {
         self.trim_door(now)?;
         self.go_on_adding(now)?;
         self.go_on_inbox(now)?;
+        self.go_on_taking(now)?;
+        self.go_on_desk(now)?;
+        self.go_on_duty(now);
         self.go_on_knocking(now)
     }
 
@@ -398,9 +450,13 @@ impl Engine {
     pub(super) fn wake_beside(&self, now: Now) -> Option<u64> {
         let at = self.beside.knock_at_ms;
         let again = (at > now.steady_ms && self.is_knocking()).then_some(at);
+        let at = self.beside.place_at_ms;
+        let place = (at > now.steady_ms && self.is_asking()).then_some(at);
         let put_off = self.beside.knocks.values().map(|knock| knock.put_off.0);
         let put_off = put_off.filter(|at| *at > now.steady_ms);
-        put_off.chain(again).min()
+        let lease = self.wake_taking(now);
+        let others = [again, place, lease, self.wake_duty()];
+        put_off.chain(others.into_iter().flatten()).min()
     }
 
     pub(super) fn keep_beside<T: Serialize>(&mut self, name: &[u8], value: &T) -> Result<()> {
@@ -417,6 +473,9 @@ impl Engine {
     pub(super) fn forget_beside(&mut self) {
         self.drop_beside(saved::DOOR);
         self.drop_beside(saved::KNOCKING);
+        for name in [saved::TAKING, saved::DESK, saved::OFFICE] {
+            self.drop_beside(name);
+        }
         let leaves: Vec<_> = self.beside.knocks.keys().copied().collect();
         for leaf in leaves {
             self.drop_beside(&saved::knock_name(&leaf));

@@ -138,7 +138,7 @@ impl Engine {
                     add.extend(knock.map(|knock| knock.package.0.clone()));
                     added.push(*leaf);
                     // In a chat both may do everything.
-                    let other = knock.filter(|_| self.is_chat());
+                    let other = knock.filter(|_| self.is_chat() || self.is_taking());
                     promote.extend(other.map(|knock| (*leaf, knock.manage)));
                 }
                 Intent::Rotate | Intent::LetGo | Intent::Update | Intent::TurnAway(_) => {}

@@ -145,6 +145,7 @@ impl Engine {
         self.saved.intents.retain(|intent| !done.contains(intent));
         self.held_since_ms = None;
         self.answered_knocks(&done);
+        self.ticket_answered();
         if rotates && !is_rotated {
             // It stands in an entry that is not ours, without the secret that we handed on.
             self.want(Intent::Rotate);
@@ -200,6 +201,7 @@ impl Engine {
         let has_removal = gone.any(|leaf| *leaf != author);
         if has_removal {
             self.saved.closed_below = epoch;
+            self.renew_desk_keys()?;
         }
         match next {
             Some(secret) => self.rotated(secret)?,

@@ -5,25 +5,21 @@
 //! it names, and everything else concerns the knocker alone.
 
 use serde::{Deserialize, Serialize};
-use sotto_protocol::frame::{Delete, Entry, Grants, Item, Lane, NewGrants, Opened};
-use sotto_protocol::id::{ChainValue, LogId, PublicKey};
+use sotto_protocol::frame::{Delete, Entry, Grants, Lane, NewGrants, Opened};
+use sotto_protocol::id::{LogId, PublicKey};
 use sotto_protocol::proof::public_key;
-use sotto_protocol::size_class::SizeClass;
 use x25519_dalek::StaticSecret;
 
-use super::beside::{Mark, Side, item_of, letterbox, new_root, reader_grant};
-use super::saved::{self, ByteString, FlightKind, Intent, RootKey};
-use super::{Engine, Event, Knock, Text, internal, no_randomness, retry_id};
+use super::beside::{Mark, Side, letterbox, new_root, reader_grant};
+use super::saved::{self, ByteString, Intent, RootKey};
+use super::{Engine, Event, Knock, Text, no_randomness, retry_id};
 use crate::content::name_is_fit;
 use crate::error::{Error, ErrorKind, Result};
 use crate::link::{DoorKeys, DoorLink, InboxLink};
 use crate::log::{Ask, Cursor, Keeps, NewLog};
-use crate::mls::{LeafId, StagedOut};
-use crate::policy::Policy;
+use crate::mls::LeafId;
 use crate::random;
-use crate::seal::letter::{
-    self, Address, AnswerBody, InviteBody, KnockBody, Letters, Purpose, Read, WasBody, WelcomeBody,
-};
+use crate::seal::letter::{KnockBody, Letters, Purpose, Read, WasBody};
 use crate::time::Now;
 
 /// Knocks that wait for a yes or no: more than anybody answers in one go. What comes then stays
@@ -95,9 +91,9 @@ pub(super) struct KeptKnock {
     pub(super) inbox: LogId,
     #[serde(with = "serde_bytes")]
     pub(super) append: [u8; 32],
-    reply: PublicKey,
+    pub(super) reply: PublicKey,
     /// The member's leaf that they prove was theirs.
-    was: Option<LeafId>,
+    pub(super) was: Option<LeafId>,
     /// Nobody knocked: we add them from their inbox.
     pub(super) is_invited: bool,
     /// When to try again to add them (steady clock), and how often their inbox was busy.
@@ -106,6 +102,22 @@ pub(super) struct KeptKnock {
 }
 
 impl KeptKnock {
+    /// Somebody who knocked, at this place.
+    pub(super) fn of(knock: &KnockBody<'_>, seq: u64) -> Self {
+        Self {
+            seq,
+            name: knock.name.clone(),
+            manage: knock.manage,
+            package: ByteString(knock.package.as_slice().to_vec()),
+            inbox: knock.inbox,
+            append: knock.append,
+            reply: knock.reply,
+            was: knock.was.as_ref().map(|was| was.leaf),
+            is_invited: false,
+            put_off: (0, 0),
+        }
+    }
+
     /// Somebody who is to be added with a KeyPackage from their pool. It stands nowhere at the door.
     pub(super) fn invited(link: &InboxLink, package: Vec<u8>) -> Self {
         Self {
@@ -347,18 +359,7 @@ impl Engine {
         if !is_new || !inbox_is_new || !is_sound {
             return Ok(());
         }
-        let kept = KeptKnock {
-            seq,
-            name: knock.name.clone(),
-            manage: knock.manage,
-            package: ByteString(knock.package.as_slice().to_vec()),
-            inbox: knock.inbox,
-            append: knock.append,
-            reply: knock.reply,
-            was: knock.was.as_ref().map(|was| was.leaf),
-            is_invited: false,
-            put_off: (0, 0),
-        };
+        let kept = KeptKnock::of(knock, seq);
         self.keep_beside(&saved::knock_name(&leaf), &kept)?;
         self.tell(Event::Knock {
             leaf,
@@ -526,169 +527,6 @@ impl Engine {
         if let Some(door) = self.beside.door.take() {
             self.session.close(&door.log);
             self.drop_beside(saved::DOOR);
-        }
-    }
-
-    /// The oldest knock that got this answer and whose inbox is open; opens the first inbox if none.
-    fn next_answer(&mut self, wanted: impl Fn(&Intent) -> Option<LeafId>) -> Option<LeafId> {
-        let leaf = self.saved.intents.iter().find_map(wanted)?;
-        let Some(knock) = self.beside.knocks.get(&leaf) else {
-            self.saved
-                .intents
-                .retain(|intent| *intent != Intent::Add(leaf) && *intent != Intent::TurnAway(leaf));
-            return None;
-        };
-        if self.beside.open.contains(&knock.inbox) {
-            return Some(leaf);
-        }
-        let (inbox, append) = (knock.inbox, StaticSecret::from(knock.append));
-        self.session.open(inbox, vec![append]);
-        None
-    }
-
-    /// The Commit that adds somebody and the Welcome for their inbox, both or neither.
-    pub(super) fn fly_admission(&mut self, now: Now) -> Result<bool> {
-        if self.holds_back(now) {
-            return Ok(false);
-        }
-        let wanted = |intent: &Intent| match intent {
-            Intent::Add(leaf) if !self.is_put_off(leaf, now) => Some(*leaf),
-            _ => None,
-        };
-        let Some(leaf) = self.saved.intents.iter().find_map(wanted) else {
-            return Ok(false);
-        };
-        let wanted = |intent: &Intent| (*intent == Intent::Add(leaf)).then_some(leaf);
-        let Some(leaf) = self.next_answer(wanted) else {
-            return Ok(false);
-        };
-        let done = vec![Intent::Add(leaf)];
-        let (mut plan, _) = self.plan(&done, &[], None)?;
-        plan.day = self.session.today(now);
-        let log = self.log_bytes();
-        let group = self
-            .group
-            .as_mut()
-            .ok_or_else(|| internal("an admission without a group"))?;
-        let Ok(mut staged) = group.stage(&self.key, &plan, &log) else {
-            // The KeyPackage is too old by now, or never fitted.
-            self.give_up_knock(&leaf);
-            return Ok(false);
-        };
-        let Some(letter) = self.welcome(&leaf, &staged)? else {
-            self.drop_lost_commit()?;
-            self.give_up_knock(&leaf);
-            return Ok(false);
-        };
-        // It goes into their inbox, not into the log.
-        staged.welcome = None;
-        let mut items = self.commit_items(&staged, None, None, &[])?;
-        if let (Some(bytes), Some(item)) = (&plan.policy, items.first_mut()) {
-            let policy = Policy::parse(bytes).map_err(|_| internal("rules of our own"))?;
-            let member = item
-                .admit
-                .take()
-                .ok_or_else(|| internal("an epoch's key"))?;
-            item.grants = Some(self.new_grants(&policy, member, self.newest_secret()?));
-        }
-        items.push(letter);
-        let kind = FlightKind::Commit {
-            rotates: false,
-            done,
-        };
-        self.fly(kind, items, now)?;
-        Ok(true)
-    }
-
-    fn welcome(&self, leaf: &LeafId, staged: &StagedOut) -> Result<Option<Item<'static>>> {
-        let secret = self.newest_secret()?;
-        let welcome = staged
-            .welcome
-            .as_deref()
-            .ok_or_else(|| internal("an admission without a Welcome"))?;
-        let welcome = WelcomeBody {
-            log: self.saved.log,
-            seq: self.saved.seq,
-            tree: staged.tree.as_slice().into(),
-            chain: self.saved.chain.unwrap_or(ChainValue::new([0; 32])),
-            fence: self.saved.fence,
-            secret: secret.clone(),
-            welcome: welcome.into(),
-        };
-        let is_invited = self
-            .beside
-            .knocks
-            .get(leaf)
-            .is_some_and(|one| one.is_invited);
-        if is_invited {
-            let founder = self.root();
-            self.letter_to(leaf, Purpose::Invite, &InviteBody { founder, welcome })
-        } else {
-            self.letter_to(leaf, Purpose::Answer, &AnswerBody::Welcome(welcome))
-        }
-    }
-
-    /// A letter to who knocked; nothing if their key or inbox is none.
-    fn letter_to(
-        &self,
-        leaf: &LeafId,
-        purpose: Purpose,
-        letter: &impl Serialize,
-    ) -> Result<Option<Item<'static>>> {
-        let Some(knock) = self.beside.knocks.get(leaf) else {
-            return Ok(None);
-        };
-        let to = Address {
-            purpose,
-            log: &knock.inbox,
-            key: &knock.reply,
-        };
-        let bytes = sotto_protocol::cbor::encode(letter)
-            .map_err(|_| internal("a letter cannot be encoded"))?;
-        let floor = self.policy.as_ref().map_or(SizeClass::K1, Policy::floor);
-        match letter::write(to, &bytes, floor) {
-            Ok(sealed) => item_of(knock.inbox, sealed).map(Some),
-            Err(_) => Ok(None),
-        }
-    }
-
-    pub(super) fn fly_turning_away(&mut self, now: Now) -> Result<bool> {
-        let wanted = |intent: &Intent| match intent {
-            Intent::TurnAway(leaf) => Some(*leaf),
-            _ => None,
-        };
-        let Some(leaf) = self.next_answer(wanted) else {
-            return Ok(false);
-        };
-        match self.letter_to(&leaf, Purpose::Answer, &AnswerBody::No)? {
-            Some(item) => self.fly(FlightKind::TurnAway(leaf), vec![item], now)?,
-            None => self.forget_knock(&leaf),
-        }
-        Ok(true)
-    }
-
-    /// A knock got its answer, or never can.
-    pub(super) fn forget_knock(&mut self, leaf: &LeafId) {
-        self.saved
-            .intents
-            .retain(|intent| *intent != Intent::Add(*leaf) && *intent != Intent::TurnAway(*leaf));
-        if let Some(knock) = self.beside.knocks.remove(leaf) {
-            self.session.close(&knock.inbox);
-            self.beside.open.remove(&knock.inbox);
-            self.drop_beside(&saved::knock_name(leaf));
-        }
-    }
-
-    /// Our Commit that added them stands in the log, and so does the letter in their inbox.
-    pub(super) fn answered_knocks(&mut self, done: &[Intent]) {
-        for intent in done {
-            if let Intent::Add(leaf) = intent {
-                // Their old leaf is on a device that they no longer have, or shall not go on.
-                if let Some(was) = self.beside.knocks.get(leaf).and_then(|knock| knock.was) {
-                    self.want(Intent::Remove(was));
-                }
-                self.forget_knock(leaf);
-            }
         }
     }
 }

@@ -4,8 +4,10 @@ use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::asking::Place;
+use super::duty::{DeskTicket, TicketId};
 use crate::content::MessageId;
-use crate::desk::{Badge, HeldBadge, OrganisationId, Revocation, RevokedList};
+use crate::desk::{Badge, DeskFounding, HeldBadge, OrganisationId, Revocation, RevokedList};
 use crate::error::ErrorKind;
 use crate::link::InboxLink;
 use crate::log::Doubt;
@@ -337,8 +339,23 @@ pub enum Event {
     },
     /// Somebody could not be added from their inbox: it is gone, takes nothing or holds nothing.
     NotAdded,
-    /// Our knock lies at the door; now somebody must say yes.
+    /// Our knock lies at the door, or our ticket in the desk's queue; now somebody must say yes.
     Knocked,
+    /// Our place in the desk's queue is another than before.
+    Place(Place),
+    /// Our ticket is gone from the desk's queue and nobody answered it: its time was over, or the desk
+    /// cleared its queue. Nobody will answer any more.
+    Unanswered,
+    /// This room is the team of a desk, and its keys are here: one may come on duty. At its office, that
+    /// the card stands and the address can be given away.
+    DeskReady,
+    /// On duty: somebody asks for somebody to talk to, or left a letter.
+    Ticket(Box<DeskTicket>),
+    /// The ticket that we claimed is somebody else's, or its owner is gone. This chat ends; nothing of
+    /// it was seen by anybody.
+    NotTaken,
+    /// The desk's queue takes no more tickets for now. It is tried again every minute until we leave.
+    DeskFull,
     /// Somebody joined; everybody is told of everybody.
     Joined {
         /// Who.
@@ -603,6 +620,12 @@ pub enum Command {
     TurnAway(LeafId),
     /// Add somebody from their inbox. For facilitators; [`Event::Joined`] or [`Event::NotAdded`] tells.
     Add(Box<InboxLink>),
+    /// Make this room the team of a desk. For facilitators; this device is its office from then on.
+    FoundDesk(Box<DeskFounding>),
+    /// Come on duty at this room's desk, or go off.
+    Duty(bool),
+    /// We claim this ticket: it is offered here no longer.
+    Claiming(TicketId),
     /// Forget an invitation in this inbox.
     Decline(InvitationId),
     /// Leave; keys are erased once the relay has the farewell. An inbox is given up.

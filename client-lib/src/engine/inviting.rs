@@ -104,7 +104,7 @@ impl Engine {
 
     /// Takes a KeyPackage for each of them.
     pub(super) fn go_on_adding(&mut self, now: Now) -> Result<()> {
-        self.forget_unwanted();
+        self.forget_unwanted()?;
         if !self.is_online || self.group.is_none() {
             return Ok(());
         }
@@ -128,7 +128,7 @@ impl Engine {
     }
 
     /// Who facilitates no longer adds nobody.
-    fn forget_unwanted(&mut self) {
+    fn forget_unwanted(&mut self) -> Result<()> {
         let facilitates = self.facilitates();
         let wanted =
             |leaf: &LeafId| facilitates && self.saved.intents.contains(&Intent::Add(*leaf));
@@ -139,9 +139,10 @@ impl Engine {
             .collect();
         for leaf in unwanted {
             if self.admission_in_flight() != Some(leaf) {
-                self.give_up_knock(&leaf);
+                self.give_up_knock(&leaf)?;
             }
         }
+        Ok(())
     }
 
     pub(super) fn taken(
@@ -211,7 +212,7 @@ impl Engine {
     }
 
     /// Who knocked or is to be added gets no answer; for the second somebody waits to hear so.
-    pub(super) fn give_up_knock(&mut self, leaf: &LeafId) {
+    pub(super) fn give_up_knock(&mut self, leaf: &LeafId) -> Result<()> {
         if self
             .beside
             .knocks
@@ -221,6 +222,7 @@ impl Engine {
             self.tell(Event::NotAdded);
         }
         self.forget_knock(leaf);
+        self.ticket_is_void()
     }
 }
 

@@ -1,5 +1,5 @@
 //! On the way in by a yes: a knock at a door, an inbox of one's own, and what comes of the answer.
-//! SPEC.md, "Door" and "Inbox".
+//! SPEC.md, "Door" and "Inbox". What is different where the door is a desk's queue is in `asking`.
 //!
 //! A KeyPackage is used once: the first Welcome that opens for it counts, everything else that
 //! comes into the inbox is acknowledged and forgotten.
@@ -8,9 +8,11 @@ use serde::{Deserialize, Serialize};
 use sotto_protocol::frame::{Delete, Entry, Lane};
 use sotto_protocol::id::{LogId, PublicKey};
 use sotto_protocol::proof::public_key;
+use sotto_protocol::right::Rights;
 use sotto_protocol::size_class::SizeClass;
 use x25519_dalek::StaticSecret;
 
+use super::asking::Asking;
 use super::begin::{JoinOptions, new_saved, new_space};
 use super::beside::{Mark, Side, item_of, letterbox, new_root};
 use super::saved::{self, ByteString, FlightKind, Passing, RootKey, Stage};
@@ -30,29 +32,41 @@ use crate::time::Now;
 const ANSWERS_PER_MINUTE: u32 = 30;
 /// Bytes of an inbox: two Welcomes of the largest room.
 const INBOX_BYTES_MAX: u64 = 4 << 20;
-pub(super) fn new_inbox(root: &RootKey, own: &[u8; 32], append: &[u8; 32]) -> NewLog {
-    letterbox(root, own, append, ANSWERS_PER_MINUTE, INBOX_BYTES_MAX)
+/// With the owner of a ticket it takes nothing but the append that ends the ticket.
+pub(super) fn new_inbox(
+    root: &RootKey,
+    own: &[u8; 32],
+    append: &[u8; 32],
+    owner: Option<PublicKey>,
+) -> NewLog {
+    let mut inbox = letterbox(root, own, append, ANSWERS_PER_MINUTE, INBOX_BYTES_MAX);
+    for grant in &mut inbox.grants {
+        if grant.rights == Rights::APPEND {
+            grant.ends = owner;
+        }
+    }
+    inbox
 }
 
 /// No knock is smaller, so that neither the suite nor a long name shows in its size.
-const KNOCK_FLOOR: SizeClass = SizeClass::K4;
+pub(super) const KNOCK_FLOOR: SizeClass = SizeClass::K4;
 /// How long to wait after the door took no knock.
 const KNOCK_AGAIN_MS: u64 = 60_000;
 
 /// A knock of ours, until its answer is here and the inbox gone.
 #[derive(Clone, Serialize, Deserialize)]
 pub(super) struct Knocking {
-    door: LogId,
+    pub(super) door: LogId,
     /// Secret grant key of the door's link.
     #[serde(with = "serde_bytes")]
-    knock: [u8; 32],
+    pub(super) knock: [u8; 32],
     /// Whom knocks are sealed to.
-    sealing: PublicKey,
-    inbox: LogId,
+    pub(super) sealing: PublicKey,
+    pub(super) inbox: LogId,
     pub(super) root: Option<RootKey>,
     /// Secret grant key that reads, trims and manages the inbox.
     #[serde(with = "serde_bytes")]
-    own: [u8; 32],
+    pub(super) own: [u8; 32],
     /// Secret grant key that the knock hands out.
     #[serde(with = "serde_bytes")]
     append: [u8; 32],
@@ -64,13 +78,15 @@ pub(super) struct Knocking {
     pub(super) values: Vec<(ByteString, ByteString)>,
     /// Which leaf was ours before.
     was: Option<WasBody>,
-    is_sent: bool,
+    /// The door is a desk's queue, and the knock a ticket in it.
+    pub(super) asking: Option<Asking>,
+    pub(super) is_sent: bool,
     pub(super) mark: Mark,
-    outcome: Outcome,
+    pub(super) outcome: Outcome,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-enum Outcome {
+pub(super) enum Outcome {
     Open,
     No,
     Yes,
@@ -85,6 +101,16 @@ impl core::fmt::Debug for Knocking {
 impl Knocking {
     pub(super) const fn inbox(&self) -> LogId {
         self.inbox
+    }
+
+    /// A letter to whoever reads the door.
+    pub(super) fn seal(&self, purpose: Purpose, letter: &[u8]) -> Result<Vec<Vec<u8>>> {
+        let to = Address {
+            purpose,
+            log: &self.door,
+            key: &self.sealing,
+        };
+        letter::write(to, letter, KNOCK_FLOOR).map_err(|_| internal("a knock could not be sealed"))
     }
 }
 
@@ -103,23 +129,33 @@ impl Engine {
         saved.stage = Stage::Joining;
         let mut engine = Self::assemble(new_space()?, saved);
         engine.begin_to_knock(door, None)?;
-        engine.start()?;
-        let now = engine.paced(now);
-        engine.say_hello(now)?;
-        let effects = engine.finish(now);
-        Ok((engine, effects))
+        engine.begin(now)
     }
 
     /// Everything for a knock; with the seed of an old leaf it proves whose that was.
     pub(super) fn begin_to_knock(&mut self, door: &DoorLink, was: Option<[u8; 32]>) -> Result<()> {
         self.saved.door = Some(door.clone());
-        let (package, values) = Group::key_package(door.suite, &self.key, UNDATED)?;
-        let was = was.map(|seed| WasBody::sign(&LeafKey::from_seed(&seed), &door.door, &package));
+        self.saved.suite = door.suite;
+        let mut knocking = self.new_knocking(door.door, door.knock, door.sealing)?;
+        knocking.was = was
+            .map(|seed| WasBody::sign(&LeafKey::from_seed(&seed), &door.door, &knocking.package.0));
+        self.beside.knocking = Some(knocking);
+        self.keep_knocking()
+    }
+
+    /// Fresh keys for one knock and its answer, for the suite that is saved.
+    pub(super) fn new_knocking(
+        &self,
+        door: LogId,
+        knock: [u8; 32],
+        sealing: PublicKey,
+    ) -> Result<Knocking> {
+        let (package, values) = Group::key_package(self.saved.suite, &self.key, UNDATED)?;
         let (inbox, root) = new_root()?;
-        self.beside.knocking = Some(Knocking {
-            door: door.door,
-            knock: door.knock,
-            sealing: door.sealing,
+        Ok(Knocking {
+            door,
+            knock,
+            sealing,
             inbox,
             root: Some(root),
             own: random::array().map_err(no_randomness)?,
@@ -130,15 +166,15 @@ impl Engine {
                 .into_iter()
                 .map(|(key, value)| (ByteString(key), ByteString(value)))
                 .collect(),
-            was,
+            was: None,
+            asking: None,
             is_sent: false,
             mark: Mark::start(&inbox),
             outcome: Outcome::Open,
-        });
-        self.keep_knocking()
+        })
     }
 
-    fn keep_knocking(&mut self) -> Result<()> {
+    pub(super) fn keep_knocking(&mut self) -> Result<()> {
         match self.beside.knocking.clone() {
             Some(knocking) => self.keep_beside(saved::KNOCKING, &knocking),
             None => Ok(()),
@@ -187,7 +223,8 @@ impl Engine {
             return Ok(());
         };
         root.ask_on(today);
-        let new = new_inbox(root, &knocking.own, &knocking.append);
+        let owner = knocking.asking.as_ref().map(Asking::owner);
+        let new = new_inbox(root, &knocking.own, &knocking.append, owner);
         self.keep_knocking()?;
         self.create_beside(new, Side::MakeInbox);
         Ok(())
@@ -233,6 +270,12 @@ impl Engine {
             self.ask_beside(ask, Side::DeleteInbox);
             return Ok(());
         }
+        if knocking.asking.is_some() && self.go_on_asking(now)? {
+            return Ok(());
+        }
+        let Some(knocking) = &self.beside.knocking else {
+            return Ok(());
+        };
         let is_due = !knocking.is_sent
             && knocking.root.is_none()
             && self.flight.is_none()
@@ -250,21 +293,17 @@ impl Engine {
             manage: public_key(&self.manage_key()),
             package: knocking.package.0.as_slice().into(),
         };
-        let to = Address {
-            purpose: Purpose::Knock,
-            log: &knocking.door,
-            key: &knocking.sealing,
-        };
         let body = sotto_protocol::cbor::encode(&body)
             .map_err(|_| internal("a knock cannot be encoded"))?;
-        let sealed = letter::write(to, &body, KNOCK_FLOOR)
-            .map_err(|_| internal("a knock could not be sealed"))?;
-        let item = item_of(knocking.door, sealed)?;
+        let item = match &knocking.asking {
+            Some(asking) => asking.item(knocking, &body)?,
+            None => item_of(knocking.door, knocking.seal(Purpose::Knock, &body)?)?,
+        };
         self.fly(FlightKind::Knock, vec![item], now)
     }
 
-    /// The knock lies at the door; now somebody must say yes.
-    pub(super) fn knock_landed(&mut self) -> Result<()> {
+    /// The knock lies at the door, at this place; now somebody must say yes.
+    pub(super) fn knock_landed(&mut self, seq: u64) -> Result<()> {
         self.take_flight();
         if let Some(knocking) = &mut self.beside.knocking {
             knocking.is_sent = true;
@@ -272,6 +311,9 @@ impl Engine {
             let door = knocking.door;
             self.beside.open.remove(&door);
             self.session.close(&door);
+            if let Some(asking) = &mut knocking.asking {
+                asking.landed(seq);
+            }
         }
         self.tell(Event::Knocked);
         self.keep_knocking()
@@ -310,7 +352,7 @@ impl Engine {
         if let Some(letter) = letter.filter(|_| is_open) {
             match sotto_protocol::cbor::decode::<AnswerBody<'_>>(&letter) {
                 Ok(AnswerBody::No) => self.set_outcome(Outcome::No),
-                Ok(AnswerBody::Welcome(welcome)) => self.welcomed(&welcome)?,
+                Ok(AnswerBody::Welcome(welcome)) => self.welcomed(&welcome, now)?,
                 Err(_) => {}
             }
         }
@@ -322,7 +364,7 @@ impl Engine {
         self.trim_beside(inbox, cursor.seq, now)
     }
 
-    fn set_outcome(&mut self, outcome: Outcome) {
+    pub(super) fn set_outcome(&mut self, outcome: Outcome) {
         if let Some(knocking) = &mut self.beside.knocking {
             knocking.outcome = outcome;
             knocking.values = Vec::new();
@@ -331,7 +373,7 @@ impl Engine {
 
     /// A Welcome: for our KeyPackage, into a conversation that the link's founder vouches for, or
     /// nothing at all.
-    fn welcomed(&mut self, welcome: &WelcomeBody<'_>) -> Result<()> {
+    fn welcomed(&mut self, welcome: &WelcomeBody<'_>, now: Now) -> Result<()> {
         let Some(knocking) = &self.beside.knocking else {
             return Ok(());
         };
@@ -349,14 +391,25 @@ impl Engine {
         let Ok(policy) = Policy::parse(&group.policy()) else {
             return Ok(());
         };
+        let leaves = group.leaves();
+        let is_asked = knocking.asking.is_some();
+        let leads = if is_asked {
+            self.is_supporter(&policy, &gid, &leaves, &by)
+        } else {
+            policy.leads_from(&gid, &self.saved.founder, &by)
+        };
         let believed = group.id() == gid
-            && group.leaves().contains(&self.key.id())
+            && leaves.contains(&self.key.id())
             && policy.is_facilitator(&by)
-            && policy.leads_from(&gid, &self.saved.founder, &by);
+            && leads;
         if !believed {
             return Ok(());
         }
-        self.enter(welcome, group, policy, by)
+        if is_asked {
+            self.saved.founder = by;
+        }
+        self.enter(welcome, group, policy, by)?;
+        self.answered_by_desk(now)
     }
 
     /// In: the conversation is read from where its author stood, silently up to the Commit that
@@ -425,7 +478,12 @@ impl Engine {
         self.session.close(&knocking.door);
         self.drop_beside(saved::KNOCKING);
         if knocking.outcome == Outcome::No {
-            self.end(Stage::TurnedAway);
+            let is_leaving = knocking.asking.as_ref().is_some_and(Asking::is_leaving);
+            self.end(if is_leaving {
+                Stage::Left
+            } else {
+                Stage::TurnedAway
+            });
         }
     }
 }

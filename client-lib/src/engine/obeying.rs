@@ -79,6 +79,7 @@ impl Engine {
             // Who is not in yet has nobody to take leave of; an inbox ends by itself, and a leaf
             // that is on its way in all the same is one that nobody sits at.
             // And who is too old to read on goes like one who never came back.
+            Command::Leave if self.is_asking() => self.leave_queue(now).map(|()| Reply::Kept),
             Command::Leave if self.group.is_none() || self.saved.stage == Stage::Paused => {
                 self.end(Stage::Left);
                 Ok(Reply::Kept)
@@ -87,8 +88,21 @@ impl Engine {
                 self.set_stage(Stage::Leaving);
                 Ok(Reply::Kept)
             }
-            command => self.obey_of_badges(command, now),
+            command => self.obey_at_desk(command, now),
         }
+    }
+
+    fn obey_at_desk(&mut self, command: Command, now: Now) -> Result<Reply> {
+        match command {
+            Command::FoundDesk(founding) => {
+                self.found_desk(*founding)?;
+                self.make_desk_if_online(now)?;
+            }
+            Command::Duty(is_on) => self.set_duty(is_on)?,
+            Command::Claiming(id) => self.ticket_is_ours(id),
+            command => return self.obey_of_badges(command, now),
+        }
+        Ok(Reply::Kept)
     }
 
     fn own(&self, of: MessageId) -> Result<()> {

@@ -147,6 +147,7 @@ impl Engine {
             return Ok(());
         }
         match self.saved.stage {
+            Stage::Founding if self.is_taking() => self.fly_admission(now).map(drop),
             Stage::Founding => self.fly_snapshot(now).map(drop),
             Stage::Leaving => {
                 if self.take_door_away(now)? {
@@ -189,6 +190,7 @@ impl Engine {
         if self.saved.roster_due {
             self.saved.roster_due = false;
             self.queue_roster(now)?;
+            self.say_desk(now)?;
         }
         if self.outbox.is_empty() {
             return Ok(());
@@ -286,7 +288,7 @@ impl Engine {
         self.token = None;
         match result {
             Ok(answer) => self.accepted(&answer),
-            Err(denied) => self.denied(&denied),
+            Err(denied) => self.denied(&denied, now),
         }
     }
 
@@ -337,7 +339,13 @@ impl Engine {
                 let verdict = *verdict;
                 self.verdict_landed(verdict);
             }
-            Some(FlightKind::Knock) => return self.knock_landed(),
+            Some(FlightKind::Knock) => {
+                let seq = match answer {
+                    Answer::Appended(done) => done.first().map_or(0, |done| done.seq),
+                    _ => 0,
+                };
+                return self.knock_landed(seq);
+            }
             Some(FlightKind::TurnAway(leaf)) => {
                 let leaf = *leaf;
                 self.take_flight();
@@ -348,8 +356,8 @@ impl Engine {
         Ok(())
     }
 
-    fn denied(&mut self, denied: &Denied) -> Result<()> {
-        if self.denied_beside(denied)? {
+    fn denied(&mut self, denied: &Denied, now: Now) -> Result<()> {
+        if self.denied_beside(denied, now)? {
             return Ok(());
         }
         let refusal = &denied.refusal;

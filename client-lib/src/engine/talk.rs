@@ -139,12 +139,7 @@ impl Engine {
     }
 
     fn heard(&mut self, author: LeafId, content: Content, at: At, now: Now) -> Result<()> {
-        if author != self.key.id() {
-            self.heard_at(author, now);
-            if self.saved.stage == Stage::Waiting {
-                self.set_stage(Stage::In);
-            }
-        }
+        self.heard_from(author, now);
         let Content {
             id, body, minute, ..
         } = content;
@@ -208,6 +203,16 @@ impl Engine {
             ContentBody::Alive => Ok(()),
             ContentBody::Door { to, sealed } => self.door_handed(author, to, &sealed),
             ContentBody::DoorAsk(key) => self.door_asked(author, key, now),
+            ContentBody::Desk(keys) => self.desk_said(author, *keys),
+        }
+    }
+
+    fn heard_from(&mut self, author: LeafId, now: Now) {
+        if author != self.key.id() {
+            self.heard_at(author, now);
+            if self.saved.stage == Stage::Waiting {
+                self.set_stage(Stage::In);
+            }
         }
     }
 

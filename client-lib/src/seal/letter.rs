@@ -55,6 +55,10 @@ pub(crate) enum Purpose {
     Invite,
     /// In a pool of KeyPackages, to whoever has the inbox's address.
     Package,
+    /// In a desk's queue, to its supporters: what a seeker says of what they look for.
+    Ticket,
+    /// In a ticket's held part, to the supporter who has the lease: how to answer.
+    Held,
 }
 
 impl Purpose {
@@ -65,6 +69,8 @@ impl Purpose {
             Self::Door => b"sotto/v1/door",
             Self::Invite => b"sotto/v1/invite",
             Self::Package => b"sotto/v1/package",
+            Self::Ticket => b"sotto/v1/ticket",
+            Self::Held => b"sotto/v1/held",
         }
     }
 }

@@ -7,6 +7,7 @@ use std::path::Path;
 use super::edge::{root, test_names};
 
 mod desks;
+mod duty;
 mod people;
 
 /// How a number is shown to hold, or why there is nothing to show.
@@ -597,7 +598,7 @@ const OUTSIDE: &[(&str, Rows)] = &[
 
 fn table() -> Vec<(String, &'static Shown)> {
     let mut table = Vec::new();
-    let more = [desks::DESKS, people::PEOPLE];
+    let more = [desks::DESKS, duty::DUTY, people::PEOPLE];
     let all = [LOG, CONTENT, GROUPS, LIVES, OUTSIDE].into_iter();
     for (file, rows) in all.chain(more).flatten() {
         for (name, shown) in *rows {

@@ -10,6 +10,7 @@ mod coming_back;
 mod copy;
 mod crash;
 mod delivery;
+mod desk;
 mod inbox;
 mod lies;
 mod lines;

@@ -90,7 +90,7 @@ fn not_words(bad: &BadWords) -> Failure {
     Failure::usage(bad.to_string(), next)
 }
 
-fn now_ms() -> u64 {
+pub(super) fn now_ms() -> u64 {
     #[expect(
         clippy::disallowed_methods,
         reason = "a person asks how the desk stands now"
@@ -302,7 +302,9 @@ mod tests {
             let crate::arguments::Command::Desk { command } = cli.command else {
                 panic!("a desk")
             };
-            let crate::arguments::DeskCommand::Card(arguments) = command;
+            let crate::arguments::DeskCommand::Card(arguments) = command else {
+                panic!("a card")
+            };
             Wanted::of(&arguments)
                 .map(drop)
                 .map_err(|no| no.to_string())

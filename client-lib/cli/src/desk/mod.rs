@@ -1,6 +1,9 @@
 //! `sotto desk`: a support desk from a terminal.
 
+mod ask;
 mod card;
+mod duty;
+mod new;
 mod qr;
 
 use crate::arguments::DeskCommand;
@@ -9,5 +12,9 @@ use crate::output::{Done, Failure, Output};
 pub(crate) async fn run(command: DeskCommand, output: &Output) -> Result<Done, Failure> {
     match command {
         DeskCommand::Card(arguments) => card::show(arguments, output).await,
+        DeskCommand::New(arguments) => new::run(arguments, output).await,
+        DeskCommand::Ask(arguments) => ask::run(arguments, output).await,
+        DeskCommand::Letter(arguments) => ask::letter(arguments, output).await,
+        DeskCommand::Duty(arguments) => duty::run(arguments, output).await,
     }
 }

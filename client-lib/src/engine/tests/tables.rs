@@ -11,7 +11,7 @@ mod spec;
 use super::saved::RootKey;
 use super::*;
 use crate::desk::CardKeys;
-use crate::engine::{door, inbox};
+use crate::engine::{desk, door, inbox};
 use crate::link::RelayAddress;
 use crate::people::backup::{BackupKeys, Master};
 
@@ -25,7 +25,9 @@ fn row(name: &str, keys: &[&str], grants: &[Grant], policy: &Policy) -> Vec<Stri
         .map(|(key, grant)| {
             assert_eq!((grant.work, grant.until_seq), (None, None), "{name}");
             let rate = grant.rate.map(|rate| format!(", rate {rate}"));
-            format!("{key} {}{}", grant.rights.bits(), rate.unwrap_or_default())
+            let ends = grant.ends.map_or("", |_| ", ends the ticket");
+            let rate = rate.unwrap_or_default();
+            format!("{key} {}{rate}{ends}", grant.rights.bits())
         })
         .collect();
     vec![
@@ -38,13 +40,49 @@ fn row(name: &str, keys: &[&str], grants: &[Grant], policy: &Policy) -> Vec<Stri
     ]
 }
 
-#[test]
-fn logs_have_the_grants_and_policies_of_the_specification() {
-    let root = RootKey {
+fn root() -> RootKey {
+    RootKey {
         key: [3; 32],
         retry: RetryId::new([4; 16]),
         day: 0,
-    };
+    }
+}
+
+/// Of the logs that are made beside conversations.
+fn rows_of_people_and_desks() -> Vec<Vec<String>> {
+    let [own, other] = &KEYS;
+    let owner = StaticSecret::from(*other);
+    let root = root();
+    let backup = Master::new([7; 32]).keys();
+    let mut code = Vec::new();
+    code.push(row(
+        "backup",
+        &["keeper key"],
+        &backup.grants(),
+        &BackupKeys::policy(),
+    ));
+    let card = crate::desk::tests::keys();
+    code.push(row(
+        "card",
+        &["read key", "manage key"],
+        &card.grants(public_key(&owner)),
+        &CardKeys::policy(),
+    ));
+    assert_eq!(card.grants(public_key(&owner))[1].key, public_key(&owner));
+    for (name, log) in desk::new_queues(&root, &[*own, *other, [3; 32]], 50) {
+        code.push(row(
+            name,
+            &["manage key", "claim key", "append key"],
+            &log.grants,
+            &log.policy,
+        ));
+    }
+    code
+}
+
+#[test]
+fn logs_have_the_grants_and_policies_of_the_specification() {
+    let root = root();
     let [own, other] = &KEYS;
     let (read, owner) = (StaticSecret::from(*own), StaticSecret::from(*other));
     let relay = RelayAddress {
@@ -52,7 +90,6 @@ fn logs_have_the_grants_and_policies_of_the_specification() {
         identity: RelayIdentity::new([1; 32]),
     };
     let (founding, _) = Engine::found(RoomOptions::new(relay, "Ann"), NOON).unwrap();
-    let backup = Master::new([7; 32]).keys();
     let logs = [
         (
             "conversation",
@@ -67,7 +104,12 @@ fn logs_have_the_grants_and_policies_of_the_specification() {
         (
             "inbox",
             vec!["owner key", "append key"],
-            knocking::new_inbox(&root, own, other),
+            knocking::new_inbox(&root, own, other, None),
+        ),
+        (
+            "inbox of a ticket",
+            vec!["owner key", "append key"],
+            knocking::new_inbox(&root, own, other, Some(PublicKey::new([9; 32]))),
         ),
         (
             "standing inbox",
@@ -89,20 +131,7 @@ fn logs_have_the_grants_and_policies_of_the_specification() {
         .iter()
         .map(|(name, keys, log)| row(name, keys, &log.grants, &log.policy))
         .collect();
-    code.push(row(
-        "backup",
-        &["keeper key"],
-        &backup.grants(),
-        &BackupKeys::policy(),
-    ));
-    let card = crate::desk::tests::keys();
-    code.push(row(
-        "card",
-        &["read key", "manage key"],
-        &card.grants(public_key(&owner)),
-        &CardKeys::policy(),
-    ));
-    assert_eq!(card.grants(public_key(&owner))[1].key, public_key(&owner));
+    code.extend(rows_of_people_and_desks());
     let mut rows = spec::table("Logs that clients make");
     for row in &mut rows {
         row[4] = row[4].replace(',', "");

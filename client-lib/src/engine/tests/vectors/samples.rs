@@ -13,7 +13,7 @@ use crate::content::{
 };
 use crate::desk::card::SignedCard;
 use crate::desk::tests as desk;
-use crate::desk::{Card, DeskAddress};
+use crate::desk::{Card, DeskAddress, DeskKeys, OpeningKey, Ticket};
 use crate::engine::commits::CommitAad;
 use crate::engine::group_id;
 use crate::engine::handing::HandedDoor;
@@ -284,6 +284,7 @@ fn contents() -> Vec<Sample> {
             },
         ),
         ("door_ask", ContentBody::DoorAsk(public(ASKER))),
+        ("desk", ContentBody::Desk(Box::new(desk_keys()))),
         (
             "edit",
             ContentBody::Edit {
@@ -328,6 +329,20 @@ fn contents() -> Vec<Sample> {
         text: None,
     });
     all
+}
+
+fn desk_keys() -> DeskKeys {
+    DeskKeys {
+        desk: 0,
+        claim: [0x32; 32],
+        queue: LogId::new([0x33; 32]),
+        suite: Suite::Hybrid,
+        number: 2,
+        letters: LogId::new([0x34; 32]),
+        openings: vec![OpeningKey([0x35; 32]), OpeningKey([0x36; 32])],
+        chats_each: 2,
+        organisation: *desk::card().organisation(),
+    }
 }
 
 /// "hello" as the founder says it, and the commitment.
@@ -491,6 +506,16 @@ fn desks() -> Vec<Sample> {
     let is_card = |bytes: &[u8]| cbor::decode::<Card>(bytes).is_ok_and(|card| card.is_sound());
     let is_signed = |bytes: &[u8]| cbor::decode::<SignedCard<'_>>(bytes).is_ok();
     let is_address = |bytes: &[u8]| cbor::decode::<DeskAddress>(bytes).is_ok();
+    let is_ticket =
+        |bytes: &[u8]| cbor::decode::<Ticket>(bytes).is_ok_and(|ticket| ticket.is_within_limits());
+    let ticket = Ticket {
+        not: vec!["site 4".into()],
+        topic: Some("grief".into()),
+        words: "hello".into(),
+        language: Some("en".into()),
+        been_there: vec!["loss of a child".into()],
+    };
+    let empty = Ticket::default();
     let signed = desk::open_for_vectors(&desk::entry());
     let mut address = sample(file, "DeskAddress", "address", &desk::address(), is_address);
     address.text = Some(desk::address().to_string());
@@ -508,6 +533,8 @@ fn desks() -> Vec<Sample> {
         card("card", &desk::card()),
         card("card, with little in it", &desk::short_card()),
         signed,
+        sample(file, "TicketLetter", "ticket", &ticket, is_ticket),
+        sample(file, "TicketLetter", "ticket, empty", &empty, is_ticket),
     ]
 }
 

@@ -1,0 +1,191 @@
+//! `sotto desk ask` and `sotto desk letter`: somebody who looks for somebody to talk to.
+
+use serde_json::json;
+use sotto_client::{
+    AskOptions, Card, Client, Conversation, DeskAddress, Event, Place, Standing, Ticket, Visit,
+};
+use tokio::time::timeout;
+
+use super::card::now_ms;
+use crate::arguments::AskArgs;
+use crate::chat::{self, Typed};
+use crate::device;
+use crate::output::{Done, Failure, Output};
+
+const HELP: &str = "\
+You can close this: your place is kept, and `sotto chat` shows it again.
+  /leave   give the place up; nothing of it is kept
+  /quit    stop looking for now";
+
+/// Asks, waits, and talks with who answers.
+pub(crate) async fn run(arguments: AskArgs, output: &Output) -> Result<Done, Failure> {
+    let (client, visit) = visited(&arguments).await?;
+    let state = visit.state(now_ms());
+    show_card(visit.card(), &visit, output);
+    let mut done = Done::new();
+    if !state.is_open() {
+        let letter = arguments.device.command("desk letter");
+        output.words(&format!(
+            "Nobody is there now. You can leave a letter, which is answered when somebody is: \
+             {letter} 'ADDRESS' 'YOUR WORDS'"
+        ));
+        client.close().await;
+        done.insert("state".into(), json!(state.name()));
+        return Ok(done);
+    }
+    let conversation = client.ask(&visit, options(&arguments)).await?;
+    let mut lines = chat::typed();
+    let outcome = wait(&conversation, &mut lines, output).await;
+    let outcome = match outcome {
+        Ok(Waited::Answered) => {
+            output.words("Somebody is here for you.");
+            chat::talk(
+                &conversation,
+                &mut lines,
+                arguments.device.patience(),
+                output,
+            )
+            .await
+            .map(drop)
+        }
+        Ok(Waited::Stopped) => Ok(()),
+        Err(failure) => Err(failure),
+    };
+    client.close().await;
+    outcome.map(|()| done)
+}
+
+/// Leaves a letter.
+pub(crate) async fn letter(arguments: AskArgs, output: &Output) -> Result<Done, Failure> {
+    if arguments.words.is_none() {
+        return Err(Failure::usage(
+            "a letter has words",
+            "Say them behind the address, in quotes",
+        ));
+    }
+    let (client, visit) = visited(&arguments).await?;
+    show_card(visit.card(), &visit, output);
+    let conversation = client.leave_letter(&visit, options(&arguments)).await?;
+    let landed = device::until_knocked(&conversation, arguments.device.patience()).await;
+    client.close().await;
+    landed?;
+    output.object(&json!({"type": "letter"}));
+    let chat = arguments.device.command("chat");
+    output.words(&format!(
+        "Your letter is there, sealed; only the desk's supporters can read it. Look for the answer \
+         with: {chat}"
+    ));
+    Ok(Done::new())
+}
+
+async fn visited(arguments: &AskArgs) -> Result<(Client, Visit), Failure> {
+    let address: DeskAddress = arguments.address.parse().map_err(|_| {
+        Failure::usage(
+            "this is not a complete address of a desk",
+            "Copy it again, from sotto-desk: to its last character",
+        )
+    })?;
+    let client = device::open(&arguments.device).await?;
+    let visit = timeout(arguments.device.patience(), client.visit(&address)).await;
+    let visit = visit.map_err(|_| Failure::unreachable("the relay was not reached in time"))??;
+    Ok((client, visit))
+}
+
+fn options(arguments: &AskArgs) -> AskOptions {
+    AskOptions {
+        name: arguments.name.clone(),
+        ticket: Ticket {
+            not: arguments.not.clone(),
+            topic: arguments.topic.clone(),
+            words: arguments.words.clone().unwrap_or_default(),
+            language: arguments.language.clone(),
+            been_there: arguments.been_there.clone(),
+        },
+    }
+}
+
+/// What one must know before the first word.
+fn show_card(card: &Card, visit: &Visit, output: &Output) {
+    let now = now_ms();
+    let state = visit.state(now);
+    output.object(&json!({"type": "state", "state": state.name()}));
+    output.words(&format!("{}: {}.", card.name(), card.says(state, now)));
+    output.words(&card.confidentiality().words);
+    if let Some(minutes) = card.minutes() {
+        output.words(&format!("We have about {minutes} minutes together."));
+    }
+    for resource in card.resources() {
+        output.words(&format!(
+            "In an emergency: {}, {}",
+            resource.name, resource.how
+        ));
+    }
+}
+
+enum Waited {
+    Answered,
+    Stopped,
+}
+
+/// Waits in the queue, or for the next line.
+async fn wait(
+    conversation: &Conversation,
+    lines: &mut Typed,
+    output: &Output,
+) -> Result<Waited, Failure> {
+    output.words(HELP);
+    loop {
+        tokio::select! {
+            line = lines.next_line() => match line?.as_deref().map(str::trim) {
+                Some("/leave") => {
+                    conversation.leave().await?;
+                    output.note("Leaving the queue.");
+                }
+                Some("/quit") => return Ok(Waited::Stopped),
+                Some("") => {}
+                Some(text) if text.starts_with('/') => output.words(HELP),
+                // It waits with them, and is said once somebody is there.
+                Some(text) => drop(conversation.send(text).await?),
+                None => return Ok(Waited::Stopped),
+            },
+            event = conversation.next_event() => match event {
+                Some(Event::Place(place)) => show_place(place, output),
+                Some(Event::Knocked) => output.note("You are in the queue."),
+                Some(Event::DeskFull) => output.note(
+                    "As many wait as can be answered. It is tried again every minute; you can also \
+                     leave a letter.",
+                ),
+                Some(Event::Unanswered) => output.note(
+                    "Your place is gone and nobody answered. Please ask again, or leave a letter.",
+                ),
+                Some(Event::Unreached(why)) if !why.is_retryable() => {
+                    return Err(Failure::not_reached(why));
+                }
+                Some(Event::Online(online)) => {
+                    output.object(&json!({"type": "online", "online": online}));
+                    if !online {
+                        output.note("The line is gone; your place is kept.");
+                    }
+                }
+                Some(Event::Standing(Standing::In | Standing::Waiting)) => {
+                    return Ok(Waited::Answered);
+                }
+                Some(_) => {}
+                None => return Ok(Waited::Stopped),
+            },
+        }
+    }
+}
+
+fn show_place(place: Place, output: &Output) {
+    let (ahead, taken) = (place.ahead, place.is_taken);
+    output.object(&json!({"type": "place", "ahead": ahead, "taken": taken}));
+    let words = match (taken, ahead) {
+        (true, _) => "Somebody has taken your ticket and is about to answer.".to_owned(),
+        (false, 0) => "You are next.".to_owned(),
+        (false, 1) => "One is before you.".to_owned(),
+        (false, 2..5) => format!("{ahead} are before you."),
+        (false, _) => format!("About {ahead} are before you."),
+    };
+    output.words(&format!("* {words}"));
+}

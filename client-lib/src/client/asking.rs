@@ -1,0 +1,149 @@
+//! Asking a desk, being on duty at one, and answering who asks. SPEC.md, "Desks".
+
+use super::conversation::Conversation;
+use super::desk::Visit;
+use super::{Client, Engine, on_disk};
+use crate::desk::{DeskAddress, DeskFounding, DeskPlan, OrganisationKey};
+use crate::engine::{AskOptions, Command, DeskTicket, Place, Queue, TicketId};
+use crate::error::{Error, ErrorKind, Result};
+
+impl Client {
+    /// Asks a desk for somebody to talk to, by its card as it was just read. It is kept when this returns;
+    /// [`Event::Knocked`](crate::Event::Knocked) tells that the ticket lies in the queue,
+    /// [`Event::Place`](crate::Event::Place) its place, and
+    /// [`Event::Joined`](crate::Event::Joined) that somebody answered. [`Conversation::leave`] takes it
+    /// back.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] for a name that cannot be shown, [`ErrorKind::TooLarge`] for a ticket past
+    /// its limits; the vault's kinds.
+    ///
+    /// # Cancel safety
+    /// Cancelled, one may or may not have asked.
+    pub async fn ask(&self, desk: &Visit, options: AskOptions) -> Result<Conversation> {
+        self.ask_at(desk, options, false).await
+    }
+
+    /// Leaves a letter for when nobody is there. The answer waits for who comes back.
+    ///
+    /// # Errors
+    /// As [`Client::ask`].
+    ///
+    /// # Cancel safety
+    /// As [`Client::ask`].
+    pub async fn leave_letter(&self, desk: &Visit, options: AskOptions) -> Result<Conversation> {
+        self.ask_at(desk, options, true).await
+    }
+
+    async fn ask_at(
+        &self,
+        desk: &Visit,
+        options: AskOptions,
+        is_letter: bool,
+    ) -> Result<Conversation> {
+        let (card, address) = (desk.card(), desk.address());
+        let keys = if is_letter {
+            &card.letters
+        } else {
+            &card.queue
+        };
+        let queue = Queue {
+            relay: address.relay.clone(),
+            log: keys.log,
+            append: keys.append,
+            sealing: card.sealing,
+            suite: card.suite,
+        };
+        let (engine, effects) = Engine::ask(&queue, options, self.0.clock.now())?;
+        self.begin(engine, effects).await
+    }
+
+    /// Claims a ticket at the desk of `team` and answers it: the chat that this gives begins once the
+    /// lease is ours, and ends at once with [`Event::NotTaken`](crate::Event::NotTaken) if it is not.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] for a name that cannot be shown or a ticket that is not (any more) among
+    /// those that wait; [`ErrorKind::Closed`], the vault's kinds.
+    ///
+    /// # Cancel safety
+    /// Cancelled, it may or may not have been claimed.
+    pub async fn take(
+        &self,
+        team: &Conversation,
+        ticket: TicketId,
+        name: &str,
+    ) -> Result<Conversation> {
+        let keys = team.look(move |engine| engine.ticket_keys(ticket)).await?;
+        let keys = keys.ok_or_else(|| {
+            Error::new(
+                ErrorKind::Invalid,
+                "this ticket no longer waits; take another one",
+            )
+        })?;
+        let (engine, effects) = Engine::take_ticket(keys, name.to_owned(), self.0.clock.now())?;
+        team.command(Command::Claiming(ticket)).await?;
+        self.begin(engine, effects).await
+    }
+}
+
+impl Conversation {
+    /// The place in the desk's queue, while one waits there and the relay is reached.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Closed`].
+    ///
+    /// # Cancel safety
+    /// Cancel safe: it changes nothing.
+    pub async fn place(&self) -> Result<Option<Place>> {
+        self.look(Engine::place).await
+    }
+
+    /// Makes this room the team of a desk, run from this device. For facilitators.
+    /// [`Event::DeskReady`](crate::Event::DeskReady) tells that its card stands.
+    ///
+    /// # Errors
+    /// As [`Conversation::command`]; [`ErrorKind::Conflict`] if there is a desk already.
+    ///
+    /// # Cancel safety
+    /// As [`Conversation::command`].
+    pub async fn found_desk(&self, organisation: OrganisationKey, plan: DeskPlan) -> Result<()> {
+        let founding = on_disk(move || DeskFounding::new(&organisation, plan)).await?;
+        self.command(Command::FoundDesk(Box::new(founding)))
+            .await
+            .map(drop)
+    }
+
+    /// The address of this team's desk, for a poster.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Closed`].
+    ///
+    /// # Cancel safety
+    /// Cancel safe: it changes nothing.
+    pub async fn desk_address(&self) -> Result<Option<DeskAddress>> {
+        self.look(Engine::desk_address).await
+    }
+
+    /// Comes on duty at this team's desk, or goes off. [`Event::Ticket`](crate::Event::Ticket) tells
+    /// who waits.
+    ///
+    /// # Errors
+    /// As [`Conversation::command`]; [`ErrorKind::Invalid`] where there is no desk (yet).
+    ///
+    /// # Cancel safety
+    /// As [`Conversation::command`].
+    pub async fn duty(&self, is_on: bool) -> Result<()> {
+        self.command(Command::Duty(is_on)).await.map(drop)
+    }
+
+    /// Those who wait at this team's desk, the oldest first.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Closed`].
+    ///
+    /// # Cancel safety
+    /// Cancel safe: it changes nothing.
+    pub async fn tickets(&self) -> Result<Vec<DeskTicket>> {
+        self.look(Engine::tickets).await
+    }
+}

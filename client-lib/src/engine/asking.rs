@@ -1,0 +1,415 @@
+//! On the way to somebody at a desk: a ticket in its queue, the place in it, and leaving it. SPEC.md,
+//! "Asking".
+//!
+//! A ticket is a knock whose door is the queue: inbox, KeyPackage and answer are in `knocking`. What is
+//! different is here. It has an owner, who alone may ask for its place and take it back; and nobody
+//! but the supporter who ends it can put anything into the inbox, so that the first Welcome is the
+//! one of who has the lease.
+
+use core::fmt;
+
+use serde::{Deserialize, Serialize};
+use sotto_protocol::error_code::ErrorCode;
+use sotto_protocol::frame::{Answer, Delete, Item, Lane, Read};
+use sotto_protocol::id::{LogId, PublicKey, RetryId};
+use sotto_protocol::proof::public_key;
+use x25519_dalek::StaticSecret;
+
+use super::begin::{new_saved, new_space};
+use super::beside::{Side, item_of};
+use super::knocking::{Knocking, Outcome};
+use super::saved::Stage;
+use super::{Effects, Engine, Event, internal, no_randomness, retry_id};
+use crate::content::ContentBody;
+use crate::desk::Ticket;
+use crate::error::{Error, ErrorKind, Result};
+use crate::link::RelayAddress;
+use crate::log::{Ask, Denied};
+use crate::mls::{LeafId, Suite};
+use crate::policy::Policy;
+use crate::random;
+use crate::seal::letter::Purpose;
+use crate::time::Now;
+
+/// How often the place is asked for: soon enough to be watched, and little beside what one entry
+/// costs.
+const PLACE_EVERY_MS: u64 = 15_000;
+/// What is added to it by chance, so that those who came together do not ask together.
+const PLACE_JITTER_MS: u64 = 5_000;
+/// Entries of the inbox looked at once a ticket is gone; an honest answer is one run.
+const LAST_LOOK_ENTRIES: u32 = 32;
+
+/// The queue of a desk, as its card names it.
+#[derive(Clone)]
+pub(crate) struct Queue {
+    pub(crate) relay: RelayAddress,
+    pub(crate) log: LogId,
+    /// Secret grant key (X25519) that may append tickets.
+    pub(crate) append: [u8; 32],
+    /// HPKE public key that tickets are sealed to.
+    pub(crate) sealing: PublicKey,
+    /// Of the chats.
+    pub(crate) suite: Suite,
+}
+
+/// How one asks.
+#[derive(Clone)]
+pub struct AskOptions {
+    /// What one is called in the chat; 1 to [`NAME_BYTES_MAX`](crate::NAME_BYTES_MAX) bytes.
+    pub name: String,
+    /// What one chooses to say beforehand; may be empty.
+    pub ticket: Ticket,
+}
+
+impl Default for AskOptions {
+    /// Nothing is told and nothing is asked.
+    fn default() -> Self {
+        Self {
+            name: "Guest".to_owned(),
+            ticket: Ticket::default(),
+        }
+    }
+}
+
+impl fmt::Debug for AskOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AskOptions(…)")
+    }
+}
+
+/// Where one stands in a queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Free tickets before one's own: exact below
+    /// [`POSITION_STEP`](sotto_protocol::limits::POSITION_STEP), above it the next lower multiple.
+    pub ahead: u64,
+    /// Somebody has taken it and is about to answer.
+    pub is_taken: bool,
+}
+
+/// What makes a knock a ticket.
+#[derive(Clone, Serialize, Deserialize)]
+pub(super) struct Asking {
+    /// Secret owner key (X25519) of the ticket's entry.
+    #[serde(with = "serde_bytes")]
+    owner: [u8; 32],
+    ticket: Ticket,
+    /// Where it lies, once it does.
+    seq: Option<u64>,
+    /// It is to be taken back: retry id and the day it was first asked for.
+    leaving: Option<(RetryId, u32)>,
+}
+
+impl fmt::Debug for Asking {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Asking(…)")
+    }
+}
+
+impl Asking {
+    fn new(ticket: Ticket) -> Result<Self> {
+        Ok(Self {
+            owner: random::array().map_err(no_randomness)?,
+            ticket,
+            seq: None,
+            leaving: None,
+        })
+    }
+
+    /// The public owner key of the ticket's entry.
+    pub(super) fn owner(&self) -> PublicKey {
+        public_key(&StaticSecret::from(self.owner))
+    }
+
+    pub(super) const fn is_leaving(&self) -> bool {
+        self.leaving.is_some()
+    }
+
+    pub(super) const fn landed(&mut self, seq: u64) {
+        self.seq = Some(seq);
+    }
+
+    /// The ticket's entry: what supporters read, and the knock that only the lease brings.
+    pub(super) fn item(&self, knocking: &Knocking, knock: &[u8]) -> Result<Item<'static>> {
+        let ticket = sotto_protocol::cbor::encode(&self.ticket)
+            .map_err(|_| internal("a ticket cannot be encoded"))?;
+        let sealed = knocking.seal(Purpose::Ticket, &ticket)?;
+        let mut held = knocking.seal(Purpose::Held, knock)?;
+        let mut item = item_of(knocking.door, sealed)?;
+        let ([entry], [_]) = (item.entries.as_mut_slice(), held.as_slice()) else {
+            return Err(internal("a ticket of more than one entry"));
+        };
+        entry.held = held.pop().map(Into::into);
+        entry.owner = Some(self.owner());
+        Ok(item)
+    }
+}
+
+impl Engine {
+    /// Asks a desk for somebody to talk to. The ticket goes out when the relay is reached; what is said
+    /// before the answer waits.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] for a name that cannot be shown, [`ErrorKind::TooLarge`] for a ticket past
+    /// its limits.
+    pub(crate) fn ask(queue: &Queue, options: AskOptions, now: Now) -> Result<(Self, Effects)> {
+        if !options.ticket.is_within_limits() {
+            return Err(Error::new(
+                ErrorKind::TooLarge,
+                "the first words or a choice are longer than a ticket may hold",
+            ));
+        }
+        // Which log it will be, the Welcome tells.
+        let nowhere = LogId::new([0; 32]);
+        let mut saved = new_saved(queue.relay.clone(), nowhere, &options.name)?;
+        saved.suite = queue.suite;
+        saved.stage = Stage::Joining;
+        let mut engine = Self::assemble(new_space()?, saved);
+        let mut knocking = engine.new_knocking(queue.log, queue.append, queue.sealing)?;
+        knocking.asking = Some(Asking::new(options.ticket)?);
+        engine.beside.knocking = Some(knocking);
+        engine.keep_knocking()?;
+        engine.begin(now)
+    }
+
+    /// Whether this is a ticket in a desk's queue that nobody answered yet.
+    #[must_use]
+    pub fn is_asking(&self) -> bool {
+        let knocking = self.beside.knocking.as_ref();
+        self.waits_for_answer() && knocking.is_some_and(|one| one.asking.is_some())
+    }
+
+    /// The place in the desk's queue, as the relay last told it on this connection.
+    #[must_use]
+    pub fn place(&self) -> Option<Place> {
+        self.beside.place.filter(|_| self.is_asking())
+    }
+
+    /// What a seeker believes of a Welcome: that there are two in the chat, who both may do everything,
+    /// and that its author is the one who let us in. That it is a supporter of this desk shows in that
+    /// they could read the ticket, and end it.
+    pub(super) fn is_supporter(
+        &self,
+        policy: &Policy,
+        group_id: &[u8],
+        leaves: &[LeafId],
+        by: &LeafId,
+    ) -> bool {
+        let me = self.key.id();
+        leaves.len() == 2 && *by != me && policy.leads_from(group_id, by, &me)
+    }
+
+    /// Whether something of the ticket is done instead of sending it.
+    pub(super) fn go_on_asking(&mut self, now: Now) -> Result<bool> {
+        let Some(knocking) = &self.beside.knocking else {
+            return Ok(true);
+        };
+        let Some(asking) = &knocking.asking else {
+            return Ok(false);
+        };
+        let (log, owner) = (knocking.door, StaticSecret::from(asking.owner));
+        match (asking.leaving, asking.seq) {
+            (None, None) => return Ok(false),
+            // On its way, or perhaps there: the answer to that comes first.
+            (Some(_), None) if self.flight.is_some() => {}
+            (Some(_), None) => {
+                self.set_outcome(Outcome::No);
+                self.keep_knocking()?;
+            }
+            (Some((retry, day)), Some(seq)) if self.is_online => {
+                let ask = Ask::Withdraw {
+                    log,
+                    seq,
+                    owner,
+                    retry,
+                    day,
+                };
+                self.ask_beside(ask, Side::Withdraw);
+            }
+            (None, Some(seq)) if self.is_online => {
+                let is_due = self.beside.place_at_ms <= now.steady_ms;
+                if is_due && !self.beside.is_asked(Side::LastLook) {
+                    self.ask_beside(Ask::Position { log, seq, owner }, Side::Place);
+                }
+            }
+            _ => {}
+        }
+        Ok(true)
+    }
+
+    /// The door took no knock, or the queue no ticket.
+    pub(super) fn knock_denied(&mut self, code: ErrorCode, now: Now) -> Result<()> {
+        if !self.is_asking() {
+            self.knock_refused();
+            return Ok(());
+        }
+        match code {
+            // Whether it lies there is not known any more: an answer to that one shall find no inbox.
+            ErrorCode::RetryTooOld => self.ask_anew(now),
+            ErrorCode::QuotaExceeded => {
+                self.tell(Event::DeskFull);
+                self.beside.knock_refused = true;
+                Ok(())
+            }
+            _ => {
+                self.knock_refused();
+                Ok(())
+            }
+        }
+    }
+
+    /// The same ticket with fresh keys, in place of one that nobody knows to be there.
+    fn ask_anew(&mut self, now: Now) -> Result<()> {
+        let Some(old) = self.beside.knocking.take() else {
+            return Ok(());
+        };
+        let ticket = old.asking.map(|asking| asking.ticket).unwrap_or_default();
+        let mut knocking = self.new_knocking(old.door, old.knock, old.sealing)?;
+        knocking.asking = Some(Asking::new(ticket)?);
+        self.beside.knocking = Some(knocking);
+        self.keep_knocking()?;
+        let ask = Ask::Delete(Delete {
+            day: self.session.today(now),
+            log: old.inbox,
+            retry: retry_id()?,
+        });
+        // Until it is answered the old inbox stays open; then nobody asks for it any more.
+        self.session.unfollow(&old.inbox);
+        self.session.ask(ask);
+        self.start_inbox();
+        self.make_inbox(now)
+    }
+
+    /// The relay told our place, or that there is none.
+    pub(super) fn placed(
+        &mut self,
+        result: &core::result::Result<Answer<'static>, Denied>,
+        now: Now,
+    ) -> Result<()> {
+        match result {
+            Ok(Answer::Placed(placed)) => {
+                let place = Place {
+                    ahead: placed.ahead,
+                    is_taken: placed.claimed,
+                };
+                let wait = PLACE_EVERY_MS + self.jitter.next() % PLACE_JITTER_MS;
+                self.beside.place_at_ms = now.steady_ms.saturating_add(wait);
+                if self.beside.place.replace(place) != Some(place) {
+                    self.tell(Event::Place(place));
+                }
+                Ok(())
+            }
+            _ => self.look_for_answer(),
+        }
+    }
+
+    /// The ticket is no longer in the queue. If it was answered, the answer is in the inbox, as both
+    /// were one append.
+    fn look_for_answer(&mut self) -> Result<()> {
+        let Some(knocking) = self.beside.knocking.as_ref() else {
+            return Ok(());
+        };
+        if !self.waits_for_answer() {
+            return Ok(());
+        }
+        let read = Read {
+            log: knocking.inbox,
+            lane: Lane::All,
+            after: knocking.mark.cursor().seq,
+            entries_max: LAST_LOOK_ENTRIES,
+        };
+        self.ask_beside(Ask::Read(read), Side::LastLook);
+        Ok(())
+    }
+
+    /// What lies in the inbox comes by itself; if nothing does, nobody answered and nobody will.
+    pub(super) fn looked_for_answer(
+        &mut self,
+        result: &core::result::Result<Answer<'static>, Denied>,
+        now: Now,
+    ) -> Result<()> {
+        self.beside.place_at_ms = now.steady_ms.saturating_add(PLACE_EVERY_MS);
+        let Ok(Answer::Page(page)) = result else {
+            return Ok(());
+        };
+        if !page.entries.is_empty() || !self.waits_for_answer() {
+            return Ok(());
+        }
+        let knocking = self.beside.knocking.as_ref();
+        let asking = knocking.and_then(|knocking| knocking.asking.as_ref());
+        if !asking.is_some_and(Asking::is_leaving) {
+            self.tell(Event::Unanswered);
+        }
+        self.set_outcome(Outcome::No);
+        self.keep_knocking()
+    }
+
+    /// Whether the ticket was taken back, or was gone before.
+    pub(super) fn withdrawn(
+        &mut self,
+        result: &core::result::Result<Answer<'static>, Denied>,
+        now: Now,
+    ) -> Result<()> {
+        match result {
+            Ok(_) => {
+                self.set_outcome(Outcome::No);
+                self.keep_knocking()
+            }
+            Err(denied) if denied.refusal.code == ErrorCode::RetryTooOld => self.leave_queue(now),
+            Err(_) => self.look_for_answer(),
+        }
+    }
+
+    /// Takes the ticket back; what was to be said is forgotten at once.
+    pub(super) fn leave_queue(&mut self, now: Now) -> Result<()> {
+        let day = self.session.today(now);
+        let retry = retry_id()?;
+        if let Some(asking) = self
+            .beside
+            .knocking
+            .as_mut()
+            .and_then(|knocking| knocking.asking.as_mut())
+        {
+            asking.leaving = Some((retry, day));
+            asking.ticket = Ticket::default();
+        }
+        let root = self
+            .beside
+            .knocking
+            .as_ref()
+            .and_then(|one| one.root.as_ref());
+        if root.is_some_and(|root| !root.is_asked()) {
+            // No relay ever heard of it.
+            self.end(Stage::Left);
+            return Ok(());
+        }
+        let numbers: Vec<_> = self.outbox.keys().copied().collect();
+        for number in numbers {
+            self.unqueue(number);
+        }
+        self.out.scrub = true;
+        self.keep_knocking()
+    }
+
+    /// A supporter answered: what we said in the ticket becomes the first message. Who meanwhile
+    /// left takes leave.
+    pub(super) fn answered_by_desk(&mut self, now: Now) -> Result<()> {
+        let asking = self
+            .beside
+            .knocking
+            .as_mut()
+            .and_then(|knocking| knocking.asking.as_mut());
+        let Some(asking) = asking else {
+            return Ok(());
+        };
+        if asking.is_leaving() {
+            self.set_stage(Stage::Leaving);
+            return Ok(());
+        }
+        let words = core::mem::take(&mut asking.ticket.words);
+        if !words.is_empty() {
+            self.queue(ContentBody::Text(words), now)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,553 @@
+//! A desk in a team's room: the logs it needs, its card, and the keys that its supporters share.
+//! SPEC.md, "Team".
+//!
+//! The team's room is an ordinary conversation. Who runs the desk, its *office*, is one facilitator's
+//! device: it has the organisation's key, makes the card's log and both queues, and signs each card.
+//! What supporters need is said in the room, by a facilitator, as names are: again for newcomers,
+//! and anew when somebody is gone.
+
+use core::fmt;
+
+use serde::{Deserialize, Serialize};
+use sotto_protocol::error_code::ErrorCode;
+use sotto_protocol::frame::{Answer, Grant, Grants, Item, NewGrants, Opened, Policy as LogPolicy};
+use sotto_protocol::id::LogId;
+use sotto_protocol::limits::TTL_FENCED_DAYS_DEFAULT;
+use sotto_protocol::proof::public_key;
+use sotto_protocol::right::Rights;
+use x25519_dalek::StaticSecret;
+
+use super::begin::grant;
+use super::beside::{Side, item_of, new_root};
+use super::saved::{self, RootKey, Stage};
+use super::{Engine, Event, internal, no_randomness, retry_id};
+use crate::content::ContentBody;
+use crate::desk::{
+    CardFigures, CardKeys, DeskAddress, DeskFounding, DeskKeys, DeskPlan, OPENINGS_MAX, OpeningKey,
+    OrganisationKey,
+};
+use crate::error::{Error, ErrorKind, Result};
+use crate::log::{Ask, Denied, NewLog};
+use crate::mls::LeafId;
+use crate::random;
+use crate::time::Now;
+
+/// Days a ticket lives: long past the evening it was written, and not for another week.
+const QUEUE_TTL_DAYS: u16 = 2;
+/// Days a letter lives that nobody answered.
+const LETTERS_TTL_DAYS: u16 = 30;
+/// Tickets a minute by everybody who has the card: the pupils of a school in one break.
+const TICKETS_PER_MINUTE: u32 = 600;
+/// Bytes that one ticket counts for at the relay: both of its parts.
+const TICKET_BYTES: u64 = 8_192;
+/// Letters that may wait.
+const LETTERS_MAX: u64 = 1_024;
+
+/// Which log of a desk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum DeskLog {
+    Card,
+    Queue,
+    Letters,
+}
+
+impl DeskLog {
+    const ALL: [Self; 3] = [Self::Card, Self::Queue, Self::Letters];
+}
+
+/// What only the device that runs the desk has.
+#[derive(Clone, Serialize, Deserialize)]
+pub(super) struct Office {
+    #[serde(with = "serde_bytes")]
+    organisation: [u8; 32],
+    plan: DeskPlan,
+    card: CardKeys,
+    /// Secret grant key that manages all three logs.
+    #[serde(with = "serde_bytes")]
+    manage: [u8; 32],
+    /// Secret grant keys that the card hands out.
+    #[serde(with = "serde_bytes")]
+    queue_append: [u8; 32],
+    #[serde(with = "serde_bytes")]
+    letters_append: [u8; 32],
+    /// Root keys of the logs that the relay has not said of that they stand: card, queue, letters.
+    roots: [Option<RootKey>; 3],
+    /// Versions of the grants of both queues.
+    versions: [u64; 2],
+    /// Supporters' keys that both queues do not know yet.
+    keys_due: [bool; 2],
+    /// The number of the newest card, and whether the relay has it.
+    number: u64,
+    card_due: bool,
+    /// The last day on which the newest card is believed.
+    until: u32,
+    /// The keys are to be said in the room once all of it stands.
+    say_due: bool,
+}
+
+impl fmt::Debug for Office {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Office(…)")
+    }
+}
+
+impl Office {
+    const fn root(&mut self, which: DeskLog) -> &mut Option<RootKey> {
+        let [card, queue, letters] = &mut self.roots;
+        match which {
+            DeskLog::Card => card,
+            DeskLog::Queue => queue,
+            DeskLog::Letters => letters,
+        }
+    }
+
+    fn manage(&self) -> StaticSecret {
+        StaticSecret::from(self.manage)
+    }
+
+    fn new_log(&self, which: DeskLog, root: &RootKey, keys: &DeskKeys) -> NewLog {
+        let capacity = self.plan.capacity;
+        match which {
+            DeskLog::Card => NewLog {
+                root: StaticSecret::from(root.key),
+                grants: self.card.grants(public_key(&self.manage())),
+                policy: CardKeys::policy(),
+                ticket: None,
+                retry: root.retry,
+                day: root.day,
+            },
+            _ => new_queue(which, root, self.queue_grants(which, keys), capacity),
+        }
+    }
+
+    fn queue_grants(&self, which: DeskLog, keys: &DeskKeys) -> Vec<Grant> {
+        let append = match which {
+            DeskLog::Letters => &self.letters_append,
+            _ => &self.queue_append,
+        };
+        queue_grants(&self.manage, &keys.claim, append)
+    }
+}
+
+/// Who may do what in a queue: anybody who has the card appends, supporters read and claim.
+fn queue_grants(manage: &[u8; 32], claim: &[u8; 32], append: &[u8; 32]) -> Vec<Grant> {
+    let key = |secret: &[u8; 32]| StaticSecret::from(*secret);
+    let rights = Rights::READ.union(Rights::TRIM).union(Rights::MANAGE);
+    vec![
+        grant(&key(manage), rights),
+        grant(&key(claim), Rights::READ.union(Rights::CLAIM)),
+        Grant {
+            rate: Some(TICKETS_PER_MINUTE),
+            ..grant(&key(append), Rights::APPEND)
+        },
+    ]
+}
+
+fn new_queue(which: DeskLog, root: &RootKey, grants: Vec<Grant>, capacity: u32) -> NewLog {
+    let (ttl_days, tickets) = match which {
+        DeskLog::Letters => (LETTERS_TTL_DAYS, LETTERS_MAX),
+        _ => (QUEUE_TTL_DAYS, u64::from(capacity)),
+    };
+    NewLog {
+        root: StaticSecret::from(root.key),
+        grants,
+        policy: LogPolicy {
+            ttl_days,
+            // A tenth of a log's bytes is kept for those who manage it.
+            bytes_max: tickets.saturating_mul(TICKET_BYTES) * 10 / 9 + TICKET_BYTES,
+            admit_rights: Rights::NONE,
+            ttl_fenced_days: TTL_FENCED_DAYS_DEFAULT,
+        },
+        ticket: None,
+        retry: root.retry,
+        day: root.day,
+    }
+}
+
+/// Both queues of a desk, by their names in SPEC.md.
+#[cfg(test)]
+pub(super) fn new_queues(
+    root: &RootKey,
+    keys: &[[u8; 32]; 3],
+    capacity: u32,
+) -> [(&'static str, NewLog); 2] {
+    let [manage, claim, append] = keys;
+    [("queue", DeskLog::Queue), ("letters", DeskLog::Letters)].map(|(name, which)| {
+        let grants = queue_grants(manage, claim, append);
+        (name, new_queue(which, root, grants, capacity))
+    })
+}
+
+impl Engine {
+    /// Whether this is the room of a desk's team, as far as we were told.
+    #[must_use]
+    pub const fn is_desk(&self) -> bool {
+        self.beside.desk.is_some()
+    }
+
+    /// The desk's address, for a poster. Who has it can read the card and ask, once
+    /// [`Event::DeskReady`] was told.
+    #[must_use]
+    pub fn desk_address(&self) -> Option<DeskAddress> {
+        let keys = self.beside.desk.as_ref()?;
+        let relay = self.saved.relay.clone();
+        Some(DeskAddress::new(relay, keys.organisation, keys.desk))
+    }
+
+    pub(super) fn found_desk(&mut self, founding: DeskFounding) -> Result<()> {
+        if !self.facilitates() {
+            return Err(Error::new(
+                ErrorKind::NotAllowed,
+                "only a facilitator can do this",
+            ));
+        }
+        if self.beside.desk.is_some() {
+            return Err(Error::new(
+                ErrorKind::Conflict,
+                "there is a desk in this room already",
+            ));
+        }
+        let fresh = || random::array::<32>().map_err(no_randomness);
+        let (queue, queue_root) = new_root()?;
+        let (letters, letters_root) = new_root()?;
+        let keys = DeskKeys {
+            desk: founding.plan.desk,
+            claim: fresh()?,
+            queue,
+            suite: self.saved.suite,
+            number: 1,
+            letters,
+            openings: vec![OpeningKey(fresh()?)],
+            chats_each: founding.plan.chats_each,
+            organisation: OrganisationKey::from_seed(&founding.organisation).id(),
+        };
+        let card_root = RootKey {
+            key: founding.card.root,
+            retry: retry_id()?,
+            day: 0,
+        };
+        let office = Office {
+            organisation: *founding.organisation,
+            plan: founding.plan,
+            card: founding.card,
+            manage: fresh()?,
+            queue_append: fresh()?,
+            letters_append: fresh()?,
+            roots: [Some(card_root), Some(queue_root), Some(letters_root)],
+            versions: [0; 2],
+            keys_due: [false; 2],
+            number: 1,
+            card_due: true,
+            until: 0,
+            say_due: true,
+        };
+        // A card that could not be signed later is refused now.
+        self.card_of(&office, &keys, 0)?;
+        self.beside.office = Some(office);
+        self.beside.desk = Some(keys);
+        self.keep_office()?;
+        self.keep_desk()?;
+        self.start_desk();
+        Ok(())
+    }
+
+    fn keep_office(&mut self) -> Result<()> {
+        match self.beside.office.clone() {
+            Some(office) => self.keep_beside(saved::OFFICE, &office),
+            None => Ok(()),
+        }
+    }
+
+    fn keep_desk(&mut self) -> Result<()> {
+        match self.beside.desk.clone() {
+            Some(keys) => self.keep_beside(saved::DESK, &keys),
+            None => Ok(()),
+        }
+    }
+
+    fn log_of_desk(&self, which: DeskLog) -> Option<LogId> {
+        Some(match which {
+            DeskLog::Card => self.beside.office.as_ref()?.card.log,
+            DeskLog::Queue => self.beside.desk.as_ref()?.queue,
+            DeskLog::Letters => self.beside.desk.as_ref()?.letters,
+        })
+    }
+
+    /// What the office manages the desk's logs with.
+    pub(super) fn desk_manage(&self) -> Option<StaticSecret> {
+        self.beside.office.as_ref().map(Office::manage)
+    }
+
+    pub(super) fn start_desk(&mut self) {
+        if let Some(office) = &self.beside.office {
+            let manage = office.manage();
+            for which in DeskLog::ALL {
+                if let Some(log) = self.log_of_desk(which) {
+                    self.session.open(log, vec![manage.clone()]);
+                }
+            }
+        }
+    }
+
+    /// At once, where there is a line already.
+    pub(super) fn make_desk_if_online(&mut self, now: Now) -> Result<()> {
+        if self.is_online {
+            return self.make_desk(now);
+        }
+        Ok(())
+    }
+
+    /// Makes what the relay has not said of that it stands.
+    pub(super) fn make_desk(&mut self, now: Now) -> Result<()> {
+        let today = self.session.today(now);
+        for which in DeskLog::ALL {
+            if self.beside.is_asked(Side::MakeDesk(which)) {
+                continue;
+            }
+            let (Some(office), Some(keys)) = (&mut self.beside.office, &self.beside.desk) else {
+                return Ok(());
+            };
+            let Some(root) = office.root(which) else {
+                continue;
+            };
+            root.ask_on(today);
+            let root = root.clone();
+            let new = office.new_log(which, &root, keys);
+            self.keep_office()?;
+            self.create_beside(new, Side::MakeDesk(which));
+        }
+        Ok(())
+    }
+
+    pub(super) fn desk_made(
+        &mut self,
+        which: DeskLog,
+        result: &core::result::Result<Answer<'static>, Denied>,
+        now: Now,
+    ) -> Result<()> {
+        let code = result.as_ref().err().map(|denied| denied.refusal.code);
+        let Some(office) = &mut self.beside.office else {
+            return Ok(());
+        };
+        match code {
+            // Refused: an earlier asking made it, and opening it shows that.
+            None | Some(ErrorCode::Refused) => *office.root(which) = None,
+            Some(ErrorCode::RetryTooOld) => {
+                if let Some(root) = office.root(which) {
+                    root.renew()?;
+                }
+                self.keep_office()?;
+                return self.make_desk(now);
+            }
+            Some(_) => return Err(internal("the relay makes no log for a desk")),
+        }
+        self.keep_office()
+    }
+
+    pub(super) fn desk_opened(&mut self, log: LogId, opened: &Opened) {
+        let is_queue = self.log_of_desk(DeskLog::Queue) == Some(log);
+        let is_letters = self.log_of_desk(DeskLog::Letters) == Some(log);
+        if let Some(office) = &mut self.beside.office {
+            let [queue, letters] = &mut office.versions;
+            if is_queue {
+                *queue = opened.version;
+            } else if is_letters {
+                *letters = opened.version;
+            }
+        }
+    }
+
+    /// What can be done now for the desk. Called once an input.
+    pub(super) fn go_on_desk(&mut self, now: Now) -> Result<()> {
+        let is_in = matches!(self.saved.stage, Stage::Waiting | Stage::In);
+        if self.beside.office.is_none() || !is_in || !self.is_online {
+            return Ok(());
+        }
+        self.change_queue_keys(now)?;
+        self.publish_card(now)?;
+        let said = self.beside.office.as_mut().is_some_and(|office| {
+            let stands = office.roots.iter().all(Option::is_none) && office.keys_due == [false; 2];
+            stands && !office.card_due && core::mem::take(&mut office.say_due)
+        });
+        if said {
+            self.keep_office()?;
+            self.say_desk(now)?;
+            self.tell(Event::DeskReady);
+        }
+        Ok(())
+    }
+
+    /// Says the keys in the room, for those who are here and for newcomers.
+    pub(super) fn say_desk(&mut self, now: Now) -> Result<()> {
+        match self.beside.desk.clone() {
+            Some(keys) if self.facilitates() => {
+                self.queue(ContentBody::Desk(Box::new(keys)), now).map(drop)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// A facilitator says what supporters need.
+    pub(super) fn desk_said(&mut self, by: LeafId, keys: DeskKeys) -> Result<()> {
+        let policy = self.policy.as_ref();
+        if !policy.is_some_and(|policy| policy.is_facilitator(&by)) {
+            return Ok(());
+        }
+        let is_newer = self.beside.desk.as_ref().is_none_or(|known| {
+            known.number < keys.number
+                && known.organisation == keys.organisation
+                && known.desk == keys.desk
+        });
+        // The office knows best what it said.
+        if !is_newer || self.beside.office.is_some() {
+            return Ok(());
+        }
+        self.beside.desk = Some(keys);
+        self.keep_desk()?;
+        self.tell(Event::DeskReady);
+        self.duty_keys_changed();
+        Ok(())
+    }
+
+    /// A supporter is gone: what they could open is sealed to another key from now on, and their key
+    /// claims nothing.
+    pub(super) fn renew_desk_keys(&mut self) -> Result<()> {
+        let (Some(office), Some(keys)) = (&mut self.beside.office, &mut self.beside.desk) else {
+            return Ok(());
+        };
+        keys.claim = random::array().map_err(no_randomness)?;
+        let opening = random::array().map_err(no_randomness)?;
+        keys.openings.push(OpeningKey(opening));
+        let surplus = keys.openings.len().saturating_sub(OPENINGS_MAX);
+        keys.openings.drain(..surplus);
+        keys.number += 1;
+        office.keys_due = [true; 2];
+        office.number += 1;
+        (office.card_due, office.say_due) = (true, true);
+        self.keep_office()?;
+        self.keep_desk()?;
+        self.duty_keys_changed();
+        Ok(())
+    }
+
+    fn change_queue_keys(&mut self, now: Now) -> Result<()> {
+        for (which, at) in [(DeskLog::Queue, 0), (DeskLog::Letters, 1)] {
+            let Some(log) = self.log_of_desk(which) else {
+                return Ok(());
+            };
+            let (Some(office), Some(keys)) = (&self.beside.office, &self.beside.desk) else {
+                return Ok(());
+            };
+            let is_due = office.keys_due.get(at).copied().unwrap_or_default();
+            if !is_due || !self.beside.open.contains(&log) {
+                continue;
+            }
+            let ask = Ask::Grants(Grants {
+                day: self.session.today(now),
+                log,
+                new: NewGrants {
+                    cut: false,
+                    list: office.queue_grants(which, keys),
+                    version: office.versions.get(at).copied().unwrap_or_default(),
+                },
+                retry: retry_id()?,
+            });
+            self.ask_beside(ask, Side::ChangeDesk(which));
+        }
+        Ok(())
+    }
+
+    pub(super) fn desk_changed(
+        &mut self,
+        which: DeskLog,
+        result: &core::result::Result<Answer<'static>, Denied>,
+    ) -> Result<()> {
+        let Ok(Answer::Granted(granted)) = result else {
+            // The list was another than we thought, perhaps by our own doing: a new connection tells.
+            self.out.hang_up = true;
+            return Ok(());
+        };
+        if let Some(office) = &mut self.beside.office {
+            let ([queue, letters], [queue_due, letters_due]) =
+                (&mut office.versions, &mut office.keys_due);
+            let (version, due) = if which == DeskLog::Queue {
+                (queue, queue_due)
+            } else {
+                (letters, letters_due)
+            };
+            (*version, *due) = (granted.version, false);
+        }
+        self.keep_office()
+    }
+
+    fn card_of(&self, office: &Office, keys: &DeskKeys, until: u32) -> Result<Vec<u8>> {
+        let figures = CardFigures {
+            number: office.number,
+            until,
+            relay: self.saved.relay.identity,
+            keys,
+            appends: (&office.queue_append, &office.letters_append),
+        };
+        let card = office.plan.card(&figures);
+        let card = card.ok_or_else(|| internal("a desk without a key"))?;
+        card.seal(
+            &OrganisationKey::from_seed(&office.organisation),
+            &office.card,
+        )
+    }
+
+    /// Puts the newest card into its log, and a fresh one long before the last is no longer believed.
+    fn publish_card(&mut self, now: Now) -> Result<()> {
+        let today = self.session.today(now);
+        let is_asked = self.beside.is_asked(Side::PublishCard);
+        let Some(office) = &mut self.beside.office else {
+            return Ok(());
+        };
+        let log = office.card.log;
+        let half = u32::from(office.plan.days / 2).max(1);
+        if !office.card_due && today.saturating_add(half) > office.until {
+            office.number += 1;
+            office.card_due = true;
+        }
+        let [card_root, ..] = &office.roots;
+        let is_ready = office.card_due && card_root.is_none() && office.keys_due == [false; 2];
+        let is_open = self.beside.open.contains(&log);
+        if !is_ready || !is_open || is_asked {
+            return Ok(());
+        }
+        office.until = today.saturating_add(u32::from(office.plan.days.max(1)));
+        let until = office.until;
+        let (Some(office), Some(keys)) = (&self.beside.office, &self.beside.desk) else {
+            return Ok(());
+        };
+        let sealed = self.card_of(office, keys, until)?;
+        let items: Vec<Item<'static>> = vec![item_of(log, vec![sealed])?];
+        self.keep_office()?;
+        let (retry, day) = (retry_id()?, today);
+        self.ask_beside(Ask::Append { items, retry, day }, Side::PublishCard);
+        Ok(())
+    }
+
+    /// The newest card stands; the ones before it go.
+    pub(super) fn card_published(
+        &mut self,
+        result: &core::result::Result<Answer<'static>, Denied>,
+        now: Now,
+    ) -> Result<()> {
+        let Ok(Answer::Appended(done)) = result else {
+            self.out.hang_up = true;
+            return Ok(());
+        };
+        let seq = done.first().map_or(0, |done| done.seq);
+        let Some(office) = &mut self.beside.office else {
+            return Ok(());
+        };
+        office.card_due = false;
+        let log = office.card.log;
+        self.keep_office()?;
+        match seq.saturating_sub(1) {
+            0 => Ok(()),
+            before => self.trim_beside(log, before, now),
+        }
+    }
+}

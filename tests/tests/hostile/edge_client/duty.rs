@@ -1,0 +1,55 @@
+//! The numbers of asking a desk and of being on duty at one.
+
+use super::{By, LOGS, PACE, Rows, Shown};
+
+const TICKETS: Shown = By(&["a_ticket_may_be_as_long_as_its_limits_and_no_longer"]);
+
+pub(super) const DUTY: &[(&str, Rows)] = &[
+    (
+        "desk/team.rs",
+        &[(
+            "OPENINGS_MAX",
+            By(&["keys_of_as_many_cards_as_the_limit_are_taken_and_not_one_more"]),
+        )],
+    ),
+    (
+        "desk/ticket.rs",
+        &[
+            ("TICKET_WORDS_BYTES_MAX", TICKETS),
+            ("CHOICE_BYTES_MAX", TICKETS),
+            ("CHOICES_MAX", TICKETS),
+        ],
+    ),
+    (
+        "engine/asking.rs",
+        &[
+            ("PLACE_EVERY_MS", PACE),
+            ("PLACE_JITTER_MS", PACE),
+            ("LAST_LOOK_ENTRIES", PACE),
+        ],
+    ),
+    (
+        "engine/desk.rs",
+        &[
+            ("QUEUE_TTL_DAYS", LOGS),
+            ("LETTERS_TTL_DAYS", LOGS),
+            ("TICKETS_PER_MINUTE", LOGS),
+            (
+                "TICKET_BYTES",
+                By(&["as_many_wait_as_may_and_the_next_hears_that_it_is_full"]),
+            ),
+            ("LETTERS_MAX", LOGS),
+        ],
+    ),
+    (
+        "engine/duty.rs",
+        &[
+            (
+                "TICKETS_SHOWN_MAX",
+                By(&["as_many_tickets_as_the_limit_are_shown_and_one_more_waits"]),
+            ),
+            ("LOOK_AGAIN_MS", PACE),
+        ],
+    ),
+    ("engine/taking.rs", &[("RENEW_EVERY_MS", PACE)]),
+];
