@@ -92,13 +92,13 @@ mod upkeep;
 mod uploading;
 mod waiting;
 
-pub(crate) use asking::Queue;
-pub use asking::{AskOptions, Place};
+pub use asking::{AskOptions, Asked, Place};
 pub use begin::{Admission, JoinOptions, RoomOptions};
 pub use duty::{DeskTicket, TicketId};
 pub use inbox::InboxOptions;
 #[cfg(feature = "native")]
 pub(crate) use saved::{decode as decode_kept, encode as encode_kept};
+pub use taking::TicketKeys;
 
 pub use event::{
     Attaching, Attachment, Choices, Command, Delivery, Event, Fingerprint, Invitation,

@@ -4,7 +4,7 @@ use super::conversation::Conversation;
 use super::desk::Visit;
 use super::{Client, Engine, on_disk};
 use crate::desk::{DeskAddress, DeskFounding, DeskPlan, OrganisationKey};
-use crate::engine::{AskOptions, Command, DeskTicket, Place, Queue, TicketId};
+use crate::engine::{AskOptions, Asked, Command, DeskTicket, Place, TicketId};
 use crate::error::{Error, ErrorKind, Result};
 
 impl Client {
@@ -21,7 +21,7 @@ impl Client {
     /// # Cancel safety
     /// Cancelled, one may or may not have asked.
     pub async fn ask(&self, desk: &Visit, options: AskOptions) -> Result<Conversation> {
-        self.ask_at(desk, options, false).await
+        self.ask_at(desk, options, Asked::Now).await
     }
 
     /// Leaves a letter for when nobody is there. The answer waits for who comes back.
@@ -32,29 +32,17 @@ impl Client {
     /// # Cancel safety
     /// As [`Client::ask`].
     pub async fn leave_letter(&self, desk: &Visit, options: AskOptions) -> Result<Conversation> {
-        self.ask_at(desk, options, true).await
+        self.ask_at(desk, options, Asked::ByLetter).await
     }
 
     async fn ask_at(
         &self,
         desk: &Visit,
         options: AskOptions,
-        is_letter: bool,
+        asked: Asked,
     ) -> Result<Conversation> {
-        let (card, address) = (desk.card(), desk.address());
-        let keys = if is_letter {
-            &card.letters
-        } else {
-            &card.queue
-        };
-        let queue = Queue {
-            relay: address.relay.clone(),
-            log: keys.log,
-            append: keys.append,
-            sealing: card.sealing,
-            suite: card.suite,
-        };
-        let (engine, effects) = Engine::ask(&queue, options, self.0.clock.now())?;
+        let (card, address, now) = (desk.card(), desk.address(), self.0.clock.now());
+        let (engine, effects) = Engine::ask(address, card, asked, options, now)?;
         self.begin(engine, effects).await
     }
 

@@ -21,11 +21,10 @@ use super::knocking::{Knocking, Outcome};
 use super::saved::Stage;
 use super::{Effects, Engine, Event, internal, no_randomness, retry_id};
 use crate::content::ContentBody;
-use crate::desk::Ticket;
+use crate::desk::{Card, DeskAddress, Ticket};
 use crate::error::{Error, ErrorKind, Result};
-use crate::link::RelayAddress;
 use crate::log::{Ask, Denied};
-use crate::mls::{LeafId, Suite};
+use crate::mls::LeafId;
 use crate::policy::Policy;
 use crate::random;
 use crate::seal::letter::Purpose;
@@ -39,17 +38,13 @@ const PLACE_JITTER_MS: u64 = 5_000;
 /// Entries of the inbox looked at once a ticket is gone; an honest answer is one run.
 const LAST_LOOK_ENTRIES: u32 = 32;
 
-/// The queue of a desk, as its card names it.
-#[derive(Clone)]
-pub(crate) struct Queue {
-    pub(crate) relay: RelayAddress,
-    pub(crate) log: LogId,
-    /// Secret grant key (X25519) that may append tickets.
-    pub(crate) append: [u8; 32],
-    /// HPKE public key that tickets are sealed to.
-    pub(crate) sealing: PublicKey,
-    /// Of the chats.
-    pub(crate) suite: Suite,
+/// When an answer is looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// Now: one waits in the queue.
+    Now,
+    /// Whenever somebody is there: one leaves a letter, and comes back.
+    ByLetter,
 }
 
 /// How one asks.
@@ -151,8 +146,21 @@ impl Engine {
     ///
     /// # Errors
     /// [`ErrorKind::Invalid`] for a name that cannot be shown, [`ErrorKind::TooLarge`] for a ticket past
-    /// its limits.
-    pub(crate) fn ask(queue: &Queue, options: AskOptions, now: Now) -> Result<(Self, Effects)> {
+    /// its limits, [`ErrorKind::NotTheDesk`] for a card of another desk.
+    pub fn ask(
+        desk: &DeskAddress,
+        card: &Card,
+        asked: Asked,
+        options: AskOptions,
+        now: Now,
+    ) -> Result<(Self, Effects)> {
+        let is_its_card = card.fingerprint() == desk.fingerprint();
+        if !is_its_card || card.relay != *desk.relay().identity() {
+            return Err(Error::new(
+                ErrorKind::NotTheDesk,
+                "this card is not of the desk that the address names",
+            ));
+        }
         if !options.ticket.is_within_limits() {
             return Err(Error::new(
                 ErrorKind::TooLarge,
@@ -161,11 +169,15 @@ impl Engine {
         }
         // Which log it will be, the Welcome tells.
         let nowhere = LogId::new([0; 32]);
-        let mut saved = new_saved(queue.relay.clone(), nowhere, &options.name)?;
-        saved.suite = queue.suite;
+        let mut saved = new_saved(desk.relay().clone(), nowhere, &options.name)?;
+        saved.suite = card.suite;
         saved.stage = Stage::Joining;
         let mut engine = Self::assemble(new_space()?, saved);
-        let mut knocking = engine.new_knocking(queue.log, queue.append, queue.sealing)?;
+        let queue = match asked {
+            Asked::Now => &card.queue,
+            Asked::ByLetter => &card.letters,
+        };
+        let mut knocking = engine.new_knocking(queue.log, queue.append, card.sealing)?;
         knocking.asking = Some(Asking::new(options.ticket)?);
         engine.beside.knocking = Some(knocking);
         engine.keep_knocking()?;

@@ -77,8 +77,9 @@ impl Engine {
         self.beside.duty.tickets.values().cloned().collect()
     }
 
-    /// What it takes to claim one of them.
-    pub(crate) fn ticket_keys(&self, id: TicketId) -> Option<TicketKeys> {
+    /// What it takes to claim one of them; nothing if it is not (any more) among those that wait.
+    #[must_use]
+    pub fn ticket_keys(&self, id: TicketId) -> Option<TicketKeys> {
         let keys = self.beside.desk.as_ref()?;
         self.beside.duty.tickets.get(&id)?;
         Some(TicketKeys {

@@ -35,9 +35,9 @@ const RENEW_EVERY_MS: u64 = LEASE_MS_MAX as u64 / 3;
 /// No entry of a chat is smaller, nor of what leads to it.
 pub(super) const DESK_FLOOR: SizeClass = SizeClass::K4;
 
-/// What it takes to claim one ticket.
+/// What it takes to claim one ticket, from [`Engine::ticket_keys`].
 #[derive(Clone)]
-pub(crate) struct TicketKeys {
+pub struct TicketKeys {
     pub(crate) relay: RelayAddress,
     pub(crate) queue: LogId,
     /// Secret grant key that reads the queue and claims.
@@ -48,6 +48,12 @@ pub(crate) struct TicketKeys {
     pub(crate) seq: u64,
     /// Of the chat.
     pub(crate) suite: Suite,
+}
+
+impl fmt::Debug for TicketKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TicketKeys(…)")
+    }
 }
 
 /// A ticket that we are about to answer.
@@ -88,7 +94,7 @@ impl Engine {
     ///
     /// # Errors
     /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for a name that cannot be shown.
-    pub(crate) fn take_ticket(keys: TicketKeys, name: String, now: Now) -> Result<(Self, Effects)> {
+    pub fn take_ticket(keys: TicketKeys, name: String, now: Now) -> Result<(Self, Effects)> {
         let options = RoomOptions {
             admission: Admission::Chat,
             suite: keys.suite,

@@ -60,6 +60,7 @@ impl ReturnWords {
 }
 
 impl ReturnWords {
+    #[cfg(any(test, feature = "native"))]
     pub(crate) fn of(entropy: [u8; ENTROPY_BYTES]) -> Self {
         Self(Zeroizing::new(entropy))
     }
