@@ -10,7 +10,7 @@ use core::fmt;
 
 use serde::{Deserialize, Serialize};
 use sotto_protocol::error_code::ErrorCode;
-use sotto_protocol::frame::{Answer, Delete, Item, Lane, Read};
+use sotto_protocol::frame::{self, Answer, Delete, Item, Lane};
 use sotto_protocol::id::{LogId, PublicKey, RetryId};
 use sotto_protocol::proof::public_key;
 use x25519_dalek::StaticSecret;
@@ -21,13 +21,13 @@ use super::knocking::{Knocking, Outcome};
 use super::saved::Stage;
 use super::{Effects, Engine, Event, internal, no_randomness, retry_id};
 use crate::content::ContentBody;
-use crate::desk::{Card, DeskAddress, Ticket};
+use crate::desk::{Card, DeskAddress, DeskState, Ticket};
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::{Ask, Denied};
 use crate::mls::LeafId;
 use crate::policy::Policy;
 use crate::random;
-use crate::seal::letter::Purpose;
+use crate::seal::letter::{Letters, Purpose, Read};
 use crate::time::Now;
 
 /// How often the place is asked for: soon enough to be watched, and little beside what one entry
@@ -146,7 +146,8 @@ impl Engine {
     ///
     /// # Errors
     /// [`ErrorKind::Invalid`] for a name that cannot be shown, [`ErrorKind::TooLarge`] for a ticket past
-    /// its limits, [`ErrorKind::NotTheDesk`] for a card of another desk.
+    /// its limits, [`ErrorKind::NotTheDesk`] for a card of another desk,
+    /// [`ErrorKind::Gone`] for one that is out of date.
     pub fn ask(
         desk: &DeskAddress,
         card: &Card,
@@ -159,6 +160,12 @@ impl Engine {
             return Err(Error::new(
                 ErrorKind::NotTheDesk,
                 "this card is not of the desk that the address names",
+            ));
+        }
+        if card.state(now.wall_ms) == DeskState::Stale {
+            return Err(Error::new(
+                ErrorKind::Gone,
+                "what this desk says of itself is out of date; nobody can say who would read the ticket",
             ));
         }
         if !options.ticket.is_within_limits() {
@@ -228,7 +235,11 @@ impl Engine {
                 self.set_outcome(Outcome::No);
                 self.keep_knocking()?;
             }
-            (Some((retry, day)), Some(seq)) if self.is_online => {
+            (Some((retry, day)), Some(seq))
+                if self.is_online
+                    && self.beside.place_at_ms <= now.steady_ms
+                    && !self.beside.is_asked(Side::LastLook) =>
+            {
                 let ask = Ask::Withdraw {
                     log,
                     seq,
@@ -253,6 +264,12 @@ impl Engine {
     pub(super) fn knock_denied(&mut self, code: ErrorCode, now: Now) -> Result<()> {
         if !self.is_asking() {
             self.knock_refused();
+            return Ok(());
+        }
+        let knocking = self.beside.knocking.as_ref();
+        let asking = knocking.and_then(|knocking| knocking.asking.as_ref());
+        if asking.is_some_and(Asking::is_leaving) {
+            // They are gone; the inbox goes next, and with it whatever could be answered.
             return Ok(());
         }
         match code {
@@ -311,7 +328,11 @@ impl Engine {
                 }
                 Ok(())
             }
-            _ => self.look_for_answer(),
+            Err(denied) if is_gone(denied) => self.look_for_answer(),
+            _ => {
+                self.beside.place_at_ms = now.steady_ms.saturating_add(PLACE_EVERY_MS);
+                Ok(())
+            }
         }
     }
 
@@ -324,7 +345,7 @@ impl Engine {
         if !self.waits_for_answer() {
             return Ok(());
         }
-        let read = Read {
+        let read = frame::Read {
             log: knocking.inbox,
             lane: Lane::All,
             after: knocking.mark.cursor().seq,
@@ -344,11 +365,20 @@ impl Engine {
         let Ok(Answer::Page(page)) = result else {
             return Ok(());
         };
-        if !page.entries.is_empty() || !self.waits_for_answer() {
+        let Some(knocking) = self.beside.knocking.as_ref() else {
+            return Ok(());
+        };
+        // One that was begun and never ended is none, and nothing can come behind it any more.
+        let mut letters = Letters::default();
+        let mut read = page.entries.iter().map(|entry| {
+            let sealed = entry.sealed.as_slice();
+            letters.read(&knocking.reply, Purpose::Answer, &knocking.inbox, sealed)
+        });
+        let is_whole = read.any(|read| matches!(read, Read::Whole(_)));
+        if page.more || is_whole || !self.waits_for_answer() {
             return Ok(());
         }
-        let knocking = self.beside.knocking.as_ref();
-        let asking = knocking.and_then(|knocking| knocking.asking.as_ref());
+        let asking = knocking.asking.as_ref();
         if !asking.is_some_and(Asking::is_leaving) {
             self.tell(Event::Unanswered);
         }
@@ -368,7 +398,11 @@ impl Engine {
                 self.keep_knocking()
             }
             Err(denied) if denied.refusal.code == ErrorCode::RetryTooOld => self.leave_queue(now),
-            Err(_) => self.look_for_answer(),
+            Err(denied) if is_gone(denied) => self.look_for_answer(),
+            Err(_) => {
+                self.beside.place_at_ms = now.steady_ms.saturating_add(PLACE_EVERY_MS);
+                Ok(())
+            }
         }
     }
 
@@ -376,6 +410,7 @@ impl Engine {
     pub(super) fn leave_queue(&mut self, now: Now) -> Result<()> {
         let day = self.session.today(now);
         let retry = retry_id()?;
+        self.beside.place_at_ms = 0;
         if let Some(asking) = self
             .beside
             .knocking
@@ -424,4 +459,13 @@ impl Engine {
         }
         Ok(())
     }
+}
+
+/// Whether a refusal says that the ticket is not there any more; a relay that has trouble of its own
+/// says nothing of it.
+fn is_gone(denied: &Denied) -> bool {
+    matches!(
+        denied.refusal.code,
+        ErrorCode::Refused | ErrorCode::NoSuchEntry
+    )
 }

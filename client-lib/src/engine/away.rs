@@ -49,7 +49,7 @@ impl Engine {
     /// is wrong today may be right tomorrow; who was away for longer has no key of its own any more.
     pub(super) fn not_let_in(&mut self, now: Now) -> Result<()> {
         self.head = None;
-        if self.saved.stage == Stage::Leaving {
+        if self.saved.stage == Stage::Leaving || self.has_lost_ticket() {
             // Nobody is there to be told: the log is gone, perhaps by our own doing before a
             // crash. What is left is to forget.
             self.end(Stage::Left);

@@ -99,8 +99,10 @@ pub(super) enum Side {
     ClearTicket,
     /// Of a team's desk.
     MakeDesk(DeskLog),
-    ChangeDesk(DeskLog),
-    PublishCard,
+    /// With the number of the keys, or of the card, that it was asked for: both may be newer by the
+    /// time it is answered.
+    ChangeDesk(DeskLog, u64),
+    PublishCard(u64),
     /// The log of an attachment of ours.
     MakeAttachment(MessageId),
     /// Chunks of it.
@@ -262,6 +264,7 @@ impl Beside {
         self.place = None;
         self.place_at_ms = 0;
         self.renew_at_ms = 0;
+        self.duty.pause();
     }
 
     pub(super) fn forget_asked(&mut self, side: Side) {
@@ -423,8 +426,8 @@ impl Engine {
             (Side::Renew, _) => self.renewed(result)?,
             (Side::ClearTicket, _) => self.ticket_cleared()?,
             (Side::MakeDesk(which), _) => self.desk_made(which, result, now)?,
-            (Side::ChangeDesk(which), _) => self.desk_changed(which, result)?,
-            (Side::PublishCard, _) => self.card_published(result, now)?,
+            (Side::ChangeDesk(which, number), _) => self.desk_changed(which, number, result)?,
+            (Side::PublishCard(number), _) => self.card_published(number, result, now)?,
             _ => self.transfer_answered(side, result, now)?,
         }
         Ok(true)
@@ -455,7 +458,7 @@ impl Engine {
         let put_off = self.beside.knocks.values().map(|knock| knock.put_off.0);
         let put_off = put_off.filter(|at| *at > now.steady_ms);
         let lease = self.wake_taking(now);
-        let others = [again, place, lease, self.wake_duty()];
+        let others = [again, place, lease, self.wake_duty(now)];
         put_off.chain(others.into_iter().flatten()).min()
     }
 

@@ -40,6 +40,8 @@ const LETTERS_TTL_DAYS: u16 = 30;
 const TICKETS_PER_MINUTE: u32 = 600;
 /// Bytes that one ticket counts for at the relay: both of its parts.
 const TICKET_BYTES: u64 = 8_192;
+/// Tickets that may wait at most: a queue of them stays far below what a relay lets a log hold.
+const CAPACITY_MAX: u32 = 10_000;
 /// Letters that may wait.
 const LETTERS_MAX: u64 = 1_024;
 
@@ -99,6 +101,17 @@ impl Office {
             DeskLog::Queue => queue,
             DeskLog::Letters => letters,
         }
+    }
+
+    /// Which queues do not know the newest keys yet, and whether the card's log lacks the newest card.
+    #[cfg(test)]
+    pub(super) const fn what_is_due(&self) -> ([bool; 2], bool) {
+        (self.keys_due, self.card_due)
+    }
+
+    #[cfg(test)]
+    pub(super) const fn number(&self) -> u64 {
+        self.number
     }
 
     fn manage(&self) -> StaticSecret {
@@ -205,6 +218,12 @@ impl Engine {
             return Err(Error::new(
                 ErrorKind::Conflict,
                 "there is a desk in this room already",
+            ));
+        }
+        if !(1..=CAPACITY_MAX).contains(&founding.plan.capacity) {
+            return Err(Error::new(
+                ErrorKind::Invalid,
+                "a desk lets 1 to 10,000 people wait",
             ));
         }
         let fresh = || random::array::<32>().map_err(no_randomness);
@@ -439,9 +458,14 @@ impl Engine {
                 return Ok(());
             };
             let is_due = office.keys_due.get(at).copied().unwrap_or_default();
-            if !is_due || !self.beside.open.contains(&log) {
+            // One at a time: the next one needs the version that this one gives.
+            let mut asked = self.beside.asked.values();
+            let is_asked =
+                asked.any(|side| matches!(side, Side::ChangeDesk(one, _) if *one == which));
+            if !is_due || is_asked || !self.beside.open.contains(&log) {
                 continue;
             }
+            let number = keys.number;
             let ask = Ask::Grants(Grants {
                 day: self.session.today(now),
                 log,
@@ -452,7 +476,7 @@ impl Engine {
                 },
                 retry: retry_id()?,
             });
-            self.ask_beside(ask, Side::ChangeDesk(which));
+            self.ask_beside(ask, Side::ChangeDesk(which, number));
         }
         Ok(())
     }
@@ -460,8 +484,14 @@ impl Engine {
     pub(super) fn desk_changed(
         &mut self,
         which: DeskLog,
+        number: u64,
         result: &core::result::Result<Answer<'static>, Denied>,
     ) -> Result<()> {
+        let is_newest = self
+            .beside
+            .desk
+            .as_ref()
+            .is_some_and(|keys| keys.number == number);
         let Ok(Answer::Granted(granted)) = result else {
             // The list was another than we thought, perhaps by our own doing: a new connection tells.
             self.out.hang_up = true;
@@ -475,7 +505,8 @@ impl Engine {
             } else {
                 (letters, letters_due)
             };
-            (*version, *due) = (granted.version, false);
+            // Somebody left meanwhile: the relay does not know the newest keys yet.
+            (*version, *due) = (granted.version, *due && !is_newest);
         }
         self.keep_office()
     }
@@ -499,7 +530,8 @@ impl Engine {
     /// Puts the newest card into its log, and a fresh one long before the last is no longer believed.
     fn publish_card(&mut self, now: Now) -> Result<()> {
         let today = self.session.today(now);
-        let is_asked = self.beside.is_asked(Side::PublishCard);
+        let mut asked = self.beside.asked.values();
+        let is_asked = asked.any(|side| matches!(side, Side::PublishCard(_)));
         let Some(office) = &mut self.beside.office else {
             return Ok(());
         };
@@ -516,7 +548,7 @@ impl Engine {
             return Ok(());
         }
         office.until = today.saturating_add(u32::from(office.plan.days.max(1)));
-        let until = office.until;
+        let (until, number) = (office.until, office.number);
         let (Some(office), Some(keys)) = (&self.beside.office, &self.beside.desk) else {
             return Ok(());
         };
@@ -524,13 +556,14 @@ impl Engine {
         let items: Vec<Item<'static>> = vec![item_of(log, vec![sealed])?];
         self.keep_office()?;
         let (retry, day) = (retry_id()?, today);
-        self.ask_beside(Ask::Append { items, retry, day }, Side::PublishCard);
+        self.ask_beside(Ask::Append { items, retry, day }, Side::PublishCard(number));
         Ok(())
     }
 
     /// The newest card stands; the ones before it go.
     pub(super) fn card_published(
         &mut self,
+        number: u64,
         result: &core::result::Result<Answer<'static>, Denied>,
         now: Now,
     ) -> Result<()> {
@@ -542,7 +575,7 @@ impl Engine {
         let Some(office) = &mut self.beside.office else {
             return Ok(());
         };
-        office.card_due = false;
+        office.card_due &= office.number != number;
         let log = office.card.log;
         self.keep_office()?;
         match seq.saturating_sub(1) {

@@ -3,7 +3,7 @@
 //! Nothing of it is kept on the disk: what waits is in the queue, and who comes on duty reads it anew.
 
 use core::fmt;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sotto_protocol::frame::{Entry, Lane};
 use sotto_protocol::id::LogId;
@@ -60,8 +60,15 @@ pub(super) struct Duty {
     is_on: bool,
     tickets: BTreeMap<TicketId, DeskTicket>,
     /// Those met since the queue was last read from its start.
-    met: Vec<TicketId>,
+    met: BTreeSet<TicketId>,
     look_again_at_ms: u64,
+}
+
+impl Duty {
+    /// The line is gone: the next look is a while after the next one stands.
+    pub(super) const fn pause(&mut self) {
+        self.look_again_at_ms = 0;
+    }
 }
 
 impl Engine {
@@ -161,7 +168,8 @@ impl Engine {
     /// Reads the queues anew from time to time.
     pub(super) fn go_on_duty(&mut self, now: Now) {
         let duty = &mut self.beside.duty;
-        if !duty.is_on {
+        // Without a line nothing can be met, and nothing that is not met is gone.
+        if !duty.is_on || !self.is_online {
             return;
         }
         if duty.look_again_at_ms == 0 {
@@ -174,14 +182,13 @@ impl Engine {
         // What was not met since is gone.
         let met = core::mem::take(&mut duty.met);
         duty.tickets.retain(|id, _| met.contains(id));
-        if self.is_online {
-            self.follow_queues();
-        }
+        self.follow_queues();
     }
 
-    pub(super) fn wake_duty(&self) -> Option<u64> {
+    pub(super) fn wake_duty(&self, now: Now) -> Option<u64> {
         let duty = &self.beside.duty;
-        duty.is_on.then_some(duty.look_again_at_ms)
+        let at = Some(duty.look_again_at_ms).filter(|_| duty.is_on);
+        at.filter(|at| *at > now.steady_ms)
     }
 
     /// The next ticket of a queue; whether the log is one.
@@ -196,11 +203,9 @@ impl Engine {
         let seq = entry.seq;
         let id = TicketId { is_letter, seq };
         let duty = &mut self.beside.duty;
-        if duty.met.len() < TICKETS_SHOWN_MAX && !duty.met.contains(&id) {
-            duty.met.push(id);
-        }
         if let Some(known) = duty.tickets.get_mut(&id) {
             known.is_claimed = entry.claimed;
+            duty.met.insert(id);
             return Ok(true);
         }
         if duty.tickets.len() >= TICKETS_SHOWN_MAX {
@@ -225,6 +230,7 @@ impl Engine {
             is_claimed: entry.claimed,
         };
         duty.tickets.insert(id, waiting.clone());
+        duty.met.insert(id);
         self.tell(Event::Ticket(Box::new(waiting)));
         Ok(true)
     }

@@ -148,6 +148,12 @@ impl Engine {
         })
     }
 
+    /// Whether a chat that was made for a ticket has nobody to come into it.
+    pub(super) fn has_lost_ticket(&self) -> bool {
+        let taking = self.beside.taking.as_ref();
+        taking.is_some_and(|taking| taking.step == Step::Lost)
+    }
+
     pub(super) fn start_taking(&mut self) {
         if let Some(taking) = &self.beside.taking {
             let (queue, claim) = (taking.queue, StaticSecret::from(taking.claim));

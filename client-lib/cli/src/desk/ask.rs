@@ -134,11 +134,13 @@ async fn wait(
     output: &Output,
 ) -> Result<Waited, Failure> {
     output.words(HELP);
+    let mut is_leaving = false;
     loop {
         tokio::select! {
             line = lines.next_line() => match line?.as_deref().map(str::trim) {
                 Some("/leave") => {
                     conversation.leave().await?;
+                    is_leaving = true;
                     output.note("Leaving the queue.");
                 }
                 Some("/quit") => return Ok(Waited::Stopped),
@@ -158,6 +160,10 @@ async fn wait(
                 Some(Event::Unanswered) => output.note(
                     "Your place is gone and nobody answered. Please ask again, or leave a letter.",
                 ),
+                Some(Event::Refused) => output.note(
+                    "The desk takes nothing with the card that was just read. Please ask again, or \
+                     leave a letter.",
+                ),
                 Some(Event::Unreached(why)) if !why.is_retryable() => {
                     return Err(Failure::not_reached(why));
                 }
@@ -167,7 +173,7 @@ async fn wait(
                         output.note("The line is gone; your place is kept.");
                     }
                 }
-                Some(Event::Standing(Standing::In | Standing::Waiting)) => {
+                Some(Event::Standing(Standing::In | Standing::Waiting)) if !is_leaving => {
                     return Ok(Waited::Answered);
                 }
                 Some(_) => {}

@@ -167,11 +167,18 @@ impl Duty<'_> {
             }
         };
         let patience = self.arguments.device.patience();
-        if !matches!(timeout(patience, chat.ready()).await, Ok(Ok(()))) {
-            self.output.object(&json!({"type": "not_taken"}));
-            self.output
-                .note("Somebody else answers this one, or they are gone.");
-            return self.show().await;
+        match timeout(patience, chat.ready()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) => {
+                self.output.object(&json!({"type": "not_taken"}));
+                self.output
+                    .note("Somebody else answers this one, or they are gone.");
+                return self.show().await;
+            }
+            // It goes on by itself, so nobody shall think that it does not.
+            Err(_) => self.output.note(
+                "The relay is slow; you answer this one as soon as it is reached. Please stay.",
+            ),
         }
         self.output.object(&json!({"type": "taken"}));
         self.output.note(

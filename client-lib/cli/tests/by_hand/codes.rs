@@ -17,12 +17,15 @@ const TALK: &str = "conversation,turn,role,text\na,0,seeker,Is anybody there?\n"
 /// What no test can bring about from outside: a broken promise, which is judged in `speak::count`, a
 /// disk that fails in the middle, files that the superuser may not read, and an interruption of what
 /// takes no time.
-const NOT_MET: [(&str, i32); 6] = [
+const NOT_MET: [(&str, i32); 9] = [
+    ("bench", 1),
     ("demo", 1),
     ("replay", 1),
+    ("bench", 4),
     ("demo", 4),
     ("replay", 4),
     ("residue", 3),
+    ("badge", 130),
     ("residue", 130),
 ];
 
@@ -94,8 +97,8 @@ fn ended(mut running: Running, arguments: &[&str], code: i32, kind: &str, met: &
 fn exit_codes_and_the_last_line_say_what_the_readme_says() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut met = Met::new();
-    // The demo that holds is a test of its own.
-    met.insert(("demo".to_owned(), 0));
+    // The demo and the bench that hold are tests of their own.
+    met.extend(["bench", "demo"].map(|command| (command.to_owned(), 0)));
     fine(folder.path(), &mut met);
     people_meet_them(folder.path(), &mut met);
     operators_meet_them(folder.path(), &mut met);
@@ -107,16 +110,19 @@ fn exit_codes_and_the_last_line_say_what_the_readme_says() {
 /// Those that end well, and the two that say that something is kept.
 fn fine(folder: &Path, met: &mut Met) {
     let (ana, talk) = (path(folder, "ana"), path(folder, "talk.csv"));
+    let (key, asked) = (path(folder, "key"), path(folder, "asked"));
     std::fs::write(&talk, TALK).expect("a file");
     let (relay, address) = relay();
+    let desk = desk_new(&address, &key);
     let new = ["room", "new", "--name", "Ana", "--relay", &address];
     let inbox = ["inbox", "--relay", &address];
     let words = ["words", "new", "--relay", &address];
-    let table: [&[&str]; 6] = [
+    let table: [&[&str]; 7] = [
         &new,
         &inbox,
         &words,
         &["words", "end"],
+        &["badge", "request", &asked],
         &["chat"],
         &["residue"],
     ];
@@ -127,10 +133,27 @@ fn fine(folder: &Path, met: &mut Met) {
     }
     let kept = ["residue", "--expect-empty", "--folder", &ana];
     ended(Running::start(&kept), &kept, 1, "promise", met);
+    let office = path(folder, "office");
+    let desk = [desk.as_slice(), &["--folder", &office]].concat();
+    ended(Running::start(&desk), &desk, 0, "", met);
     let replay = ["replay", &talk, "--relay", &address];
     ended(Running::start(&replay), &replay, 0, "", met);
     relay.signal(Signal::TERM);
     ended(relay, &["relay"], 0, "", met);
+}
+
+fn desk_new<'a>(relay: &'a str, key: &'a str) -> [&'a str; 9] {
+    [
+        "desk",
+        "new",
+        "Quiet hour",
+        "--name",
+        "Ana",
+        "--relay",
+        relay,
+        "--organisation",
+        key,
+    ]
 }
 
 /// What was typed wrong, a relay out of reach, a vault that refuses.
@@ -154,8 +177,17 @@ fn people_meet_them(folder: &Path, met: &mut Met) {
         "--relay",
         "ws://192.0.2.1/#A",
     ];
-    let table: [(&[&str], &str, i32, &str); 19] = [
+    let (key, nowhere) = (path(folder, "key"), path(folder, "no/such/folder"));
+    let desk = desk_new(&address, &key);
+    let duty = ["desk", "duty", "--name", "Ana"];
+    let table: [(&[&str], &str, i32, &str); 25] = [
         (&beyond, "", 2, "usage"),
+        (&duty, "", 2, "usage"),
+        (&desk, "", 3, "unreachable"),
+        (&duty, "", 4, "vault_io"),
+        (&["badge", "import", &nowhere], "", 2, "usage"),
+        (&["badge", "request", &nowhere], "", 3, "system"),
+        (&["badge", "request", &nowhere], "", 4, "vault_io"),
         (
             &["room", "join", "sotto:1:AA", "--name", "Ben"],
             "",
@@ -209,9 +241,11 @@ fn operators_meet_them(folder: &Path, met: &mut Met) {
     damage(Path::new(&store));
     let nowhere = path(folder, "nowhere");
     let replay = ["replay", &talk, "--relay", &address];
-    let table: [(&[&str], i32, &str); 7] = [
+    let table: [(&[&str], i32, &str); 9] = [
         (&["demo", "--file", &bad], 2, "usage"),
         (&["demo"], 3, "system"),
+        (&["bench", "claim-race", "--seekers", "0"], 2, "usage"),
+        (&["bench", "claim-race"], 3, "system"),
         (&["replay", &bad, "--relay", &address], 2, "usage"),
         (&replay, 3, "system"),
         (&["relay", "--config", &nowhere], 2, "settings"),
@@ -257,8 +291,12 @@ fn interrupted(folder: &Path, met: &mut Met) {
     let identity = address.split_once('#').expect("an identity").1;
     let nobody = format!("ws://{}/#{identity}", silent.local_addr().expect("a port"));
     let join = ["room", "join", &door, "--name", "Ben"];
-    let table: [(&[&str], Option<&str>); 7] = [
+    let key = path(folder, "key");
+    let desk = desk_new(&nobody, &key);
+    let table: [(&[&str], Option<&str>); 9] = [
         (&join, Some("knocked")),
+        (&desk, None),
+        (&["bench", "claim-race"], None),
         (&["room", "join", "--name", "Ben"], None),
         (&["inbox", "--relay", &address], Some("inbox")),
         (&["words", "use", "--relay", &address], None),
@@ -269,7 +307,7 @@ fn interrupted(folder: &Path, met: &mut Met) {
     for (at_row, (arguments, sign)) in table.into_iter().enumerate() {
         let own = path(folder, &format!("interrupted {at_row}"));
         let place = if arguments[0] == "chat" { &used } else { &own };
-        let of_a_device = !matches!(arguments[0], "demo" | "replay");
+        let of_a_device = !matches!(arguments[0], "bench" | "demo" | "replay");
         let place: &[&str] = if of_a_device {
             &["--folder", place]
         } else {

@@ -1,12 +1,15 @@
 //! What a supporter's device makes of a desk's queue, of its keys, and of what comes with a lease.
 
-use sotto_protocol::frame::Claimed;
+use sotto_protocol::frame::{Claimed, Granted, ItemDone};
 use sotto_protocol::proof::public_key;
 use sotto_protocol::size_class::SizeClass;
 use x25519_dalek::StaticSecret;
 
 use super::*;
-use crate::desk::{DeskKeys, OPENINGS_MAX, OpeningKey, OrganisationId, Ticket};
+use crate::desk::{
+    Confidentiality, DeskFounding, DeskKeys, DeskPlan, Hours, OPENINGS_MAX, OpeningKey,
+    OrganisationId, OrganisationKey, Ticket,
+};
 use crate::engine::duty::TICKETS_SHOWN_MAX;
 use crate::engine::taking::TicketKeys;
 use crate::link::RelayAddress;
@@ -181,5 +184,104 @@ fn a_ticket_whose_held_part_says_nothing_is_cleared_and_answered_to_nobody() {
         assert!(ben.saved.root.as_ref().is_some_and(|root| !root.is_asked()));
         let end = ben.ticket_end().unwrap().lease.unwrap();
         assert_eq!((end.seq, end.lease, end.end), (5, 77, true));
+    }
+}
+
+fn plan(capacity: u32) -> DeskPlan {
+    DeskPlan {
+        desk: 0,
+        name: "Quiet hour".into(),
+        topics: Vec::new(),
+        languages: Vec::new(),
+        been_there: Vec::new(),
+        hours: Hours::new("UTC").unwrap(),
+        capacity,
+        chats_each: 2,
+        minutes: 0,
+        confidentiality: Confidentiality {
+            words: "Nothing leaves this room.".into(),
+            version: 1,
+        },
+        resources: Vec::new(),
+        days: 90,
+    }
+}
+
+fn founding(capacity: u32) -> DeskFounding {
+    let organisation = OrganisationKey::random().unwrap();
+    DeskFounding::new(&organisation, plan(capacity)).unwrap()
+}
+
+/// A founder of a room, in it.
+fn founder() -> Engine {
+    let options = RoomOptions {
+        suite: Suite::Classic,
+        ..RoomOptions::new(relay(), "Ann")
+    };
+    let (mut engine, _) = Engine::found(options, NOON).unwrap();
+    engine.saved.stage = Stage::In;
+    engine
+}
+
+#[test]
+fn a_desk_lets_as_many_wait_as_the_limit_says_and_not_one_more() {
+    for (capacity, is_taken) in [(0, false), (1, true), (10_000, true), (10_001, false)] {
+        let founded = founder().found_desk(founding(capacity));
+        assert_eq!(founded.is_ok(), is_taken, "{capacity}");
+    }
+}
+
+/// Somebody else leaves while the relay is told of the keys that follow on the first one's leaving.
+#[test]
+fn keys_and_cards_that_are_older_than_the_newest_leave_the_newest_due() {
+    use crate::engine::desk::DeskLog;
+    let mut ann = founder();
+    ann.found_desk(founding(50)).unwrap();
+    let due = |engine: &Engine| engine.beside.office.as_ref().unwrap().what_is_due();
+    let numbers = |engine: &Engine| {
+        let card = engine.beside.office.as_ref().unwrap().number();
+        (engine.beside.desk.as_ref().unwrap().number, card)
+    };
+    ann.renew_desk_keys().unwrap();
+    let (keys, card) = numbers(&ann);
+    ann.renew_desk_keys().unwrap();
+    let granted = |version| Ok(Answer::Granted(Granted { version }));
+    let published = Ok(Answer::Appended(vec![ItemDone {
+        day: 1,
+        seq: 1,
+        chain: ChainValue::new([0; 32]),
+        fence: 0,
+    }]));
+    for which in [DeskLog::Queue, DeskLog::Letters] {
+        ann.desk_changed(which, keys, &granted(2)).unwrap();
+    }
+    ann.card_published(card, &published, NOON).unwrap();
+    assert_eq!(due(&ann), ([true; 2], true));
+    let (keys, card) = numbers(&ann);
+    for which in [DeskLog::Queue, DeskLog::Letters] {
+        ann.desk_changed(which, keys, &granted(3)).unwrap();
+    }
+    ann.card_published(card, &published, NOON).unwrap();
+    assert_eq!(due(&ann), ([false; 2], false));
+}
+
+#[test]
+fn without_a_line_no_ticket_is_taken_for_gone() {
+    let mut ann = supporter();
+    ann.is_online = true;
+    ann.set_duty(true).unwrap();
+    let sealed = letter_of(
+        Purpose::Ticket,
+        &sotto_protocol::cbor::encode(&Ticket::default()).unwrap(),
+    );
+    give(&mut ann, 1, sealed);
+    ann.finish(NOON);
+    ann.disconnected(NOON);
+    for minutes in 1..5 {
+        ann.tick(Now {
+            steady_ms: NOON.steady_ms + minutes * 60_000,
+            wall_ms: NOON.wall_ms + minutes * 60_000,
+        });
+        assert_eq!(ann.tickets().len(), 1);
     }
 }

@@ -38,6 +38,10 @@ pub(super) const DUTY: &[(&str, Rows)] = &[
                 "TICKET_BYTES",
                 By(&["as_many_wait_as_may_and_the_next_hears_that_it_is_full"]),
             ),
+            (
+                "CAPACITY_MAX",
+                By(&["a_desk_lets_as_many_wait_as_the_limit_says_and_not_one_more"]),
+            ),
             ("LETTERS_MAX", LOGS),
         ],
     ),
