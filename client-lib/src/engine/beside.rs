@@ -284,7 +284,6 @@ impl Engine {
         self.start_tray();
         self.start_taking();
         self.start_desk();
-        self.start_duty();
         let flying = self.flight.iter().flat_map(|flight| &flight.items);
         let inboxes: Vec<_> = flying.map(|item| item.log).collect();
         for log in inboxes {
@@ -424,7 +423,7 @@ impl Engine {
             (Side::LastLook, _) => self.looked_for_answer(result, now)?,
             (Side::Claim, _) => self.claimed(result, now)?,
             (Side::Renew, _) => self.renewed(result)?,
-            (Side::ClearTicket, _) => self.ticket_cleared()?,
+            (Side::ClearTicket, _) => self.ticket_lost()?,
             (Side::MakeDesk(which), _) => self.desk_made(which, result, now)?,
             (Side::ChangeDesk(which, number), _) => self.desk_changed(which, number, result)?,
             (Side::PublishCard(number), _) => self.card_published(number, result, now)?,

@@ -1,4 +1,5 @@
-//! On duty at a desk: the tickets that wait, as this supporter's device sees them. SPEC.md, "Duty".
+//! On duty at a desk: the tickets that wait, as this supporter's device sees them. SPEC.md,
+//! "Team" and "Ticket".
 //!
 //! Nothing of it is kept on the disk: what waits is in the queue, and who comes on duty reads it anew.
 
@@ -19,7 +20,7 @@ use crate::time::Now;
 
 /// Tickets that a device shows; later ones wait unread, in their order.
 pub(super) const TICKETS_SHOWN_MAX: usize = 1_024;
-/// How often the whole queue is read anew: what others claimed, and let go, shows only so.
+/// How often the whole queue is read anew: what was answered or taken back shows only so.
 const LOOK_AGAIN_MS: u64 = 60_000;
 
 /// Names a ticket at a desk.
@@ -42,8 +43,6 @@ pub struct DeskTicket {
     pub day: u32,
     /// When this device first saw it, in milliseconds of its steady clock.
     pub since_ms: u64,
-    /// Another supporter had claimed it when it was last looked at.
-    pub is_claimed: bool,
 }
 
 impl fmt::Debug for DeskTicket {
@@ -152,12 +151,6 @@ impl Engine {
         }
     }
 
-    pub(super) fn start_duty(&mut self) {
-        if self.beside.duty.is_on {
-            self.follow_queues();
-        }
-    }
-
     /// The desk's keys are new: what is sealed to them is read with them.
     pub(super) fn duty_keys_changed(&mut self) {
         if self.beside.duty.is_on {
@@ -203,8 +196,7 @@ impl Engine {
         let seq = entry.seq;
         let id = TicketId { is_letter, seq };
         let duty = &mut self.beside.duty;
-        if let Some(known) = duty.tickets.get_mut(&id) {
-            known.is_claimed = entry.claimed;
+        if duty.tickets.contains_key(&id) {
             duty.met.insert(id);
             return Ok(true);
         }
@@ -227,7 +219,6 @@ impl Engine {
             ticket,
             day: entry.day,
             since_ms: now.steady_ms,
-            is_claimed: entry.claimed,
         };
         duty.tickets.insert(id, waiting.clone());
         duty.met.insert(id);

@@ -324,8 +324,8 @@ impl Engine {
         Ok(true)
     }
 
-    /// Somebody else answers, or the seeker is gone.
-    fn ticket_lost(&mut self) -> Result<()> {
+    /// Somebody else answers, the seeker is gone, or nobody can answer it.
+    pub(super) fn ticket_lost(&mut self) -> Result<()> {
         let leaves: Vec<_> = self.beside.knocks.keys().copied().collect();
         for leaf in leaves {
             self.forget_knock(&leaf);
@@ -341,10 +341,6 @@ impl Engine {
             Some(Step::Held { lease }) => self.step_to(Step::Clearing { lease }),
             _ => Ok(()),
         }
-    }
-
-    pub(super) fn ticket_cleared(&mut self) -> Result<()> {
-        self.ticket_lost()
     }
 
     /// Deletes the chat that nobody will come into.

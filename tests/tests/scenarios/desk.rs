@@ -75,17 +75,8 @@ fn asking(words: &str) -> AskOptions {
 
 /// Somebody who asks.
 async fn seeker(world: &World, office: &Person, words: &str) -> Person {
-    let address = office.conversation.desk_address().await.unwrap().unwrap();
-    let (client, network) = world.device().await;
-    let visit = client.visit(&address).await.unwrap();
-    let conversation = client.ask(&visit, asking(words)).await.unwrap();
-    let person = Person {
-        client,
-        network,
-        conversation,
-    };
-    has_asked(&person).await;
-    person
+    let vault = SharedVault::new(MemoryVault::new());
+    seeker_on(world, office, &vault, words).await
 }
 
 async fn has_asked(person: &Person) {

@@ -131,17 +131,11 @@ impl Duty<'_> {
                 "type": "ticket", "number": number, "letter": is_letter, "words": words,
                 "topic": ticket.topic, "language": ticket.language,
                 "been_there": ticket.been_there, "not": ticket.not,
-                "claimed": waiting.is_claimed,
             }));
             let kind = if is_letter { "letter" } else { "waits" };
-            let claimed = if waiting.is_claimed {
-                " (being answered)"
-            } else {
-                ""
-            };
             let chosen = chosen.join(", ");
             self.output
-                .words(&format!("{kind}: {number} [{chosen}] {words}{claimed}"));
+                .words(&format!("{kind}: {number} [{chosen}] {words}"));
         }
         Ok(())
     }
