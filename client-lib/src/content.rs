@@ -19,7 +19,7 @@ use sotto_protocol::id::{Commitment, LogId, PublicKey};
 use crate::attachment::{
     ATTACHMENT_BYTES_MAX, AttachmentSecret, attachment_name_is_fit, media_type_is_fit,
 };
-use crate::desk::{DeskKeys, Revocation, ShownBadge};
+use crate::desk::{Revocation, ShownBadge, SignedKeys};
 use crate::mls::{LeafId, LeafKey};
 use crate::random;
 
@@ -101,7 +101,7 @@ pub(crate) enum ContentBody {
     /// My name in this conversation, and the public key I would hold `manage` with.
     Hello { name: String, manage: PublicKey },
     /// What supporters of this team's desk need, from a facilitator.
-    Desk(Box<DeskKeys>),
+    Desk(Box<SignedKeys>),
     /// An emoji on a message; empty takes it back.
     React { to: MessageId, emoji: String },
     /// A text that answers a message.

@@ -17,6 +17,7 @@
 //! | `knocking` | a knock of ours, and what comes of the answer |
 //! | `asking` | a ticket of ours in a desk's queue |
 //! | `desk` | a team's desk: its logs, its card, what its supporters share |
+//! | `office` | what only the device that runs a desk has |
 //! | `duty` | the tickets that wait, for who is on duty |
 //! | `taking` | a ticket that we claim as a supporter, and the chat that answers it |
 //! | `inbox` | a standing inbox of ours, and what comes in |
@@ -77,6 +78,7 @@ mod knocking;
 #[cfg(feature = "native")]
 mod local;
 mod obeying;
+mod office;
 mod pace;
 mod pool;
 mod reading;

@@ -41,6 +41,8 @@ pub use card::{
 pub use hours::{BadHours, DESK_DATES_MAX, DESK_SLOTS_MAX, DeskDate, Hours, Opening, Slot};
 pub use matching::{Fit, Offer, WaitingTicket, Wish, offer_order};
 pub use range::{NO_RANGE_TEXT, PastClaim, WaitRange, wait_range};
-pub(crate) use team::{CardFigures, DeskKeys, OPENINGS_MAX, OpeningKey};
+#[cfg(test)]
+pub(crate) use team::OPENINGS_MAX;
+pub(crate) use team::{CardFigures, DeskKeys, LETTERS_TTL_DAYS, OpeningKey, Openings, SignedKeys};
 pub use team::{DeskFounding, DeskPlan};
 pub use ticket::{CHOICE_BYTES_MAX, CHOICES_MAX, TICKET_WORDS_BYTES_MAX, Ticket};

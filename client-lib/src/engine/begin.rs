@@ -250,6 +250,7 @@ impl Engine {
             engine.group = Some(group);
         }
         engine.beside = beside;
+        engine.begin_with_desk()?;
         engine.transfers = transfers;
         engine.drop_half_taken();
         engine.outbox = outbox;

@@ -15,18 +15,18 @@ use x25519_dalek::StaticSecret;
 
 use super::asking::Place;
 use super::changes::new_entry;
-use super::desk::{DeskLog, Office};
 use super::door::{Door, KeptKnock};
 use super::duty::Duty;
 use super::inbox::{Inbox, KeptInvitation};
 use super::inviting::Adding;
 use super::knocking::Knocking;
+use super::office::{DeskLog, Office};
 use super::pool::KeptPackage;
 use super::saved::{self, RootKey, Stage};
 use super::taking::Taking;
 use super::{Engine, Event, internal, inviting, no_randomness, retry_id};
 use crate::content::MessageId;
-use crate::desk::DeskKeys;
+use crate::desk::{DeskKeys, SignedKeys};
 use crate::error::Result;
 use crate::log::{Ask, Cursor, Denied, NewLog, Token};
 use crate::mls::LeafId;
@@ -46,6 +46,7 @@ pub(super) struct Beside {
     pub(super) knocking: Option<Knocking>,
     /// A desk of this team's, what only its office has, and the tickets that wait.
     pub(super) desk: Option<DeskKeys>,
+    pub(super) desk_signed: Option<SignedKeys>,
     pub(super) office: Option<Office>,
     pub(super) duty: Duty,
     /// A ticket that this chat is to answer, and when its lease is to be renewed.
@@ -238,7 +239,7 @@ impl Beside {
         } else if name == saved::TAKING {
             self.taking = Some(saved::decode(value)?);
         } else if name == saved::DESK {
-            self.desk = Some(saved::decode(value)?);
+            self.desk_signed = Some(saved::decode(value)?);
         } else if name == saved::OFFICE {
             self.office = Some(saved::decode(value)?);
         } else if name == saved::INBOX {

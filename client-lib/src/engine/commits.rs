@@ -201,8 +201,8 @@ impl Engine {
         let has_removal = gone.any(|leaf| *leaf != author);
         if has_removal {
             self.saved.closed_below = epoch;
-            self.renew_desk_keys()?;
         }
+        self.look_at_team()?;
         match next {
             Some(secret) => self.rotated(secret)?,
             None if has_removal => {

@@ -6,190 +6,24 @@
 //! What supporters need is said in the room, by a facilitator, as names are: again for newcomers,
 //! and anew when somebody is gone.
 
-use core::fmt;
-
-use serde::{Deserialize, Serialize};
 use sotto_protocol::error_code::ErrorCode;
-use sotto_protocol::frame::{Answer, Grant, Grants, Item, NewGrants, Opened, Policy as LogPolicy};
+use sotto_protocol::frame::{Answer, Grants, Item, NewGrants, Opened};
 use sotto_protocol::id::LogId;
-use sotto_protocol::limits::TTL_FENCED_DAYS_DEFAULT;
-use sotto_protocol::proof::public_key;
-use sotto_protocol::right::Rights;
 use x25519_dalek::StaticSecret;
 
-use super::begin::grant;
 use super::beside::{Side, item_of, new_root};
+use super::office::{CAPACITY_MAX, DeskLog, Office, Team};
 use super::saved::{self, RootKey, Stage};
 use super::{Engine, Event, internal, no_randomness, retry_id};
 use crate::content::ContentBody;
 use crate::desk::{
-    CardFigures, CardKeys, DeskAddress, DeskFounding, DeskKeys, DeskPlan, OPENINGS_MAX, OpeningKey,
-    OrganisationKey,
+    CardFigures, DeskAddress, DeskFounding, DeskKeys, Openings, OrganisationKey, SignedKeys,
 };
 use crate::error::{Error, ErrorKind, Result};
-use crate::log::{Ask, Denied, NewLog};
-use crate::mls::LeafId;
+use crate::log::{Ask, Denied};
+use crate::mls::{Group, LeafId};
 use crate::random;
 use crate::time::Now;
-
-/// Days a ticket lives: long past the evening it was written, and not for another week.
-const QUEUE_TTL_DAYS: u16 = 2;
-/// Days a letter lives that nobody answered.
-const LETTERS_TTL_DAYS: u16 = 30;
-/// Tickets a minute by everybody who has the card: the pupils of a school in one break.
-const TICKETS_PER_MINUTE: u32 = 600;
-/// Bytes that one ticket counts for at the relay: both of its parts.
-const TICKET_BYTES: u64 = 8_192;
-/// Tickets that may wait at most: a queue of them stays far below what a relay lets a log hold.
-const CAPACITY_MAX: u32 = 10_000;
-/// Letters that may wait.
-const LETTERS_MAX: u64 = 1_024;
-
-/// Which log of a desk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum DeskLog {
-    Card,
-    Queue,
-    Letters,
-}
-
-impl DeskLog {
-    const ALL: [Self; 3] = [Self::Card, Self::Queue, Self::Letters];
-}
-
-/// What only the device that runs the desk has.
-#[derive(Clone, Serialize, Deserialize)]
-pub(super) struct Office {
-    #[serde(with = "serde_bytes")]
-    organisation: [u8; 32],
-    plan: DeskPlan,
-    card: CardKeys,
-    /// Secret grant key that manages all three logs.
-    #[serde(with = "serde_bytes")]
-    manage: [u8; 32],
-    /// Secret grant keys that the card hands out.
-    #[serde(with = "serde_bytes")]
-    queue_append: [u8; 32],
-    #[serde(with = "serde_bytes")]
-    letters_append: [u8; 32],
-    /// Root keys of the logs that the relay has not said of that they stand: card, queue, letters.
-    roots: [Option<RootKey>; 3],
-    /// Versions of the grants of both queues.
-    versions: [u64; 2],
-    /// Supporters' keys that both queues do not know yet.
-    keys_due: [bool; 2],
-    /// The number of the newest card, and whether the relay has it.
-    number: u64,
-    card_due: bool,
-    /// The last day on which the newest card is believed.
-    until: u32,
-    /// The keys are to be said in the room once all of it stands.
-    say_due: bool,
-}
-
-impl fmt::Debug for Office {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Office(…)")
-    }
-}
-
-impl Office {
-    const fn root(&mut self, which: DeskLog) -> &mut Option<RootKey> {
-        let [card, queue, letters] = &mut self.roots;
-        match which {
-            DeskLog::Card => card,
-            DeskLog::Queue => queue,
-            DeskLog::Letters => letters,
-        }
-    }
-
-    /// Which queues do not know the newest keys yet, and whether the card's log lacks the newest card.
-    #[cfg(test)]
-    pub(super) const fn what_is_due(&self) -> ([bool; 2], bool) {
-        (self.keys_due, self.card_due)
-    }
-
-    #[cfg(test)]
-    pub(super) const fn number(&self) -> u64 {
-        self.number
-    }
-
-    fn manage(&self) -> StaticSecret {
-        StaticSecret::from(self.manage)
-    }
-
-    fn new_log(&self, which: DeskLog, root: &RootKey, keys: &DeskKeys) -> NewLog {
-        let capacity = self.plan.capacity;
-        match which {
-            DeskLog::Card => NewLog {
-                root: StaticSecret::from(root.key),
-                grants: self.card.grants(public_key(&self.manage())),
-                policy: CardKeys::policy(),
-                ticket: None,
-                retry: root.retry,
-                day: root.day,
-            },
-            _ => new_queue(which, root, self.queue_grants(which, keys), capacity),
-        }
-    }
-
-    fn queue_grants(&self, which: DeskLog, keys: &DeskKeys) -> Vec<Grant> {
-        let append = match which {
-            DeskLog::Letters => &self.letters_append,
-            _ => &self.queue_append,
-        };
-        queue_grants(&self.manage, &keys.claim, append)
-    }
-}
-
-/// Who may do what in a queue: anybody who has the card appends, supporters read and claim.
-fn queue_grants(manage: &[u8; 32], claim: &[u8; 32], append: &[u8; 32]) -> Vec<Grant> {
-    let key = |secret: &[u8; 32]| StaticSecret::from(*secret);
-    let rights = Rights::READ.union(Rights::TRIM).union(Rights::MANAGE);
-    vec![
-        grant(&key(manage), rights),
-        grant(&key(claim), Rights::READ.union(Rights::CLAIM)),
-        Grant {
-            rate: Some(TICKETS_PER_MINUTE),
-            ..grant(&key(append), Rights::APPEND)
-        },
-    ]
-}
-
-fn new_queue(which: DeskLog, root: &RootKey, grants: Vec<Grant>, capacity: u32) -> NewLog {
-    let (ttl_days, tickets) = match which {
-        DeskLog::Letters => (LETTERS_TTL_DAYS, LETTERS_MAX),
-        _ => (QUEUE_TTL_DAYS, u64::from(capacity)),
-    };
-    NewLog {
-        root: StaticSecret::from(root.key),
-        grants,
-        policy: LogPolicy {
-            ttl_days,
-            // A tenth of a log's bytes is kept for those who manage it.
-            bytes_max: tickets.saturating_mul(TICKET_BYTES) * 10 / 9 + TICKET_BYTES,
-            admit_rights: Rights::NONE,
-            ttl_fenced_days: TTL_FENCED_DAYS_DEFAULT,
-        },
-        ticket: None,
-        retry: root.retry,
-        day: root.day,
-    }
-}
-
-/// Both queues of a desk, by their names in SPEC.md.
-#[cfg(test)]
-pub(super) fn new_queues(
-    root: &RootKey,
-    keys: &[[u8; 32]; 3],
-    capacity: u32,
-) -> [(&'static str, NewLog); 2] {
-    let [manage, claim, append] = keys;
-    [("queue", DeskLog::Queue), ("letters", DeskLog::Letters)].map(|(name, which)| {
-        let grants = queue_grants(manage, claim, append);
-        (name, new_queue(which, root, grants, capacity))
-    })
-}
 
 impl Engine {
     /// Whether this is the room of a desk's team, as far as we were told.
@@ -229,6 +63,8 @@ impl Engine {
         let fresh = || random::array::<32>().map_err(no_randomness);
         let (queue, queue_root) = new_root()?;
         let (letters, letters_root) = new_root()?;
+        let mut openings = Openings::none();
+        openings.renew(fresh()?);
         let keys = DeskKeys {
             desk: founding.plan.desk,
             claim: fresh()?,
@@ -236,7 +72,7 @@ impl Engine {
             suite: self.saved.suite,
             number: 1,
             letters,
-            openings: vec![OpeningKey(fresh()?)],
+            openings: openings.keys(),
             chats_each: founding.plan.chats_each,
             organisation: OrganisationKey::from_seed(&founding.organisation).id(),
         };
@@ -252,6 +88,11 @@ impl Engine {
             manage: fresh()?,
             queue_append: fresh()?,
             letters_append: fresh()?,
+            openings,
+            team: Team::new(
+                self.group.as_ref().map_or(0, Group::epoch),
+                self.group.as_ref().map(Group::leaves).unwrap_or_default(),
+            ),
             roots: [Some(card_root), Some(queue_root), Some(letters_root)],
             versions: [0; 2],
             keys_due: [false; 2],
@@ -277,11 +118,30 @@ impl Engine {
         }
     }
 
+    /// Keeps the desk's keys as they are said in the room, signed by the office.
     fn keep_desk(&mut self) -> Result<()> {
-        match self.beside.desk.clone() {
-            Some(keys) => self.keep_beside(saved::DESK, &keys),
-            None => Ok(()),
+        let (Some(office), Some(keys)) = (&self.beside.office, &self.beside.desk) else {
+            return Ok(());
+        };
+        let signed = SignedKeys::sign(&office.organisation(), &self.saved.log, keys)?;
+        self.keep_signed(signed)
+    }
+
+    fn keep_signed(&mut self, signed: SignedKeys) -> Result<()> {
+        self.keep_beside(saved::DESK, &signed)?;
+        self.beside.desk_signed = Some(signed);
+        Ok(())
+    }
+
+    /// After a start: what was kept is what the organisation signed.
+    pub(super) fn begin_with_desk(&mut self) -> Result<()> {
+        let what = "the desk's keys of the vault are not signed";
+        let damaged = || Error::new(ErrorKind::VaultDamaged, what);
+        if let Some(signed) = &self.beside.desk_signed {
+            let keys = signed.open(&self.saved.log).ok_or_else(damaged)?;
+            self.beside.desk = Some(keys);
         }
+        Ok(())
     }
 
     fn log_of_desk(&self, which: DeskLog) -> Option<LogId> {
@@ -382,6 +242,8 @@ impl Engine {
         if self.beside.office.is_none() || !is_in || !self.is_online {
             return Ok(());
         }
+        self.look_at_team()?;
+        self.forget_openings(now)?;
         self.change_queue_keys(now)?;
         self.publish_card(now)?;
         let said = self.beside.office.as_mut().is_some_and(|office| {
@@ -398,34 +260,62 @@ impl Engine {
 
     /// Says the keys in the room, for those who are here and for newcomers.
     pub(super) fn say_desk(&mut self, now: Now) -> Result<()> {
-        match self.beside.desk.clone() {
-            Some(keys) if self.facilitates() => {
-                self.queue(ContentBody::Desk(Box::new(keys)), now).map(drop)
+        match self.beside.desk_signed.clone() {
+            Some(signed) if self.facilitates() => {
+                let body = ContentBody::Desk(Box::new(signed));
+                self.queue(body, now).map(drop)
             }
             _ => Ok(()),
         }
     }
 
-    /// A facilitator says what supporters need.
-    pub(super) fn desk_said(&mut self, by: LeafId, keys: DeskKeys) -> Result<()> {
+    /// A facilitator says what supporters need. Only the organisation can have signed it: a
+    /// facilitator who is not the office turns nobody to another queue.
+    pub(super) fn desk_said(&mut self, by: LeafId, signed: SignedKeys) -> Result<()> {
         let policy = self.policy.as_ref();
         if !policy.is_some_and(|policy| policy.is_facilitator(&by)) {
             return Ok(());
         }
-        let is_newer = self.beside.desk.as_ref().is_none_or(|known| {
-            known.number < keys.number
-                && known.organisation == keys.organisation
-                && known.desk == keys.desk
+        let Some(keys) = signed.open(&self.saved.log) else {
+            self.junk();
+            return Ok(());
+        };
+        let known = self.beside.desk.as_ref();
+        let is_other = known.is_some_and(|known| {
+            known.organisation != keys.organisation || known.desk != keys.desk
         });
+        if is_other {
+            self.tell(Event::OtherDesk { by });
+            return Ok(());
+        }
+        let is_newer = known.is_none_or(|known| known.number < keys.number);
         // The office knows best what it said.
         if !is_newer || self.beside.office.is_some() {
             return Ok(());
         }
         self.beside.desk = Some(keys);
-        self.keep_desk()?;
+        self.keep_signed(signed)?;
         self.tell(Event::DeskReady);
         self.duty_keys_changed();
         Ok(())
+    }
+
+    /// Looks at who is in the room, after each Commit and whatever else led to another epoch: who is
+    /// gone had the desk's keys.
+    pub(super) fn look_at_team(&mut self) -> Result<()> {
+        let (Some(office), Some(group)) = (&mut self.beside.office, &self.group) else {
+            return Ok(());
+        };
+        let epoch = group.epoch();
+        if office.team.was_looked_at_in(epoch) {
+            return Ok(());
+        }
+        let leaves = group.leaves();
+        if office.team.has_lost(epoch, &leaves) {
+            office.team.hears(leaves);
+            return self.renew_desk_keys();
+        }
+        self.keep_office()
     }
 
     /// A supporter is gone: what they could open is sealed to another key from now on, and their key
@@ -436,13 +326,30 @@ impl Engine {
         };
         keys.claim = random::array().map_err(no_randomness)?;
         let opening = random::array().map_err(no_randomness)?;
-        keys.openings.push(OpeningKey(opening));
-        let surplus = keys.openings.len().saturating_sub(OPENINGS_MAX);
-        keys.openings.drain(..surplus);
-        keys.number += 1;
+        office.openings.renew(opening);
         office.keys_due = [true; 2];
         office.number += 1;
-        (office.card_due, office.say_due) = (true, true);
+        office.card_due = true;
+        self.say_desk_anew()
+    }
+
+    /// Opening keys of which no letter is left go, here and at all supporters'.
+    fn forget_openings(&mut self, now: Now) -> Result<()> {
+        let today = self.session.today(now);
+        let office = self.beside.office.as_mut();
+        if office.is_some_and(|office| office.openings.forget(today)) {
+            return self.say_desk_anew();
+        }
+        Ok(())
+    }
+
+    fn say_desk_anew(&mut self) -> Result<()> {
+        let (Some(office), Some(keys)) = (&mut self.beside.office, &mut self.beside.desk) else {
+            return Ok(());
+        };
+        keys.openings = office.openings.keys();
+        keys.number += 1;
+        office.say_due = true;
         self.keep_office()?;
         self.keep_desk()?;
         self.duty_keys_changed();
@@ -521,10 +428,7 @@ impl Engine {
         };
         let card = office.plan.card(&figures);
         let card = card.ok_or_else(|| internal("a desk without a key"))?;
-        card.seal(
-            &OrganisationKey::from_seed(&office.organisation),
-            &office.card,
-        )
+        card.seal(&office.organisation(), &office.card)
     }
 
     /// Puts the newest card into its log, and a fresh one long before the last is no longer believed.
@@ -572,10 +476,14 @@ impl Engine {
             return Ok(());
         };
         let seq = done.first().map_or(0, |done| done.seq);
+        let today = self.session.today(now);
         let Some(office) = &mut self.beside.office else {
             return Ok(());
         };
-        office.card_due &= office.number != number;
+        if office.number == number {
+            office.card_due = false;
+            office.openings.card_stands(today);
+        }
         let log = office.card.log;
         self.keep_office()?;
         match seq.saturating_sub(1) {

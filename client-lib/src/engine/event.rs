@@ -349,6 +349,12 @@ pub enum Event {
     /// This room is the team of a desk, and its keys are here: one may come on duty. At its office, that
     /// the card stands and the address can be given away.
     DeskReady,
+    /// A facilitator says keys of another desk than the one this room is the team of. They count for
+    /// nothing here; who came later than this may have believed them.
+    OtherDesk {
+        /// Who.
+        by: LeafId,
+    },
     /// On duty: somebody asks for somebody to talk to, or left a letter.
     Ticket(Box<DeskTicket>),
     /// The ticket that we claimed is somebody else's, or its owner is gone. This chat ends; nothing of

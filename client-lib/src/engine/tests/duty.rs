@@ -7,8 +7,8 @@ use x25519_dalek::StaticSecret;
 
 use super::*;
 use crate::desk::{
-    Confidentiality, DeskFounding, DeskKeys, DeskPlan, Hours, OPENINGS_MAX, OpeningKey,
-    OrganisationId, OrganisationKey, Ticket,
+    Confidentiality, DeskFounding, DeskKeys, DeskPlan, Hours, OPENINGS_MAX, OpeningKey, Openings,
+    OrganisationKey, SignedKeys, Ticket,
 };
 use crate::engine::duty::TICKETS_SHOWN_MAX;
 use crate::engine::taking::TicketKeys;
@@ -35,8 +35,19 @@ fn keys(number: u64) -> DeskKeys {
         letters: LogId::new([10; 32]),
         openings: vec![OpeningKey(OPENING)],
         chats_each: 2,
-        organisation: OrganisationId::new([11; 32]),
+        organisation: OrganisationKey::from_seed(&[11; 32]).id(),
     }
+}
+
+/// As its organisation signs them for the room of `engine`.
+fn signed(engine: &Engine, keys: &DeskKeys) -> SignedKeys {
+    let organisation = OrganisationKey::from_seed(&[11; 32]);
+    SignedKeys::sign(&organisation, &engine.saved.log, keys).unwrap()
+}
+
+fn hears(engine: &mut Engine, by: LeafId, keys: &DeskKeys) {
+    let signed = signed(engine, keys);
+    engine.desk_said(by, signed).unwrap();
 }
 
 /// A supporter in a team's room.
@@ -48,7 +59,7 @@ fn supporter() -> Engine {
     let (mut engine, _) = Engine::found(options, NOON).unwrap();
     engine.saved.stage = Stage::In;
     let me = engine.key.id();
-    engine.desk_said(me, keys(3)).unwrap();
+    hears(&mut engine, me, &keys(3));
     engine
 }
 
@@ -127,29 +138,109 @@ fn a_desks_keys_are_believed_of_facilitators_and_never_replaced_by_older_or_stra
     let mut ann = supporter();
     let me = ann.key.id();
     let known = |engine: &Engine| engine.beside.desk.as_ref().unwrap().number;
-    ann.desk_said(LeafId::new([12; 32]), keys(9)).unwrap();
-    ann.desk_said(me, keys(2)).unwrap();
+    hears(&mut ann, LeafId::new([12; 32]), &keys(9));
+    hears(&mut ann, me, &keys(2));
+    assert_eq!(known(&ann), 3);
+    hears(&mut ann, me, &keys(4));
+    assert_eq!(known(&ann), 4);
+}
+
+/// A facilitator who is not the office has the keys, and no key of the organisation's.
+#[test]
+fn a_facilitator_who_is_not_the_office_turns_nobody_to_another_queue() {
+    let mut ann = supporter();
+    let me = ann.key.id();
+    ann.finish(NOON);
+    let known = |engine: &Engine| engine.beside.desk.as_ref().unwrap().number;
+    let own = OrganisationKey::from_seed(&[13; 32]);
+    // In the organisation's name, with another key.
+    let forged = SignedKeys::sign(&own, &ann.saved.log, &keys(9)).unwrap();
+    ann.desk_said(me, forged).unwrap();
+    assert_eq!((known(&ann), ann.saved.junk), (3, 1));
+    // As the organisation signed them for another room.
+    let organisation = OrganisationKey::from_seed(&[11; 32]);
+    let elsewhere = SignedKeys::sign(&organisation, &LogId::new([14; 32]), &keys(9)).unwrap();
+    ann.desk_said(me, elsewhere).unwrap();
+    assert_eq!((known(&ann), ann.saved.junk), (3, 2));
+    // In the name of an organisation of their own: that is told.
     let strange = DeskKeys {
-        organisation: OrganisationId::new([13; 32]),
+        organisation: own.id(),
         ..keys(9)
     };
+    let strange = SignedKeys::sign(&own, &ann.saved.log, &strange).unwrap();
     ann.desk_said(me, strange).unwrap();
     assert_eq!(known(&ann), 3);
-    ann.desk_said(me, keys(4)).unwrap();
-    assert_eq!(known(&ann), 4);
+    let told = ann.finish(NOON).events;
+    assert!(told.contains(&Event::OtherDesk { by: me }));
+}
+
+#[test]
+fn keys_are_kept_as_they_were_signed_and_said_again_by_who_did_not_sign_them() {
+    let mut ann = supporter();
+    let me = ann.key.id();
+    let said = signed(&ann, &keys(4));
+    ann.desk_said(me, said.clone()).unwrap();
+    assert!(ann.beside.desk_signed.as_ref() == Some(&said));
+    ann.say_desk(NOON).unwrap();
+    let again = ContentBody::Desk(Box::new(said));
+    assert!(ann.outbox.values().any(|one| one.content.body == again));
+    ann.beside.desk = None;
+    ann.begin_with_desk().unwrap();
+    assert!(ann.beside.desk == Some(keys(4)));
 }
 
 #[test]
 fn keys_of_as_many_cards_as_the_limit_are_taken_and_not_one_more() {
+    let ann = supporter();
     let of = |count: usize| {
-        ContentBody::Desk(Box::new(DeskKeys {
+        let keys = DeskKeys {
             openings: vec![OpeningKey(OPENING); count],
             ..keys(1)
-        }))
+        };
+        let signed = signed(&ann, &keys);
+        assert!(signed.is_within_limits());
+        signed.open(&ann.saved.log).is_some()
     };
-    assert!(!of(0).is_within_limits());
-    assert!(of(OPENINGS_MAX).is_within_limits());
-    assert!(!of(OPENINGS_MAX + 1).is_within_limits());
+    assert!(!of(0));
+    assert!(of(OPENINGS_MAX));
+    assert!(!of(OPENINGS_MAX + 1));
+    // As long as what is signed may be, and one byte more.
+    let mut bytes = signed(&ann, &keys(1));
+    bytes.set_keys(vec![0; 4_096]);
+    assert!(bytes.is_within_limits());
+    bytes.set_keys(vec![0; 4_097]);
+    assert!(!ContentBody::Desk(Box::new(bytes)).is_within_limits());
+    // More departures than the most: the oldest goes.
+    let mut openings = Openings::none();
+    for number in 0..=OPENINGS_MAX {
+        openings.renew([u8::try_from(number).unwrap(); 32]);
+    }
+    let keys = openings.keys();
+    assert_eq!((keys.len(), keys[0].0), (OPENINGS_MAX, [1; 32]));
+}
+
+/// Nine supporters leave in one evening, and a letter of the first card is still answered a month
+/// later; then its key is of no use, and goes.
+#[test]
+fn an_opening_key_is_kept_as_long_as_a_letter_may_be_answered_and_no_longer() {
+    let today = 19_675;
+    let mut openings = Openings::none();
+    for number in 0..10 {
+        openings.renew([number; 32]);
+    }
+    // Nothing is forgotten while the relay has no card with the newest key.
+    assert!(!openings.forget(today + 365));
+    openings.card_stands(today);
+    openings.renew([10; 32]);
+    openings.card_stands(today + 20);
+    assert!(!openings.forget(today + 31));
+    assert_eq!(openings.keys().len(), 11);
+    assert!(openings.forget(today + 32));
+    let left: Vec<_> = openings.keys().into_iter().map(|key| key.0[0]).collect();
+    assert_eq!(left, [9, 10]);
+    assert!(openings.forget(today + 52));
+    assert!(!openings.forget(today + 10_000));
+    assert_eq!(openings.keys().len(), 1);
 }
 
 /// A chat that waits for its lease.
@@ -234,7 +325,7 @@ fn a_desk_lets_as_many_wait_as_the_limit_says_and_not_one_more() {
 /// Somebody else leaves while the relay is told of the keys that follow on the first one's leaving.
 #[test]
 fn keys_and_cards_that_are_older_than_the_newest_leave_the_newest_due() {
-    use crate::engine::desk::DeskLog;
+    use crate::engine::office::DeskLog;
     let mut ann = founder();
     ann.found_desk(founding(50)).unwrap();
     let due = |engine: &Engine| engine.beside.office.as_ref().unwrap().what_is_due();
@@ -284,4 +375,46 @@ fn without_a_line_no_ticket_is_taken_for_gone() {
         });
         assert_eq!(ann.tickets().len(), 1);
     }
+}
+
+/// The office comes in again itself and never reads the Commit that let a supporter go.
+#[test]
+fn keys_are_renewed_for_who_is_gone_however_the_office_came_to_know() {
+    use crate::engine::office::Team;
+    let ghost = LeafId::new([12; 32]);
+    let number = |engine: &Engine| engine.beside.desk.as_ref().unwrap().number;
+    let mut ann = founder();
+    ann.found_desk(founding(50)).unwrap();
+    ann.is_online = true;
+    ann.finish(NOON);
+    assert_eq!(number(&ann), 1);
+    let me = ann.key.id();
+    let epoch = ann.group.as_ref().unwrap().epoch();
+    // Somebody is gone since the last look, an epoch that was undone later.
+    let last_look = |engine: &mut Engine, epoch, leaves| {
+        engine.beside.office.as_mut().unwrap().team = Team::new(epoch, leaves);
+        engine.finish(NOON);
+    };
+    last_look(&mut ann, epoch + 1, vec![me, ghost]);
+    assert_eq!(number(&ann), 2);
+    // Told once.
+    ann.finish(NOON);
+    last_look(&mut ann, epoch + 1, vec![me]);
+    assert_eq!(number(&ann), 2);
+}
+
+#[test]
+fn who_came_and_went_in_epochs_that_were_not_seen_counts_as_gone() {
+    use crate::engine::office::Team;
+    let [ann, ben, cay] = [1, 2, 3].map(|number| LeafId::new([number; 32]));
+    let mut team = Team::new(4, vec![ann]);
+    assert!(!team.has_lost(5, &[ann, ben]));
+    assert!(!team.has_lost(6, &[ann, ben, cay]));
+    assert!(team.has_lost(7, &[ann, cay]));
+    team.hears(vec![ann, cay]);
+    assert!(!team.has_lost(8, &[ann, cay]));
+    assert!(team.has_lost(10, &[ann, cay]));
+    // A Commit that was undone, and another in its place.
+    assert!(!team.has_lost(9, &[ann, cay]));
+    assert!(!team.has_lost(10, &[ann, cay]));
 }

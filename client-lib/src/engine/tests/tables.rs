@@ -11,7 +11,7 @@ mod spec;
 use super::saved::RootKey;
 use super::*;
 use crate::desk::CardKeys;
-use crate::engine::{desk, door, inbox};
+use crate::engine::{door, inbox, office};
 use crate::link::RelayAddress;
 use crate::people::backup::{BackupKeys, Master};
 
@@ -69,7 +69,7 @@ fn rows_of_people_and_desks() -> Vec<Vec<String>> {
         &CardKeys::policy(),
     ));
     assert_eq!(card.grants(public_key(&owner))[1].key, public_key(&owner));
-    for (name, log) in desk::new_queues(&root, &[*own, *other, [3; 32]], 50) {
+    for (name, log) in office::new_queues(&root, &[*own, *other, [3; 32]], 50) {
         code.push(row(
             name,
             &["manage key", "claim key", "append key"],

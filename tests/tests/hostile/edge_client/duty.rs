@@ -2,15 +2,17 @@
 
 use super::{By, LOGS, PACE, Rows, Shown};
 
+const KEYS: Shown = By(&["keys_of_as_many_cards_as_the_limit_are_taken_and_not_one_more"]);
 const TICKETS: Shown = By(&["a_ticket_may_be_as_long_as_its_limits_and_no_longer"]);
 
 pub(super) const DUTY: &[(&str, Rows)] = &[
     (
         "desk/team.rs",
-        &[(
-            "OPENINGS_MAX",
-            By(&["keys_of_as_many_cards_as_the_limit_are_taken_and_not_one_more"]),
-        )],
+        &[
+            ("OPENINGS_MAX", KEYS),
+            ("KEYS_BYTES_MAX", KEYS),
+            ("LETTERS_TTL_DAYS", LOGS),
+        ],
     ),
     (
         "desk/ticket.rs",
@@ -29,10 +31,9 @@ pub(super) const DUTY: &[(&str, Rows)] = &[
         ],
     ),
     (
-        "engine/desk.rs",
+        "engine/office.rs",
         &[
             ("QUEUE_TTL_DAYS", LOGS),
-            ("LETTERS_TTL_DAYS", LOGS),
             ("TICKETS_PER_MINUTE", LOGS),
             (
                 "TICKET_BYTES",
