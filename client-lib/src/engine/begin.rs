@@ -250,7 +250,6 @@ impl Engine {
             engine.group = Some(group);
         }
         engine.beside = beside;
-        engine.begin_with_desk()?;
         engine.transfers = transfers;
         engine.drop_half_taken();
         engine.outbox = outbox;
@@ -317,6 +316,7 @@ impl Engine {
     pub(super) fn start(&mut self) -> Result<()> {
         self.session.set_day_floor(self.saved.day_floor);
         if !self.is_over() {
+            self.begin_with_desk()?;
             self.start_beside();
         }
         self.go_on_if_new_enough();

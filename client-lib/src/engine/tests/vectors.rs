@@ -15,6 +15,7 @@ mod near;
 mod poster;
 mod recipes;
 mod samples;
+mod team;
 mod words;
 
 use std::path::Path;

@@ -13,9 +13,7 @@ use crate::content::{
 };
 use crate::desk::card::SignedCard;
 use crate::desk::tests as desk;
-use crate::desk::{
-    Card, DeskAddress, DeskKeys, OpeningKey, OrganisationKey, SignedKeys, Ticket, badge_samples,
-};
+use crate::desk::{Card, DeskAddress, Ticket};
 use crate::engine::commits::CommitAad;
 use crate::engine::group_id;
 use crate::engine::handing::HandedDoor;
@@ -286,7 +284,6 @@ fn contents() -> Vec<Sample> {
             },
         ),
         ("door_ask", ContentBody::DoorAsk(public(ASKER))),
-        ("desk", ContentBody::Desk(Box::new(signed_keys()))),
         (
             "edit",
             ContentBody::Edit {
@@ -320,15 +317,10 @@ fn contents() -> Vec<Sample> {
     let mut all: Vec<_> = kinds
         .into_iter()
         .chain(super::badges::bodies())
+        .chain([super::team::body()])
         .map(|(name, body)| sample("content.json", "Content", name, &content(body), takes))
         .collect();
-    all.push(sample(
-        "content.json",
-        "DeskKeys",
-        "desk, signed",
-        &desk_keys(),
-        |bytes| cbor::decode::<DeskKeys>(bytes).is_ok_and(|keys| keys.is_within_limits()),
-    ));
+    all.push(super::team::keys());
     all.push(Sample {
         file: "content.json",
         name: "spoken".into(),
@@ -338,31 +330,6 @@ fn contents() -> Vec<Sample> {
         text: None,
     });
     all
-}
-
-fn desk_keys() -> DeskKeys {
-    DeskKeys {
-        desk: 0,
-        claim: [0x32; 32],
-        queue: LogId::new([0x33; 32]),
-        suite: Suite::Hybrid,
-        number: 2,
-        letters: LogId::new([0x34; 32]),
-        openings: vec![OpeningKey([0x35; 32]), OpeningKey([0x36; 32])],
-        chats_each: 2,
-        organisation: OrganisationKey::from_seed(&badge_samples::ORGANISATION).id(),
-    }
-}
-
-fn signed_keys() -> SignedKeys {
-    let organisation = OrganisationKey::from_seed(&badge_samples::ORGANISATION);
-    SignedKeys::sign(&organisation, &log(), &desk_keys()).unwrap()
-}
-
-/// What stands in the file is signed as the page says.
-#[test]
-fn the_desks_keys_of_the_vectors_are_signed_for_their_room() {
-    assert!(signed_keys().open(&log()) == Some(desk_keys()));
 }
 
 /// "hello" as the founder says it, and the commitment.

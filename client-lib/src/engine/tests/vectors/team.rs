@@ -1,0 +1,49 @@
+//! What supporters of a desk share.
+
+use super::samples::{Sample, log, sample};
+use crate::content::ContentBody;
+use crate::desk::{DeskKeys, OpeningKey, OrganisationKey, SignedKeys, badge_samples};
+use crate::mls::Suite;
+use sotto_protocol::cbor;
+use sotto_protocol::id::LogId;
+
+/// What a facilitator says of it.
+pub(super) fn body() -> (&'static str, ContentBody) {
+    ("desk", ContentBody::Desk(Box::new(signed_keys())))
+}
+
+/// What is signed in it.
+pub(super) fn keys() -> Sample {
+    sample(
+        "content.json",
+        "DeskKeys",
+        "desk, signed",
+        &desk_keys(),
+        |bytes| cbor::decode::<DeskKeys>(bytes).is_ok_and(|keys| keys.is_within_limits()),
+    )
+}
+
+fn desk_keys() -> DeskKeys {
+    DeskKeys {
+        desk: 0,
+        claim: [0x32; 32],
+        queue: LogId::new([0x33; 32]),
+        suite: Suite::Hybrid,
+        number: 2,
+        letters: LogId::new([0x34; 32]),
+        openings: vec![OpeningKey([0x35; 32]), OpeningKey([0x36; 32])],
+        chats_each: 2,
+        organisation: OrganisationKey::from_seed(&badge_samples::ORGANISATION).id(),
+    }
+}
+
+fn signed_keys() -> SignedKeys {
+    let organisation = OrganisationKey::from_seed(&badge_samples::ORGANISATION);
+    SignedKeys::sign(&organisation, &log(), &desk_keys()).unwrap()
+}
+
+/// What stands in the file is signed as the page says.
+#[test]
+fn the_desks_keys_of_the_vectors_are_signed_for_their_room() {
+    assert!(signed_keys().open(&log()) == Some(desk_keys()));
+}
