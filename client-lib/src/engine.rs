@@ -20,6 +20,7 @@
 //! | `office` | what only the device that runs a desk has |
 //! | `duty` | the tickets that wait, for who is on duty |
 //! | `taking` | a ticket that we claim as a supporter, and the chat that answers it |
+//! | `putting_off` | what the relay did not do, and when it is asked again |
 //! | `inbox` | a standing inbox of ours, and what comes in |
 //! | `pool` | its KeyPackages, and their keys |
 //! | `inviting` | adding somebody whose inbox's address we have |
@@ -81,6 +82,7 @@ mod obeying;
 mod office;
 mod pace;
 mod pool;
+mod putting_off;
 mod reading;
 mod returning;
 mod saved;
@@ -105,7 +107,7 @@ pub use taking::TicketKeys;
 pub use event::{
     Attaching, Attachment, Choices, Command, Delivery, Event, Fingerprint, Invitation,
     InvitationId, Knock, Member, Message, NewAttachment, Reaction, Reply, Standing, Text, Transfer,
-    Unsent,
+    Undone, Unsent,
 };
 
 use std::collections::{BTreeMap, BTreeSet};

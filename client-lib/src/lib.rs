@@ -295,7 +295,7 @@ pub use engine::{
     Admission, AskOptions, Asked, Attaching, Attachment, Choices, Command, Delivery, DeskTicket,
     Event, Fingerprint, InboxOptions, Invitation, InvitationId, JoinOptions, Knock, Member,
     Message, NewAttachment, Place, Reaction, Reply, RoomOptions, Standing, Text, TicketId,
-    Transfer, Unsent,
+    Transfer, Undone, Unsent,
 };
 pub use error::{Error, ErrorKind, Result};
 pub use link::{BadAddress, BadLink, InboxLink, Link, RelayAddress};

@@ -24,11 +24,10 @@ use crate::inbox;
 use crate::output::{Done, Failure, Output};
 use crate::screen::{shown, shown_short};
 
-pub(crate) use self::lines::name_of;
 use self::lines::{
     HELP, HELP_AT_A_DOOR, NAME_CHARACTERS_MAX, NAMELESS, find, find_knock, last_words, line_of,
-    words_of,
 };
+pub(crate) use self::lines::{name_of, words_of};
 
 /// Messages from before that are shown at the beginning.
 const HISTORY_MAX: usize = 20;

@@ -22,9 +22,10 @@ use super::inviting::Adding;
 use super::knocking::Knocking;
 use super::office::{DeskLog, Office};
 use super::pool::KeptPackage;
+use super::putting_off::{Need, PutOff};
 use super::saved::{self, RootKey, Stage};
 use super::taking::Taking;
-use super::{Engine, Event, internal, inviting, no_randomness, retry_id};
+use super::{Engine, Event, inviting, no_randomness, retry_id};
 use crate::content::MessageId;
 use crate::desk::{DeskKeys, SignedKeys};
 use crate::error::Result;
@@ -71,6 +72,10 @@ pub(super) struct Beside {
     /// The door took no knock; then, when to try again.
     pub(super) knock_refused: bool,
     pub(super) knock_at_ms: u64,
+    /// What the relay did not do, and when it is asked again.
+    pub(super) put_off: PutOff,
+    /// The person was told that a log of the desk does not open.
+    pub(super) is_desk_refused: bool,
     /// Our place in a desk's queue, as the relay last told it, and when to ask again.
     pub(super) place: Option<Place>,
     pub(super) place_at_ms: u64,
@@ -367,6 +372,9 @@ impl Engine {
         if self.attachment_refused(&log)? || self.pool_refused(&log) || self.queue_refused(&log)? {
             return Ok(());
         }
+        if self.desk_log_refused(&log) || self.is_inbox_unmade(&log) {
+            return Ok(());
+        }
         if self.waits_for_answer() || self.is_tray(&log) {
             self.tell(Event::Refused);
         }
@@ -397,9 +405,8 @@ impl Engine {
             (Side::HoldFence, Some(_)) | (Side::DeleteLog, _) => self.end(Stage::Left),
             (Side::MakeDoor, Some(ErrorCode::RetryTooOld)) => self.door_too_old(now)?,
             (Side::MakeInbox, Some(ErrorCode::RetryTooOld)) => self.inbox_too_old(now)?,
-            (Side::MakeDoor | Side::MakeInbox, Some(_)) => {
-                return Err(internal("the relay makes no log for knocks or answers"));
-            }
+            (Side::MakeDoor, Some(code)) => self.put_off(Need::Door, code, now),
+            (Side::MakeInbox, Some(code)) => self.put_off(Need::Inbox, code, now),
             // What is refused is gone already, and that is what was wanted.
             (Side::CloseDoor, None | Some(ErrorCode::Refused)) => self.door_closed()?,
             (Side::DeleteDoor, None | Some(ErrorCode::Refused)) => self.door_deleted(),
@@ -426,7 +433,9 @@ impl Engine {
             (Side::Renew, _) => self.renewed(result)?,
             (Side::ClearTicket, _) => self.ticket_lost()?,
             (Side::MakeDesk(which), _) => self.desk_made(which, result, now)?,
-            (Side::ChangeDesk(which, number), _) => self.desk_changed(which, number, result)?,
+            (Side::ChangeDesk(which, number), _) => {
+                self.desk_changed(which, number, result, now)?
+            }
             (Side::PublishCard(number), _) => self.card_published(number, result, now)?,
             _ => self.transfer_answered(side, result, now)?,
         }
@@ -436,6 +445,7 @@ impl Engine {
     /// What can be done now beside the conversation. Called once an input.
     pub(super) fn go_on_beside(&mut self, now: Now) -> Result<()> {
         self.knock_instead(now)?;
+        self.make_what_was_put_off(now)?;
         self.read_door_on();
         self.let_in_to_chat()?;
         self.close_door_if_due(now)?;
@@ -449,6 +459,15 @@ impl Engine {
         self.go_on_knocking(now)
     }
 
+    fn make_what_was_put_off(&mut self, now: Now) -> Result<()> {
+        if !self.is_online {
+            return Ok(());
+        }
+        self.make_door(now)?;
+        self.make_inbox(now)?;
+        self.make_desk(now)
+    }
+
     /// When to come back for what is beside the conversation.
     pub(super) fn wake_beside(&self, now: Now) -> Option<u64> {
         let at = self.beside.knock_at_ms;
@@ -458,7 +477,8 @@ impl Engine {
         let put_off = self.beside.knocks.values().map(|knock| knock.put_off.0);
         let put_off = put_off.filter(|at| *at > now.steady_ms);
         let lease = self.wake_taking(now);
-        let others = [again, place, lease, self.wake_duty(now)];
+        let undone = self.beside.put_off.next(now);
+        let others = [again, place, lease, self.wake_duty(now), undone];
         put_off.chain(others.into_iter().flatten()).min()
     }
 

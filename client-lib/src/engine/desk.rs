@@ -13,6 +13,7 @@ use x25519_dalek::StaticSecret;
 
 use super::beside::{Side, item_of, new_root};
 use super::office::{CAPACITY_MAX, DeskLog, Office, Team};
+use super::putting_off::Need;
 use super::saved::{self, RootKey, Stage};
 use super::{Engine, Event, internal, no_randomness, retry_id};
 use crate::content::ContentBody;
@@ -180,7 +181,8 @@ impl Engine {
     pub(super) fn make_desk(&mut self, now: Now) -> Result<()> {
         let today = self.session.today(now);
         for which in DeskLog::ALL {
-            if self.beside.is_asked(Side::MakeDesk(which)) {
+            let is_due = self.beside.put_off.is_due(Need::Log(which), now);
+            if !is_due || self.beside.is_asked(Side::MakeDesk(which)) {
                 continue;
             }
             let (Some(office), Some(keys)) = (&mut self.beside.office, &self.beside.desk) else {
@@ -209,8 +211,14 @@ impl Engine {
             return Ok(());
         };
         match code {
-            // Refused: an earlier asking made it, and opening it shows that.
-            None | Some(ErrorCode::Refused) => *office.root(which) = None,
+            // Refused: an earlier asking made it, and opening it shows that, or that we did not.
+            None | Some(ErrorCode::Refused) => {
+                *office.root(which) = None;
+                if self.beside.put_off.done(Need::Log(which)) {
+                    // Opening it was refused before.
+                    self.start_desk();
+                }
+            }
             Some(ErrorCode::RetryTooOld) => {
                 if let Some(root) = office.root(which) {
                     root.renew()?;
@@ -218,7 +226,7 @@ impl Engine {
                 self.keep_office()?;
                 return self.make_desk(now);
             }
-            Some(_) => return Err(internal("the relay makes no log for a desk")),
+            Some(code) => self.put_off(Need::Log(which), code, now),
         }
         self.keep_office()
     }
@@ -226,6 +234,8 @@ impl Engine {
     pub(super) fn desk_opened(&mut self, log: LogId, opened: &Opened) {
         let is_queue = self.log_of_desk(DeskLog::Queue) == Some(log);
         let is_letters = self.log_of_desk(DeskLog::Letters) == Some(log);
+        let is_card = self.log_of_desk(DeskLog::Card) == Some(log);
+        self.beside.is_desk_refused &= !(is_card || is_queue || is_letters);
         if let Some(office) = &mut self.beside.office {
             let [queue, letters] = &mut office.versions;
             if is_queue {
@@ -234,6 +244,21 @@ impl Engine {
                 *letters = opened.version;
             }
         }
+    }
+
+    /// Whether a log that does not open is one of the desk's, at its office.
+    pub(super) fn desk_log_refused(&mut self, log: &LogId) -> bool {
+        let mut all = DeskLog::ALL.into_iter();
+        let found = all.find(|which| self.log_of_desk(*which).as_ref() == Some(log));
+        let (Some(which), Some(office)) = (found, &mut self.beside.office) else {
+            return false;
+        };
+        // One that is still to be made is no riddle.
+        let is_made = office.root(which).is_none();
+        if is_made && !core::mem::replace(&mut self.beside.is_desk_refused, true) {
+            self.tell(Event::DeskRefused);
+        }
+        true
     }
 
     /// What can be done now for the desk. Called once an input.
@@ -364,7 +389,8 @@ impl Engine {
             let (Some(office), Some(keys)) = (&self.beside.office, &self.beside.desk) else {
                 return Ok(());
             };
-            let is_due = office.keys_due.get(at).copied().unwrap_or_default();
+            let is_due = office.keys_due.get(at).copied().unwrap_or_default()
+                && self.beside.put_off.is_due(Need::Grants(which), now);
             // One at a time: the next one needs the version that this one gives.
             let mut asked = self.beside.asked.values();
             let is_asked =
@@ -393,17 +419,27 @@ impl Engine {
         which: DeskLog,
         number: u64,
         result: &core::result::Result<Answer<'static>, Denied>,
+        now: Now,
     ) -> Result<()> {
+        let need = Need::Grants(which);
         let is_newest = self
             .beside
             .desk
             .as_ref()
             .is_some_and(|keys| keys.number == number);
-        let Ok(Answer::Granted(granted)) = result else {
-            // The list was another than we thought, perhaps by our own doing: a new connection tells.
-            self.out.hang_up = true;
-            return Ok(());
+        let granted = match result {
+            Ok(Answer::Granted(granted)) => granted,
+            Err(denied) if !is_other_list(denied) => {
+                self.put_off(need, denied.refusal.code, now);
+                return Ok(());
+            }
+            // Perhaps by our own doing: a new connection tells.
+            _ => {
+                self.look_anew(need, now);
+                return Ok(());
+            }
         };
+        self.beside.put_off.done(need);
         if let Some(office) = &mut self.beside.office {
             let ([queue, letters], [queue_due, letters_due]) =
                 (&mut office.versions, &mut office.keys_due);
@@ -446,7 +482,10 @@ impl Engine {
             office.card_due = true;
         }
         let [card_root, ..] = &office.roots;
-        let is_ready = office.card_due && card_root.is_none() && office.keys_due == [false; 2];
+        let is_ready = office.card_due
+            && card_root.is_none()
+            && office.keys_due == [false; 2]
+            && self.beside.put_off.is_due(Need::Card, now);
         let is_open = self.beside.open.contains(&log);
         if !is_ready || !is_open || is_asked {
             return Ok(());
@@ -471,10 +510,18 @@ impl Engine {
         result: &core::result::Result<Answer<'static>, Denied>,
         now: Now,
     ) -> Result<()> {
-        let Ok(Answer::Appended(done)) = result else {
-            self.out.hang_up = true;
-            return Ok(());
+        let done = match result {
+            Ok(Answer::Appended(done)) => done,
+            Err(denied) if !is_other_list(denied) => {
+                self.put_off(Need::Card, denied.refusal.code, now);
+                return Ok(());
+            }
+            _ => {
+                self.look_anew(Need::Card, now);
+                return Ok(());
+            }
         };
+        self.beside.put_off.done(Need::Card);
         let seq = done.first().map_or(0, |done| done.seq);
         let today = self.session.today(now);
         let Some(office) = &mut self.beside.office else {
@@ -491,4 +538,12 @@ impl Engine {
             before => self.trim_beside(log, before, now),
         }
     }
+}
+
+/// Whether the grants are others than we thought.
+fn is_other_list(denied: &Denied) -> bool {
+    matches!(
+        denied.refusal.code,
+        ErrorCode::GrantsConflict | ErrorCode::Refused
+    )
 }

@@ -11,6 +11,7 @@ use sotto_protocol::proof::public_key;
 use x25519_dalek::StaticSecret;
 
 use super::beside::{Mark, Side, letterbox, new_root, reader_grant};
+use super::putting_off::Need;
 use super::saved::{self, ByteString, Intent, RootKey};
 use super::{Engine, Event, Knock, Text, no_randomness, retry_id};
 use crate::content::name_is_fit;
@@ -248,8 +249,9 @@ impl Engine {
 
     pub(super) fn make_door(&mut self, now: Now) -> Result<()> {
         let today = self.session.today(now);
-        let is_asked = self.beside.is_asked(Side::MakeDoor);
-        let Some(door) = self.beside.door.as_mut().filter(|_| !is_asked) else {
+        let may_ask =
+            !self.beside.is_asked(Side::MakeDoor) && self.beside.put_off.is_due(Need::Door, now);
+        let Some(door) = self.beside.door.as_mut().filter(|_| may_ask) else {
             return Ok(());
         };
         let Some(root) = &mut door.root else {
@@ -283,8 +285,14 @@ impl Engine {
     }
 
     pub(super) fn door_made(&mut self) -> Result<()> {
+        let was_put_off = self.beside.put_off.done(Need::Door);
         if let Some(door) = &mut self.beside.door {
             door.root = None;
+            if was_put_off {
+                // Opening it was refused before.
+                let keeper = StaticSecret::from(door.keeper);
+                self.session.open(door.log, vec![keeper]);
+            }
         }
         self.keep_door()
     }

@@ -253,6 +253,18 @@ pub enum Standing {
     Paused,
 }
 
+/// What a relay did not do for us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Undone {
+    /// Make a door, where people knock.
+    Door,
+    /// Make the inbox that the answer to our knock or ticket goes to; it goes out once there is one.
+    Inbox,
+    /// Make the logs of our desk, or take its newest card or keys.
+    Desk,
+}
+
 /// What became of a message of ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -349,6 +361,17 @@ pub enum Event {
     /// This room is the team of a desk, and its keys are here: one may come on duty. At its office, that
     /// the card stands and the address can be given away.
     DeskReady,
+    /// The relay did not do this for us, because it has no room for more ([`ErrorKind::Busy`]) or does
+    /// not allow it. It is asked again, ever more seldom; told once until it is done.
+    PutOff {
+        /// What.
+        what: Undone,
+        /// Why.
+        why: ErrorKind,
+    },
+    /// At a desk's office: our keys open one of its logs no more, or never did. Another office runs this
+    /// desk of the organisation's, or somebody made its log before us. Told once until it opens.
+    DeskRefused,
     /// A facilitator says keys of another desk than the one this room is the team of. They count for
     /// nothing here; who came later than this may have believed them.
     OtherDesk {

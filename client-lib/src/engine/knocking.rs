@@ -15,6 +15,7 @@ use x25519_dalek::StaticSecret;
 use super::asking::Asking;
 use super::begin::{JoinOptions, new_saved, new_space};
 use super::beside::{Mark, Side, item_of, letterbox, new_root};
+use super::putting_off::Need;
 use super::saved::{self, ByteString, FlightKind, Passing, RootKey, Stage};
 use super::{Effects, Engine, Event, group_id, internal, no_randomness, retry_id};
 use crate::error::Result;
@@ -215,8 +216,9 @@ impl Engine {
 
     pub(super) fn make_inbox(&mut self, now: Now) -> Result<()> {
         let today = self.session.today(now);
-        let is_asked = self.beside.is_asked(Side::MakeInbox);
-        let Some(knocking) = self.beside.knocking.as_mut().filter(|_| !is_asked) else {
+        let may_ask =
+            !self.beside.is_asked(Side::MakeInbox) && self.beside.put_off.is_due(Need::Inbox, now);
+        let Some(knocking) = self.beside.knocking.as_mut().filter(|_| may_ask) else {
             return Ok(());
         };
         let Some(root) = &mut knocking.root else {
@@ -244,10 +246,22 @@ impl Engine {
     }
 
     pub(super) fn inbox_made(&mut self) -> Result<()> {
+        let was_put_off = self.beside.put_off.done(Need::Inbox);
         if let Some(knocking) = &mut self.beside.knocking {
             knocking.root = None;
+            if was_put_off {
+                // Opening it was refused before.
+                let own = StaticSecret::from(knocking.own);
+                self.session.open(knocking.inbox, vec![own]);
+            }
         }
         self.keep_knocking()
+    }
+
+    /// Whether it is our inbox, which the relay has not made yet.
+    pub(super) fn is_inbox_unmade(&self, log: &LogId) -> bool {
+        let knocking = self.beside.knocking.as_ref();
+        knocking.is_some_and(|one| one.inbox == *log && one.root.is_some())
     }
 
     /// Knocks once there is an inbox for the answer; and lets an inbox go that had its answer.

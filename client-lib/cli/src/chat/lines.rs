@@ -1,6 +1,6 @@
 //! What is said at the terminal that needs no conversation: members, events and help in plain words.
 
-use sotto_client::{Event, Knock, LeafId, Member, Standing};
+use sotto_client::{Event, Knock, LeafId, Member, Standing, Undone};
 
 use crate::screen::shown_short;
 
@@ -79,7 +79,7 @@ pub(super) const fn last_words(event: &Event) -> Option<&'static str> {
 }
 
 /// What is said of an event that names nobody.
-pub(super) const fn words_of(event: &Event) -> Option<&'static str> {
+pub(crate) const fn words_of(event: &Event) -> Option<&'static str> {
     Some(match event {
         Event::Knocked => "You knocked. Somebody inside must say yes.",
         Event::Rotated => "The secret was renewed; old links open nothing.",
@@ -101,6 +101,21 @@ pub(super) const fn words_of(event: &Event) -> Option<&'static str> {
             "Somebody was not added: their inbox is gone, full or empty. Ask them for a new link."
         }
         Event::Refused => "The relay does not let us in: our key opens nothing.",
+        Event::PutOff { what, .. } => match what {
+            Undone::Door => {
+                "The relay makes no door for now, so that nobody can knock; it is asked again."
+            }
+            Undone::Inbox => {
+                "The relay makes no inbox for the answer for now; it is asked again, and what you ask waits here."
+            }
+            _ => "The relay does not do what this desk needs for now; it is asked again.",
+        },
+        Event::DeskRefused => {
+            "The relay does not let us run this desk: another office has its number, or somebody made its log before us."
+        }
+        Event::OtherDesk { .. } => {
+            "WARNING: a facilitator says keys of another desk. They count for nothing here; compare the desk's address with the poster."
+        }
         Event::LinkSpoiled => {
             "WARNING: somebody uses the link to disturb; it ends, ask whom it went to"
         }

@@ -164,6 +164,10 @@ async fn wait(
                     "The desk takes nothing with the card that was just read. Please ask again, or \
                      leave a letter.",
                 ),
+                Some(Event::PutOff { .. }) => output.note(
+                    "The relay makes no inbox for the answer for now; it is asked again, and your \
+                     ticket goes out then.",
+                ),
                 Some(Event::Unreached(why)) if !why.is_retryable() => {
                     return Err(Failure::not_reached(why));
                 }

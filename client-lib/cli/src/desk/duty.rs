@@ -87,7 +87,12 @@ impl Duty<'_> {
                     self.show().await?;
                     Ok(Then::GoOn)
                 }
-                Some(_) => Ok(Then::GoOn),
+                Some(event) => {
+                    if let Some(words) = chat::words_of(&event) {
+                        self.output.note(words);
+                    }
+                    Ok(Then::GoOn)
+                }
                 None => Ok(Then::Quit),
             },
         }

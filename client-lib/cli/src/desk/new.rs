@@ -6,6 +6,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use serde_json::json;
+use sotto_client::error::ErrorKind;
 use sotto_client::{
     Admission, Confidentiality, DeskPlan, Event, Hours, OrganisationKey, Resource, RoomOptions,
     Slot, Suite,
@@ -13,6 +14,7 @@ use sotto_client::{
 use tokio::time::timeout;
 
 use crate::arguments::DeskNewArgs;
+use crate::chat;
 use crate::device;
 use crate::output::{Done, Failure, Output};
 
@@ -34,10 +36,17 @@ pub(crate) async fn run(arguments: DeskNewArgs, output: &Output) -> Result<Done,
     team.found_desk(organisation, plan).await?;
     let standing = async {
         while let Some(event) = team.next_event().await {
-            if event == Event::DeskReady {
-                return;
+            match event {
+                Event::DeskReady => return Ok(()),
+                Event::DeskRefused => return Err(taken()),
+                event => {
+                    if let Some(words) = chat::words_of(&event) {
+                        output.note(words);
+                    }
+                }
             }
         }
+        Ok(())
     };
     timeout(arguments.device.patience(), standing)
         .await
@@ -45,7 +54,7 @@ pub(crate) async fn run(arguments: DeskNewArgs, output: &Output) -> Result<Done,
             Failure::unreachable("the desk's card did not reach the relay in time").then(
                 "The desk is kept here, and its card goes out with the next `sotto desk duty`",
             )
-        })?;
+        })??;
     let address = team
         .desk_address()
         .await?
@@ -77,6 +86,13 @@ pub(crate) async fn run(arguments: DeskNewArgs, output: &Output) -> Result<Done,
         arguments.name
     ));
     Ok(Done::new())
+}
+
+/// The card's log is there, and not ours.
+fn taken() -> Failure {
+    let what = "this desk stands on the relay already, and is run from another device";
+    Failure::from(sotto_client::Error::new(ErrorKind::Refused, what))
+        .then("Say another --number, or another organisation's key")
 }
 
 fn plan_of(arguments: &DeskNewArgs) -> Result<DeskPlan, Failure> {

@@ -134,8 +134,12 @@ fn fine(folder: &Path, met: &mut Met) {
     let kept = ["residue", "--expect-empty", "--folder", &ana];
     ended(Running::start(&kept), &kept, 1, "promise", met);
     let office = path(folder, "office");
-    let desk = [desk.as_slice(), &["--folder", &office]].concat();
-    ended(Running::start(&desk), &desk, 0, "", met);
+    let new = [desk.as_slice(), &["--folder", &office]].concat();
+    ended(Running::start(&new), &new, 0, "", met);
+    // The same desk of the same organisation, from another device.
+    let other = path(folder, "other office");
+    let again = [desk.as_slice(), &["--folder", &other]].concat();
+    ended(Running::start(&again), &again, 3, "refused", met);
     let replay = ["replay", &talk, "--relay", &address];
     ended(Running::start(&replay), &replay, 0, "", met);
     relay.signal(Signal::TERM);

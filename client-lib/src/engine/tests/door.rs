@@ -10,7 +10,7 @@ use crate::engine::door::NextKeeper;
 use crate::link::{DoorLink, LinkBody, RelayAddress};
 use crate::seal::letter::{self, Address, AnswerBody, KnockBody, Purpose, WelcomeBody};
 
-fn founder(admission: Admission) -> (Engine, DoorLink) {
+pub(super) fn founder(admission: Admission) -> (Engine, DoorLink) {
     let relay = RelayAddress {
         url: "ws://127.0.0.1:1/".into(),
         identity: RelayIdentity::new([1; 32]),
@@ -31,7 +31,7 @@ fn founder(admission: Admission) -> (Engine, DoorLink) {
     (engine, door)
 }
 
-fn knocker(name: &str, door: &DoorLink) -> Engine {
+pub(super) fn knocker(name: &str, door: &DoorLink) -> Engine {
     let link = Link(LinkBody::Door(door.clone()));
     let options = JoinOptions { name: name.into() };
     Engine::join(&link, &options, NOON).unwrap().0
@@ -390,7 +390,7 @@ fn only_the_facilitator_who_asked_can_read_the_keys_of_a_door() {
     assert!(handed.door == link);
 }
 
-fn denied(code: ErrorCode) -> Denied {
+pub(super) fn denied(code: ErrorCode) -> Denied {
     Denied {
         refusal: Refusal::of(code),
         perhaps_applied: false,

@@ -298,13 +298,13 @@ fn plan(capacity: u32) -> DeskPlan {
     }
 }
 
-fn founding(capacity: u32) -> DeskFounding {
+pub(super) fn founding(capacity: u32) -> DeskFounding {
     let organisation = OrganisationKey::random().unwrap();
     DeskFounding::new(&organisation, plan(capacity)).unwrap()
 }
 
 /// A founder of a room, in it.
-fn founder() -> Engine {
+pub(super) fn founder() -> Engine {
     let options = RoomOptions {
         suite: Suite::Classic,
         ..RoomOptions::new(relay(), "Ann")
@@ -344,13 +344,13 @@ fn keys_and_cards_that_are_older_than_the_newest_leave_the_newest_due() {
         fence: 0,
     }]));
     for which in [DeskLog::Queue, DeskLog::Letters] {
-        ann.desk_changed(which, keys, &granted(2)).unwrap();
+        ann.desk_changed(which, keys, &granted(2), NOON).unwrap();
     }
     ann.card_published(card, &published, NOON).unwrap();
     assert_eq!(due(&ann), ([true; 2], true));
     let (keys, card) = numbers(&ann);
     for which in [DeskLog::Queue, DeskLog::Letters] {
-        ann.desk_changed(which, keys, &granted(3)).unwrap();
+        ann.desk_changed(which, keys, &granted(3), NOON).unwrap();
     }
     ann.card_published(card, &published, NOON).unwrap();
     assert_eq!(due(&ann), ([false; 2], false));

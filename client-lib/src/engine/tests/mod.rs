@@ -23,6 +23,7 @@ mod lies;
 mod outsiders;
 mod pausing;
 mod privacy;
+mod putting_off;
 mod races;
 mod removed;
 mod restarts;

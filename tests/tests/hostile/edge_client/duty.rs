@@ -3,6 +3,8 @@
 use super::{By, LOGS, PACE, Rows, Shown};
 
 const KEYS: Shown = By(&["keys_of_as_many_cards_as_the_limit_are_taken_and_not_one_more"]);
+const PUT_OFF: Shown =
+    By(&["a_log_that_the_relay_does_not_make_is_asked_for_ever_more_seldom_and_told_of_once"]);
 const TICKETS: Shown = By(&["a_ticket_may_be_as_long_as_its_limits_and_no_longer"]);
 
 pub(super) const DUTY: &[(&str, Rows)] = &[
@@ -55,6 +57,10 @@ pub(super) const DUTY: &[(&str, Rows)] = &[
             ),
             ("LOOK_AGAIN_MS", PACE),
         ],
+    ),
+    (
+        "engine/putting_off.rs",
+        &[("FIRST_MS", PUT_OFF), ("LAST_MS", PUT_OFF)],
     ),
     ("engine/taking.rs", &[("RENEW_EVERY_MS", PACE)]),
 ];
