@@ -687,15 +687,3 @@ impl From<MlsError> for Error {
         internal("the group could not go on").because(error)
     }
 }
-
-impl core::fmt::Debug for Saved {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str("Saved(…)")
-    }
-}
-
-impl core::fmt::Debug for Flight {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str("Flight(…)")
-    }
-}

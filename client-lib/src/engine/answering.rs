@@ -115,7 +115,7 @@ impl Engine {
     }
 
     /// Which item of the answer that is on its way is for the inbox.
-    fn inbox_item(&self) -> Option<u16> {
+    pub(super) fn inbox_item(&self) -> Option<u16> {
         match self.flight.as_ref().map(|flight| &flight.kind) {
             Some(FlightKind::TurnAway(_)) => Some(0),
             _ => self.admission_in_flight().map(|_| 1),

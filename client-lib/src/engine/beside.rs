@@ -53,6 +53,8 @@ pub(super) struct Beside {
     /// A ticket that this chat is to answer, and when its lease is to be renewed.
     pub(super) taking: Option<Taking>,
     pub(super) renew_at_ms: u64,
+    /// The relay failed at the answer, and it may stand all the same.
+    pub(super) has_answer_failed: bool,
     /// A standing inbox; then this is no conversation.
     pub(super) inbox: Option<Inbox>,
     pub(super) packages: BTreeMap<u64, KeptPackage>,
@@ -102,6 +104,7 @@ pub(super) enum Side {
     /// Of a ticket that we are to answer.
     Claim,
     Renew,
+    Release,
     ClearTicket,
     /// Of a team's desk.
     MakeDesk(DeskLog),
@@ -431,7 +434,7 @@ impl Engine {
             (Side::LastLook, _) => self.looked_for_answer(result, now)?,
             (Side::Claim, _) => self.claimed(result, now)?,
             (Side::Renew, _) => self.renewed(result)?,
-            (Side::ClearTicket, _) => self.ticket_lost()?,
+            (Side::ClearTicket | Side::Release, _) => self.ticket_lost()?,
             (Side::MakeDesk(which), _) => self.desk_made(which, result, now)?,
             (Side::ChangeDesk(which, number), _) => {
                 self.desk_changed(which, number, result, now)?

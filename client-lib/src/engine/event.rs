@@ -261,6 +261,8 @@ pub enum Undone {
     Door,
     /// Make the inbox that the answer to our knock or ticket goes to; it goes out once there is one.
     Inbox,
+    /// Give us the ticket that we want to answer.
+    Claim,
     /// Make the logs of our desk, or take its newest card or keys.
     Desk,
 }

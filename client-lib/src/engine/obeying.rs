@@ -76,20 +76,27 @@ impl Engine {
                 ErrorKind::Invalid,
                 "invitations are in an inbox",
             )),
-            // Who is not in yet has nobody to take leave of; an inbox ends by itself, and a leaf
-            // that is on its way in all the same is one that nobody sits at.
-            // And who is too old to read on goes like one who never came back.
-            Command::Leave if self.is_asking() => self.leave_queue(now).map(|()| Reply::Kept),
-            Command::Leave if self.group.is_none() || self.saved.stage == Stage::Paused => {
-                self.end(Stage::Left);
-                Ok(Reply::Kept)
-            }
-            Command::Leave => {
-                self.set_stage(Stage::Leaving);
-                Ok(Reply::Kept)
-            }
+            Command::Leave => self.leave(now).map(|()| Reply::Kept),
             command => self.obey_at_desk(command, now),
         }
+    }
+
+    fn leave(&mut self, now: Now) -> Result<()> {
+        if self.is_asking() {
+            return self.leave_queue(now);
+        }
+        if self.is_taking() {
+            return self.leave_ticket();
+        }
+        // Who is not in yet has nobody to take leave of; an inbox ends by itself, and a leaf
+        // that is on its way in all the same is one that nobody sits at.
+        // And who is too old to read on goes like one who never came back.
+        if self.group.is_none() || self.saved.stage == Stage::Paused {
+            self.end(Stage::Left);
+        } else {
+            self.set_stage(Stage::Leaving);
+        }
+        Ok(())
     }
 
     fn obey_at_desk(&mut self, command: Command, now: Now) -> Result<Reply> {

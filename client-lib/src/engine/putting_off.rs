@@ -21,6 +21,8 @@ const LAST_MS: u64 = 60 * 60_000;
 pub(super) enum Need {
     Door,
     Inbox,
+    /// A ticket of somebody else's, to answer it.
+    Claim,
     /// Of a desk: a log, who may do what in it, and the card.
     Log(DeskLog),
     Grants(DeskLog),
@@ -77,6 +79,7 @@ impl Engine {
         let what = match need {
             Need::Door => Undone::Door,
             Need::Inbox => Undone::Inbox,
+            Need::Claim => Undone::Claim,
             Need::Log(_) | Need::Grants(_) | Need::Card => Undone::Desk,
         };
         let why = match code {

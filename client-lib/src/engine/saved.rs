@@ -390,6 +390,18 @@ impl core::fmt::Debug for OwnerKey {
     }
 }
 
+impl core::fmt::Debug for Saved {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("Saved(…)")
+    }
+}
+
+impl core::fmt::Debug for Flight {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("Flight(…)")
+    }
+}
+
 /// Encodes a value that only this device reads; field order is free here.
 pub(crate) fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>> {
     cbor4ii::serde::to_vec(Vec::new(), value).map_err(|_| {

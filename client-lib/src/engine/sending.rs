@@ -135,6 +135,7 @@ impl Engine {
             if !self.has_passed_by()? {
                 return Ok(());
             }
+            self.answer_did_not_land(now)?;
             self.expire_unsent(now)?;
         }
         if self.reads_from_outside() {

@@ -9,7 +9,7 @@ use core::fmt;
 
 use serde::{Deserialize, Serialize};
 use sotto_protocol::error_code::ErrorCode;
-use sotto_protocol::frame::{Answer, Claim, Claimed, Delete, Item, LeaseCondition, Renew};
+use sotto_protocol::frame::{Answer, Claim, Claimed, Delete, Item, LeaseCondition, Release, Renew};
 use sotto_protocol::id::{LogId, RetryId};
 use sotto_protocol::limits::LEASE_MS_MAX;
 use sotto_protocol::size_class::SizeClass;
@@ -18,6 +18,7 @@ use x25519_dalek::StaticSecret;
 use super::begin::{Admission, RoomOptions};
 use super::beside::{Side, item_of};
 use super::door::KeptKnock;
+use super::putting_off::Need;
 use super::saved::{self, Intent, Stage};
 use super::{Effects, Engine, Event, retry_id};
 use crate::content::name_is_fit;
@@ -60,10 +61,14 @@ impl fmt::Debug for TicketKeys {
 #[derive(Clone, Serialize, Deserialize)]
 pub(super) struct Taking {
     queue: LogId,
+    /// Gone once nothing is asked of the queue any more.
     #[serde(with = "serde_bytes")]
     claim: [u8; 32],
+    /// Gone once we know who asks.
     openings: Vec<OpeningKey>,
     seq: u64,
+    /// The supporter does not want it any more.
+    is_leaving: bool,
     /// Of the claim: the same again gives the same lease.
     retry: RetryId,
     /// The relay's day when it was first asked for; 0 before.
@@ -79,6 +84,8 @@ enum Step {
     Held { lease: u64 },
     /// Nobody can answer it: it is taken out of the queue.
     Clearing { lease: u64 },
+    /// We do not answer it: it goes back into its place.
+    Releasing { lease: u64 },
     /// Somebody else has it, or nobody: what we made for it goes.
     Lost,
 }
@@ -107,6 +114,7 @@ impl Engine {
             claim: keys.claim,
             openings: keys.openings,
             seq: keys.seq,
+            is_leaving: false,
             retry: retry_id()?,
             day: 0,
             step: Step::Claiming,
@@ -127,6 +135,13 @@ impl Engine {
             taking.step = step;
         }
         self.keep_taking()
+    }
+
+    /// Of the ticket's secrets, whether there is a key that claims and how many that open.
+    #[cfg(test)]
+    pub(super) fn secrets_of_ticket(&self) -> Option<(bool, usize)> {
+        let taking = self.beside.taking.as_ref()?;
+        Some((taking.claim != [0; 32], taking.openings.len()))
     }
 
     /// Whether this is a chat that answers a ticket and does not stand yet.
@@ -155,7 +170,8 @@ impl Engine {
     }
 
     pub(super) fn start_taking(&mut self) {
-        if let Some(taking) = &self.beside.taking {
+        let taking = self.beside.taking.as_ref();
+        if let Some(taking) = taking.filter(|taking| taking.step != Step::Lost) {
             let (queue, claim) = (taking.queue, StaticSecret::from(taking.claim));
             self.session.open(queue, vec![claim]);
         }
@@ -164,6 +180,7 @@ impl Engine {
     /// What can be done now for the ticket. Called once an input.
     pub(super) fn go_on_taking(&mut self, now: Now) -> Result<()> {
         let today = self.session.today(now);
+        let may_claim = self.beside.put_off.is_due(Need::Claim, now);
         let Some(taking) = &mut self.beside.taking else {
             return Ok(());
         };
@@ -171,11 +188,15 @@ impl Engine {
         if step == Step::Lost {
             return self.take_chat_away(now);
         }
+        if taking.is_leaving && self.flight.is_none() && matches!(step, Step::Held { .. }) {
+            self.let_ticket_go()?;
+            return self.go_on_taking(now);
+        }
         if !self.is_online || !self.beside.open.contains(&log) {
             return Ok(());
         }
         match step {
-            Step::Claiming => {
+            Step::Claiming if may_claim => {
                 if taking.day == 0 {
                     taking.day = today;
                 }
@@ -211,7 +232,11 @@ impl Engine {
                 let (retry, day) = (retry_id()?, today);
                 self.ask_beside(Ask::Append { items, retry, day }, Side::ClearTicket);
             }
-            Step::Held { .. } | Step::Lost => {}
+            Step::Releasing { lease } => {
+                let ask = Ask::Release(Release { log, seq, lease });
+                self.ask_beside(ask, Side::Release);
+            }
+            Step::Claiming | Step::Held { .. } | Step::Lost => {}
         }
         Ok(())
     }
@@ -230,11 +255,24 @@ impl Engine {
                 }
                 return self.keep_taking();
             }
+            // That says nothing of the ticket.
+            Err(denied) if !is_lost(denied) => {
+                self.put_off(Need::Claim, denied.refusal.code, now);
+                return Ok(());
+            }
             _ => return self.ticket_lost(),
         };
+        self.beside.put_off.done(Need::Claim);
         let lease = claimed.lease;
+        if self.is_leaving_ticket() {
+            return self.step_to(Step::Releasing { lease });
+        }
         self.beside.renew_at_ms = now.steady_ms.saturating_add(RENEW_EVERY_MS);
-        let Some((leaf, knock)) = self.open_held(claimed) else {
+        let found = self.open_held(claimed);
+        if let Some(taking) = &mut self.beside.taking {
+            taking.openings.clear();
+        }
+        let Some((leaf, knock)) = found else {
             return self.step_to(Step::Clearing { lease });
         };
         self.keep_beside(&saved::knock_name(&leaf), &knock)?;
@@ -295,21 +333,100 @@ impl Engine {
         Some(item)
     }
 
-    /// Whether the append that answers was refused for good on the ticket's account: the whole of it
-    /// changed nothing.
+    /// Whether the append that answers was refused, and that is dealt with: on the ticket's account the
+    /// whole of it changed nothing, and on the relay's the ticket is for somebody else to answer.
     pub(super) fn ticket_denied(&mut self, denied: &Denied) -> Result<bool> {
         let refusal = &denied.refusal;
         let is_certain = !(denied.perhaps_applied || self.is_repeat);
-        let of_queue = refusal.item == Some(2);
+        let item = refusal.item.map(usize::from);
+        let of_queue = item.is_some() && item == self.item_of_queue();
+        let of_inbox = refusal.item.is_some() && refusal.item == self.inbox_item();
         match refusal.code {
             _ if !self.is_taking() => return Ok(false),
             ErrorCode::LeaseLost => {}
             ErrorCode::Refused if of_queue && is_certain => {}
-            _ => return Ok(false),
+            // The log tells what there is instead.
+            ErrorCode::Refused
+            | ErrorCode::RetryTooOld
+            | ErrorCode::FenceConflict
+            | ErrorCode::GrantsConflict
+            | ErrorCode::PinTooSoon => return Ok(false),
+            // Who made the inbox so gets no answer.
+            _ if of_inbox && is_certain => return Ok(false),
+            ErrorCode::Internal => return self.doubt_answer(),
+            _ if !is_certain => return self.doubt_answer(),
+            _ => {
+                self.drop_flight()?;
+                self.let_ticket_go()?;
+                return Ok(true);
+            }
         }
         self.drop_flight()?;
         self.ticket_lost()?;
         Ok(true)
+    }
+
+    /// Which item of the answer that is on its way is for the queue.
+    fn item_of_queue(&self) -> Option<usize> {
+        let queue = self.beside.taking.as_ref()?.queue;
+        let mut items = self.flight.as_ref()?.items.iter();
+        items.position(|item| item.log == queue)
+    }
+
+    /// The relay failed, and the answer may stand all the same: the log is read to its end before the
+    /// ticket is let go.
+    fn doubt_answer(&mut self) -> Result<bool> {
+        self.beside.has_answer_failed = true;
+        self.is_doubtful = true;
+        self.head = None;
+        self.out.hang_up = true;
+        Ok(true)
+    }
+
+    /// An answer in doubt is not in the log.
+    pub(super) fn answer_did_not_land(&mut self, now: Now) -> Result<()> {
+        if core::mem::take(&mut self.beside.has_answer_failed) {
+            self.let_ticket_go()?;
+            return self.go_on_taking(now);
+        }
+        Ok(())
+    }
+
+    /// We do not answer it: others may.
+    fn let_ticket_go(&mut self) -> Result<()> {
+        match self.beside.taking.as_ref().map(|taking| taking.step) {
+            Some(Step::Held { lease }) => {
+                self.forget_seeker();
+                self.step_to(Step::Releasing { lease })
+            }
+            Some(Step::Claiming) => self.ticket_lost(),
+            _ => Ok(()),
+        }
+    }
+
+    fn is_leaving_ticket(&self) -> bool {
+        let taking = self.beside.taking.as_ref();
+        taking.is_some_and(|taking| taking.is_leaving)
+    }
+
+    /// The supporter goes before the ticket is answered. An answer that is on its way cannot be called
+    /// back: who came in by it sees the supporter leave.
+    pub(super) fn leave_ticket(&mut self) -> Result<()> {
+        if let Some(taking) = &mut self.beside.taking {
+            taking.is_leaving = true;
+        }
+        let is_open = self.flight.is_some() || self.beside.is_asked(Side::Claim);
+        if is_open {
+            return self.keep_taking();
+        }
+        self.let_ticket_go()
+    }
+
+    fn forget_seeker(&mut self) {
+        let leaves: Vec<_> = self.beside.knocks.keys().copied().collect();
+        for leaf in leaves {
+            self.forget_knock(&leaf);
+        }
     }
 
     /// The queue does not open for us (any more): we are no supporter of this desk.
@@ -324,13 +441,18 @@ impl Engine {
         Ok(true)
     }
 
-    /// Somebody else answers, the seeker is gone, or nobody can answer it.
+    /// Somebody else answers, the seeker is gone, or nobody can answer it, or we do not.
     pub(super) fn ticket_lost(&mut self) -> Result<()> {
-        let leaves: Vec<_> = self.beside.knocks.keys().copied().collect();
-        for leaf in leaves {
-            self.forget_knock(&leaf);
+        self.forget_seeker();
+        if let Some(taking) = &mut self.beside.taking {
+            (taking.claim, taking.openings) = ([0; 32], Vec::new());
+            let queue = taking.queue;
+            self.session.close(&queue);
+            self.beside.open.remove(&queue);
         }
-        self.tell(Event::NotTaken);
+        if !self.is_leaving_ticket() {
+            self.tell(Event::NotTaken);
+        }
         self.step_to(Step::Lost)
     }
 
@@ -363,7 +485,11 @@ impl Engine {
             self.session.close(&taking.queue);
             self.beside.open.remove(&taking.queue);
             self.drop_beside(saved::TAKING);
-            self.set_stage(Stage::In);
+            self.set_stage(if taking.is_leaving {
+                Stage::Leaving
+            } else {
+                Stage::In
+            });
         }
     }
 
@@ -373,4 +499,13 @@ impl Engine {
         let waits = self.flight.is_none() && self.beside.taking.as_ref().is_some_and(is_held);
         (waits && at > now.steady_ms).then_some(at)
     }
+}
+
+/// Whether a refusal of a claim says that the ticket is not for us to answer; a relay that has trouble
+/// or no room of its own says nothing of it.
+fn is_lost(denied: &Denied) -> bool {
+    matches!(
+        denied.refusal.code,
+        ErrorCode::Claimed | ErrorCode::NoSuchEntry | ErrorCode::Refused
+    )
 }

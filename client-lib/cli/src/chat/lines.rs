@@ -108,6 +108,7 @@ pub(crate) const fn words_of(event: &Event) -> Option<&'static str> {
             Undone::Inbox => {
                 "The relay makes no inbox for the answer for now; it is asked again, and what you ask waits here."
             }
+            Undone::Claim => "The relay gives out no ticket for now; it is asked again.",
             _ => "The relay does not do what this desk needs for now; it is asked again.",
         },
         Event::DeskRefused => {

@@ -15,10 +15,10 @@ use crate::engine::taking::TicketKeys;
 use crate::link::RelayAddress;
 use crate::seal::letter::{self, Address, Purpose};
 
-const OPENING: [u8; 32] = [7; 32];
-const QUEUE: LogId = LogId::new([8; 32]);
+pub(super) const OPENING: [u8; 32] = [7; 32];
+pub(super) const QUEUE: LogId = LogId::new([8; 32]);
 
-fn relay() -> RelayAddress {
+pub(super) fn relay() -> RelayAddress {
     RelayAddress {
         url: "ws://127.0.0.1:1/".into(),
         identity: RelayIdentity::new([1; 32]),
@@ -244,7 +244,7 @@ fn an_opening_key_is_kept_as_long_as_a_letter_may_be_answered_and_no_longer() {
 }
 
 /// A chat that waits for its lease.
-fn taking() -> Engine {
+pub(super) fn taking() -> Engine {
     let keys = TicketKeys {
         relay: relay(),
         queue: QUEUE,

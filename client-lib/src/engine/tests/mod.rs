@@ -29,6 +29,7 @@ mod removed;
 mod restarts;
 mod spoiling;
 mod tables;
+mod taking;
 mod upkeep;
 mod vanishing;
 mod vectors;

@@ -1,0 +1,218 @@
+//! A ticket that we claim, and what the relay may say to that: whatever it is, the ticket is answered
+//! by somebody, and nobody holds it for ever.
+
+use sotto_protocol::frame::Claimed;
+use sotto_protocol::proof::public_key;
+
+use super::door::denied;
+use super::duty::{OPENING, QUEUE, relay, taking};
+use super::*;
+use crate::desk::{Card, DeskAddress, QueueKeys};
+use crate::engine::beside::Side;
+
+/// Somebody who asks, with the ticket's entry as it would lie in the queue.
+pub(super) fn asker() -> (Engine, NewEntry<'static>) {
+    let card = Card {
+        relay: relay().identity,
+        suite: Suite::Classic,
+        sealing: public_key(&OPENING.into()),
+        queue: QueueKeys {
+            log: QUEUE,
+            append: [3; 32],
+        },
+        ..crate::desk::tests::short_card()
+    };
+    let address = DeskAddress::new(relay(), *card.organisation(), card.desk());
+    let options = AskOptions::default();
+    let (mut sam, _) = Engine::ask(&address, &card, Asked::Now, options, NOON).unwrap();
+    sam.is_online = true;
+    sam.beside.open.insert(QUEUE);
+    sam.inbox_made().unwrap();
+    sam.finish(NOON);
+    let entry = sam.flight.as_ref().unwrap().items[0].entries[0].clone();
+    (sam, entry)
+}
+
+/// Ben has the lease; the seeker's inbox.
+fn held() -> (Engine, LogId) {
+    let (sam, entry) = asker();
+    let mut ben = taking();
+    ben.is_online = true;
+    ben.beside.open.insert(QUEUE);
+    ben.finish(NOON);
+    assert!(ben.beside.is_asked(Side::Claim));
+    let claimed = Claimed {
+        ms: 120_000,
+        held: entry.held,
+        lease: 77,
+    };
+    assert_eq!(ben.secrets_of_ticket(), Some((true, 1)));
+    hear(&mut ben, Side::Claim, Ok(Answer::Claimed(claimed)));
+    // Whom it is from, is known: nothing else is opened.
+    assert_eq!(ben.secrets_of_ticket(), Some((true, 0)));
+    let inbox = sam.beside.knocking.as_ref().unwrap().inbox();
+    (ben, inbox)
+}
+
+/// His answer is on its way.
+fn answering() -> Engine {
+    let (mut ben, inbox) = held();
+    ben.saved.root = None;
+    ben.head = Some(0);
+    ben.beside.open.insert(inbox);
+    ben.finish(NOON);
+    assert_eq!(
+        ben.flight.as_ref().map(|flight| flight.items.len()),
+        Some(3)
+    );
+    ben
+}
+
+fn hear(engine: &mut Engine, side: Side, result: Result<Answer<'static>, Denied>) -> Effects {
+    let mut asked = engine.beside.asked.iter();
+    let found = asked.find(|(_, asked)| **asked == side);
+    let token = *found.expect("it is asked").0;
+    engine
+        .take(SessionEvent::Answered { token, result }, NOON)
+        .unwrap();
+    engine.finish(NOON)
+}
+
+/// The relay's word on the answer that is on its way.
+fn refused(engine: &mut Engine, code: ErrorCode, item: Option<u16>) -> Effects {
+    let token = engine.token.expect("an answer on its way");
+    let mut denied = denied(code);
+    denied.refusal.item = item;
+    let result = Err(denied);
+    engine
+        .take(SessionEvent::Answered { token, result }, NOON)
+        .unwrap();
+    engine.finish(NOON)
+}
+
+/// It goes back into its place, and the chat that was made for it goes.
+fn lets_go(ben: &mut Engine) {
+    assert!(ben.flight.is_none() && ben.saved.intents.is_empty());
+    assert!(ben.beside.is_asked(Side::Release));
+    let effects = hear(ben, Side::Release, Err(denied(ErrorCode::LeaseLost)));
+    assert!(ben.has_lost_ticket() && !ben.beside.is_asked(Side::Renew));
+    assert!(effects.events.contains(&Event::NotTaken));
+    assert_eq!(ben.secrets_of_ticket(), Some((false, 0)));
+}
+
+#[test]
+fn a_claim_is_lost_only_if_the_ticket_is_somebody_elses_or_gone() {
+    for code in [
+        ErrorCode::Claimed,
+        ErrorCode::NoSuchEntry,
+        ErrorCode::Refused,
+    ] {
+        let mut ben = taking();
+        ben.is_online = true;
+        ben.beside.open.insert(QUEUE);
+        ben.finish(NOON);
+        let effects = hear(&mut ben, Side::Claim, Err(denied(code)));
+        assert!(effects.events.contains(&Event::NotTaken), "{code:?}");
+    }
+    for code in [
+        ErrorCode::QuotaExceeded,
+        ErrorCode::Busy,
+        ErrorCode::Internal,
+    ] {
+        let mut ben = taking();
+        ben.is_online = true;
+        ben.beside.open.insert(QUEUE);
+        ben.finish(NOON);
+        let effects = hear(&mut ben, Side::Claim, Err(denied(code)));
+        assert!(!effects.events.contains(&Event::NotTaken), "{code:?}");
+        assert!(!ben.is_over() && !ben.beside.is_asked(Side::Claim));
+        ben.finish(Now {
+            steady_ms: NOON.steady_ms + 90_000,
+            ..NOON
+        });
+        assert!(ben.beside.is_asked(Side::Claim), "{code:?}");
+    }
+}
+
+#[test]
+fn an_answer_that_the_relay_does_not_take_lets_the_ticket_go() {
+    let mut ben = answering();
+    let effects = refused(&mut ben, ErrorCode::QuotaExceeded, None);
+    assert!(!effects.hang_up);
+    lets_go(&mut ben);
+    // Of the queue: so it is as well.
+    let mut ben = answering();
+    refused(&mut ben, ErrorCode::QuotaExceeded, Some(2));
+    lets_go(&mut ben);
+}
+
+/// The relay failed, and nobody knows whether it carried the append out.
+#[test]
+fn an_answer_in_doubt_is_looked_for_in_the_log_before_the_ticket_is_let_go() {
+    let mut ben = answering();
+    let effects = refused(&mut ben, ErrorCode::Internal, None);
+    assert!(effects.hang_up && ben.flight.is_some());
+    assert!(!ben.beside.is_asked(Side::Release));
+    // The log is open again, and there is nothing in it.
+    ben.head = Some(0);
+    ben.finish(NOON);
+    lets_go(&mut ben);
+}
+
+#[test]
+fn whose_item_was_refused_is_told_by_its_log() {
+    let mut ben = answering();
+    let effects = refused(&mut ben, ErrorCode::Refused, Some(2));
+    assert!(ben.has_lost_ticket() && effects.events.contains(&Event::NotTaken));
+    let mut ben = answering();
+    ben.flight.as_mut().unwrap().items.swap(0, 2);
+    refused(&mut ben, ErrorCode::Refused, Some(0));
+    assert!(ben.has_lost_ticket());
+    // The inbox takes nothing: nobody can answer it, and it goes.
+    let mut ben = answering();
+    refused(&mut ben, ErrorCode::Refused, Some(1));
+    assert!(!ben.has_lost_ticket() && ben.beside.is_asked(Side::ClearTicket));
+}
+
+#[test]
+fn who_leaves_before_the_answer_gives_the_ticket_back() {
+    let (mut ben, _) = held();
+    let (done, _) = ben.command(Command::Leave, NOON);
+    done.unwrap();
+    assert!(ben.beside.is_asked(Side::Release));
+    let effects = hear(&mut ben, Side::Release, Ok(Answer::Ok));
+    // They know.
+    assert!(!effects.events.contains(&Event::NotTaken));
+    // A claim that is on its way is answered first.
+    let (_, entry) = asker();
+    let mut ben = taking();
+    ben.is_online = true;
+    ben.beside.open.insert(QUEUE);
+    ben.finish(NOON);
+    ben.command(Command::Leave, NOON).0.unwrap();
+    let claimed = Claimed {
+        ms: 120_000,
+        held: entry.held,
+        lease: 77,
+    };
+    hear(&mut ben, Side::Claim, Ok(Answer::Claimed(claimed)));
+    assert!(ben.beside.is_asked(Side::Release) && ben.saved.intents.is_empty());
+    // Nobody heard of it.
+    let mut ben = taking();
+    ben.command(Command::Leave, NOON).0.unwrap();
+    assert!(ben.is_over());
+}
+
+#[test]
+fn an_answer_that_is_on_its_way_is_not_called_back_and_its_author_leaves_the_chat() {
+    let mut ben = answering();
+    ben.command(Command::Leave, NOON).0.unwrap();
+    assert!(ben.flight.is_some() && !ben.beside.is_asked(Side::Release));
+    ben.ticket_answered();
+    assert_eq!(ben.saved.stage, Stage::Leaving);
+    // It did not land.
+    let mut ben = answering();
+    ben.command(Command::Leave, NOON).0.unwrap();
+    refused(&mut ben, ErrorCode::GrantsConflict, None);
+    assert!(ben.flight.is_none() && ben.beside.is_asked(Side::Release));
+}
