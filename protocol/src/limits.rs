@@ -83,6 +83,12 @@ pub const HOLD_MS_MAX: u32 = 10_000;
 pub const LEASE_MS_MAX: u32 = 120_000;
 /// Retry ids a log remembers, each for a day; past it appends are refused, never applied twice.
 pub const RETRY_IDS_PER_LOG_MAX: u32 = 65_536;
+/// The last of them that only changes under `manage` use: whoever uses up the others cannot keep the
+/// grants from being changed, so that they are shut out.
+pub const RETRY_IDS_FOR_MANAGE: u32 = 4_096;
+/// Those before them that only changes under `claim` or `manage` use: who may append to a queue
+/// cannot keep supporters from claiming what waits there.
+pub const RETRY_IDS_FOR_CLAIM: u32 = 4_096;
 /// The longest life of an ordinary entry.
 pub const TTL_DAYS_MAX: u16 = 400;
 /// How long fenced entries live at least: who was away longer knocks.

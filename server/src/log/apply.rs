@@ -16,7 +16,7 @@ use super::fault::Fault;
 use super::grant::Access;
 use super::group::{self, After, Group, Outcome, Working};
 use super::rate::Rates;
-use super::retry::{Answers, retry_of};
+use super::retry::{Answers, asker, retry_of};
 use super::shared::{LaneRange, Shared};
 use super::state::{GrantList, Head, LaneUse, LogState, Now, StoredEntry};
 use super::verify::seq_of;
@@ -105,6 +105,7 @@ impl Applier<'_> {
         if day + 1 < today {
             return Err(stop(ErrorCode::RetryTooOld));
         }
+        let asker = asker(&change);
         let (answer, mut changed) = match change {
             Change::Create(create) => self.create(create).await?,
             Change::Append {
@@ -122,7 +123,7 @@ impl Applier<'_> {
                 return Err(Fault::Shape.into());
             }
         };
-        self.remember(&mut changed, &id, day, retry, &answer)?;
+        self.remember(&mut changed, (&id, day, retry), &asker, &answer)?;
         self.keep(changed)?;
         Ok(answer)
     }

@@ -6,15 +6,17 @@ use std::collections::HashMap;
 use bytes::Bytes;
 use sotto_protocol::error_code::ErrorCode;
 use sotto_protocol::frame::{Answer, Refusal};
-use sotto_protocol::id::{LogId, RetryId};
-use sotto_protocol::limits::RETRY_IDS_PER_LOG_MAX;
+use sotto_protocol::id::{LogId, PublicKey, RetryId};
+use sotto_protocol::limits::{RETRY_IDS_FOR_CLAIM, RETRY_IDS_FOR_MANAGE, RETRY_IDS_PER_LOG_MAX};
+use sotto_protocol::right::Rights;
 
-use super::Change;
 use super::apply::{Applier, Changed, Stop};
 use super::codec::{self, StoredAnswer};
 use super::fault::Fault;
+use super::group::Working;
 use super::shared::{NOBODY, Shared};
 use super::state::RetryCount;
+use super::{Change, grant};
 use crate::retention::SealError;
 use crate::store::{Key, LogName, Record};
 
@@ -82,6 +84,35 @@ pub(crate) fn retry_of(change: &Change) -> Option<(LogId, u32, RetryId)> {
     }
 }
 
+/// The keys of who asks, in the log that remembers the answer; of owners and roots, none.
+pub(crate) fn asker(change: &Change) -> Vec<PublicKey> {
+    match change {
+        Change::Append { callers, .. } => callers.first().map(|caller| caller.keys.clone()),
+        Change::Trim(_, caller)
+        | Change::Claim(_, caller)
+        | Change::Take(_, caller)
+        | Change::Grants(_, caller)
+        | Change::Delete(_, caller) => Some(caller.keys.clone()),
+        _ => None,
+    }
+    .unwrap_or_default()
+}
+
+/// How many answers may be remembered in the log for who asks: they are not all for anybody, so that
+/// who may append uses up neither what supporters claim with nor what shuts them out.
+fn share(log: &Working, asker: &[PublicKey]) -> u32 {
+    let before = log.before.as_ref().map(|state| &state.grants);
+    let grants = before.unwrap_or(&log.state.grants);
+    let rights = grant::access_of_some(grants, asker).rights;
+    if rights.contains(Rights::MANAGE) {
+        RETRY_IDS_PER_LOG_MAX
+    } else if rights.contains(Rights::CLAIM) {
+        RETRY_IDS_PER_LOG_MAX - RETRY_IDS_FOR_MANAGE
+    } else {
+        RETRY_IDS_PER_LOG_MAX - RETRY_IDS_FOR_MANAGE - RETRY_IDS_FOR_CLAIM
+    }
+}
+
 impl Applier<'_> {
     /// The answer that was given to this retry id before.
     pub(crate) async fn remembered(
@@ -122,18 +153,18 @@ impl Applier<'_> {
     pub(crate) fn remember(
         &mut self,
         changed: &mut Changed,
-        id: &LogId,
-        day: u32,
-        retry: RetryId,
+        (id, day, retry): (&LogId, u32, RetryId),
+        asker: &[PublicKey],
         answer: &Answer<'static>,
     ) -> Result<(), Stop> {
         let Some((_, log)) = changed.logs.iter_mut().find(|(log, _)| log == id) else {
             return Err(Fault::Shape.into());
         };
+        let most = share(log, asker);
         let counts = &mut log.state.head.retries;
         counts.retain(|count| count.day + 1 >= self.now.day);
         let total: u32 = counts.iter().map(|count| count.count).sum();
-        if total >= RETRY_IDS_PER_LOG_MAX {
+        if total >= most {
             return Err(Stop::Refused(Refusal::of(ErrorCode::QuotaExceeded)));
         }
         match counts.iter_mut().find(|count| count.day == day) {

@@ -29,6 +29,7 @@ const ADMISSIONS: Shown = By(&[
     "junk_admissions_of_a_link_holder_lock_no_member_out_and_stop_no_commit",
     "junk_admissions_of_a_member_leave_the_present_key_and_the_facilitators_commits",
 ]);
+const SHARES: Shown = By(&["retry_ids_are_kept_for_who_claims_and_more_of_them_for_who_manages"]);
 const PINS: Shown =
     By(&["the_last_pins_and_the_newest_of_each_of_the_last_days_are_kept_and_none_before"]);
 const FRAMES: Shown = By(&["frames_around_entries_and_grants_are_as_long_as_the_limits_say"]);
@@ -126,6 +127,8 @@ const OF_THE_WIRE: &[(&str, Shown)] = &[
         "RETRY_IDS_PER_LOG_MAX",
         By(&["a_retry_id_too_many_is_refused_until_the_day_has_passed"]),
     ),
+    ("RETRY_IDS_FOR_MANAGE", SHARES),
+    ("RETRY_IDS_FOR_CLAIM", SHARES),
     ("TTL_DAYS_MAX", NUMBERS),
     (
         "TTL_FENCED_DAYS_DEFAULT",

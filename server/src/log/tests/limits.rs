@@ -2,7 +2,9 @@
 //! hostile peers are tested, by a table of all limits.
 
 use sotto_protocol::frame::Refusal;
-use sotto_protocol::limits::{ITEM_ENTRIES_MAX, RETRY_IDS_PER_LOG_MAX};
+use sotto_protocol::limits::{
+    ITEM_ENTRIES_MAX, RETRY_IDS_FOR_CLAIM, RETRY_IDS_FOR_MANAGE, RETRY_IDS_PER_LOG_MAX,
+};
 
 use super::verbs::code;
 use super::*;
@@ -157,14 +159,11 @@ async fn one_lease_too_many_is_refused_until_one_ends() {
     bench.claim(log, last + 1, 2).await.unwrap();
 }
 
-#[tokio::test]
-async fn a_retry_id_too_many_is_refused_until_the_day_has_passed() {
-    let mut bench = Bench::new().await;
-    let log = bench.create(1, vec![grant(2, Rights::ALL)]).await;
+/// The log remembers so many answers of today.
+async fn remembers(bench: &Bench, log: LogId, count: u32) {
     let shared = Arc::clone(&bench.logs.shared);
     let (state, keys) = shared.state(&log).await.unwrap().unwrap();
     let mut head = state.head.clone();
-    let count = RETRY_IDS_PER_LOG_MAX - 1;
     head.retries = vec![RetryCount { day: DAY, count }];
     let revision = state.revision.unwrap();
     let put = codec::seal_head(&shared.keys, &keys, &head, revision + 1).unwrap();
@@ -175,6 +174,46 @@ async fn a_retry_id_too_many_is_refused_until_the_day_has_passed() {
     };
     shared.store.commit(batch).await.unwrap();
     shared.unpublish(&log);
+}
+
+/// Whoever has a desk's card appends and withdraws all day.
+#[tokio::test]
+async fn retry_ids_are_kept_for_who_claims_and_more_of_them_for_who_manages() {
+    let mut bench = Bench::new().await;
+    let [manages, claims, appends] = [2, 3, 4];
+    let grants = vec![
+        grant(manages, Rights::MANAGE),
+        grant(claims, Rights::CLAIM),
+        grant(appends, Rights::APPEND),
+    ];
+    let log = bench.create(1, grants.clone()).await;
+    for _ in 0..3 {
+        bench.append(vec![item(log, 1)], &[appends]).await.unwrap();
+    }
+    let full = ErrorCode::QuotaExceeded;
+    let for_claims = RETRY_IDS_PER_LOG_MAX - RETRY_IDS_FOR_MANAGE;
+    remembers(&bench, log, for_claims - RETRY_IDS_FOR_CLAIM - 1).await;
+    bench.append(vec![item(log, 1)], &[appends]).await.unwrap();
+    let refused = bench.append(vec![item(log, 1)], &[appends]).await;
+    assert_eq!(code(refused), full);
+    bench.claim(log, 1, claims).await.unwrap();
+    remembers(&bench, log, for_claims - 1).await;
+    bench.claim(log, 2, claims).await.unwrap();
+    assert_eq!(code(bench.claim(log, 3, claims).await), full);
+    // Who manages changes the grants, up to the last one.
+    let list = grants.clone();
+    bench.set_grants(log, false, list, 1).await.unwrap();
+    remembers(&bench, log, RETRY_IDS_PER_LOG_MAX - 1).await;
+    let list = grants.clone();
+    bench.set_grants(log, false, list, 2).await.unwrap();
+    assert_eq!(code(bench.set_grants(log, false, grants, 3).await), full);
+}
+
+#[tokio::test]
+async fn a_retry_id_too_many_is_refused_until_the_day_has_passed() {
+    let mut bench = Bench::new().await;
+    let log = bench.create(1, vec![grant(2, Rights::ALL)]).await;
+    remembers(&bench, log, RETRY_IDS_PER_LOG_MAX - 1).await;
     bench.append(vec![item(log, 1)], &[2]).await.unwrap();
     for _ in 0..2 {
         assert_eq!(
