@@ -20,6 +20,7 @@ use crate::attachment::{
     ATTACHMENT_BYTES_MAX, AttachmentSecret, attachment_name_is_fit, media_type_is_fit,
 };
 use crate::desk::{Revocation, ShownBadge, SignedKeys};
+use crate::link::DoorLink;
 use crate::mls::{LeafId, LeafKey};
 use crate::random;
 
@@ -33,6 +34,12 @@ pub const REACTION_BYTES_MAX: usize = 32;
 pub(crate) const RECEIPTS_MAX: usize = 1_000;
 /// Names in one roster: the members of the largest room.
 pub(crate) const ROSTER_MAX: usize = 1_000;
+/// Things said before that are told at once to who comes: an evening's chat.
+pub(crate) const RETOLD_LINES_MAX: usize = 256;
+/// Bytes of all their words together: a quarter of an hour to read, and one run of entries.
+pub(crate) const RETOLD_BYTES_MAX: usize = 64 << 10;
+/// Bytes of what somebody is called for; a few words that everybody on duty reads.
+pub const CALL_BYTES_MAX: usize = 256;
 /// A door's keys as they are handed on: the smallest class holds them with the longest address.
 const DOOR_SEALED_BYTES: usize = 1_024;
 
@@ -118,6 +125,41 @@ pub(crate) enum ContentBody {
     Attach(Box<Attach>),
     /// Messages the author has read.
     Receipt(Vec<MessageId>),
+    /// What was said before somebody came, as the author tells it them.
+    Retold(Vec<RetoldLine>),
+    /// The author asks who is here to come into another conversation, by knocking at its door.
+    Call(Box<Call>),
+}
+
+/// One thing said before, in somebody's retelling: nothing proves it but their word.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RetoldLine {
+    /// What its author was called; empty if nobody knows any more.
+    pub(crate) name: String,
+    #[serde(rename = "text")]
+    pub(crate) words: String,
+    pub(crate) minute: u64,
+}
+
+/// Where one is asked to come, and what for.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Call {
+    pub(crate) asks: String,
+    pub(crate) door: DoorLink,
+}
+
+impl core::fmt::Debug for RetoldLine {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("RetoldLine(…)")
+    }
+}
+
+impl core::fmt::Debug for Call {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("Call(…)")
+    }
 }
 
 /// Where an attachment lies, how it opens, and what it is by its author's word.
@@ -287,6 +329,8 @@ impl ContentBody {
                     && media_type_is_fit(&attach.media_type)
             }
             Self::Receipt(of) => of.len() <= RECEIPTS_MAX,
+            Self::Retold(lines) => retold_is_fit(lines),
+            Self::Call(call) => call_is_fit(&call.asks),
         }
     }
 
@@ -307,8 +351,24 @@ impl ContentBody {
                 | Self::Door { .. }
                 | Self::DoorAsk(_)
                 | Self::Desk(_)
+                | Self::Retold(_)
         )
     }
+}
+
+fn retold_is_fit(lines: &[RetoldLine]) -> bool {
+    let bytes: usize = lines.iter().map(|line| line.words.len()).sum();
+    (1..=RETOLD_LINES_MAX).contains(&lines.len())
+        && bytes <= RETOLD_BYTES_MAX
+        && lines
+            .iter()
+            .all(|line| line.name.is_empty() || name_is_fit(&line.name))
+}
+
+/// What somebody is called for is one short line.
+pub(crate) fn call_is_fit(asks: &str) -> bool {
+    let trick = |c: char| c.is_control() || turns_text(c);
+    !asks.trim().is_empty() && asks.len() <= CALL_BYTES_MAX && !asks.chars().any(trick)
 }
 
 /// A name is short and has no control characters (which also keeps text direction tricks out of
@@ -350,6 +410,31 @@ mod tests {
         }
     }
 
+    fn call(asks: &str) -> ContentBody {
+        let relay = crate::link::RelayAddress {
+            url: "ws://127.0.0.1:1/".into(),
+            identity: sotto_protocol::id::RelayIdentity::new([1; 32]),
+        };
+        let door = DoorLink {
+            door: LogId::new([2; 32]),
+            knock: [3; 32],
+            relay,
+            suite: crate::mls::Suite::Classic,
+            founder: LeafId::new([4; 32]),
+            sealing: PublicKey::new([5; 32]),
+        };
+        let asks = asks.to_owned();
+        ContentBody::Call(Box::new(Call { asks, door }))
+    }
+
+    #[test]
+    fn what_somebody_is_called_for_is_one_plain_line() {
+        assert!(call("a supervisor, please").is_within_limits());
+        for odd in ["", " ", "a\nb", "a\u{202e}b"] {
+            assert!(!call(odd).is_within_limits(), "{odd:?}");
+        }
+    }
+
     #[test]
     fn an_attachment_that_names_a_path_or_is_too_long_is_not_listened_to() {
         let fits = |attach: Attach| ContentBody::Attach(Box::new(attach)).is_within_limits();
@@ -382,7 +467,15 @@ mod tests {
             ContentBody::Attach(Box::new(attach))
         };
         let manage = PublicKey::new([6; 32]);
-        let edges: [(usize, &dyn Fn(usize) -> ContentBody); 11] = [
+        let told = |count: usize, words: String| {
+            let line = RetoldLine {
+                name: "Ben".into(),
+                words,
+                minute: 1,
+            };
+            ContentBody::Retold(vec![line; count])
+        };
+        let edges: [(usize, &dyn Fn(usize) -> ContentBody); 14] = [
             (TEXT_BYTES_MAX, &|count| ContentBody::Text(x(count))),
             (TEXT_BYTES_MAX, &|count| ContentBody::Edit {
                 of: id,
@@ -416,6 +509,9 @@ mod tests {
             (MEDIA_TYPE_BYTES_MAX, &|count| {
                 of_attach(&|attach| attach.media_type = x(count))
             }),
+            (RETOLD_LINES_MAX, &|count| told(count, String::new())),
+            (RETOLD_BYTES_MAX, &|count| told(1, x(count))),
+            (CALL_BYTES_MAX, &|count| call(&x(count))),
         ];
         for (number, (most, body)) in edges.into_iter().enumerate() {
             assert!(body(most).is_within_limits(), "case {number} at its edge");
@@ -455,6 +551,12 @@ mod tests {
             ContentBody::Typing,
             ContentBody::Attach(Box::new(attach("note.ogg"))),
             ContentBody::Receipt(vec![id]),
+            ContentBody::Retold(vec![RetoldLine {
+                name: "Ben".into(),
+                words: "c".into(),
+                minute: 2,
+            }]),
+            call("a supervisor"),
         ];
         let key = LeafKey::from_seed(&[3; 32]);
         let log = LogId::new([4; 32]);

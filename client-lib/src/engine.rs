@@ -21,6 +21,7 @@
 //! | `duty` | the tickets that wait, for who is on duty |
 //! | `taking` | a ticket that we claim as a supporter, and the chat that answers it |
 //! | `putting_off` | what the relay did not do, and when it is asked again |
+//! | `entering` | whose conversation it is, and who comes in by their yes |
 //! | `inbox` | a standing inbox of ours, and what comes in |
 //! | `pool` | its KeyPackages, and their keys |
 //! | `inviting` | adding somebody whose inbox's address we have |
@@ -36,6 +37,7 @@
 //! | `changes` | Commits, snapshots and farewells of ours |
 //! | `waiting` | who lost too many races, and the Commit that takes them in |
 //! | `upkeep` | fresh keys, signs of life, a look at the grants |
+//! | `message` | what was said, as an app is told of it |
 //! | `talk` | what was said, and which of it counts |
 //! | `pace` | time, where the device's clock cannot be trusted |
 //! | `transfers` | attachments on their way, and their logs |
@@ -67,6 +69,7 @@ mod dispute;
 mod disputing;
 mod door;
 mod duty;
+mod entering;
 mod event;
 mod fetching;
 mod handing;
@@ -78,6 +81,7 @@ mod keeping;
 mod knocking;
 #[cfg(feature = "native")]
 mod local;
+mod message;
 mod obeying;
 mod office;
 mod pace;
@@ -105,10 +109,10 @@ pub(crate) use saved::{decode as decode_kept, encode as encode_kept};
 pub use taking::TicketKeys;
 
 pub use event::{
-    Attaching, Attachment, Choices, Command, Delivery, Event, Fingerprint, Invitation,
-    InvitationId, Knock, Member, Message, NewAttachment, Reaction, Reply, Standing, Text, Transfer,
-    Undone, Unsent,
+    Attaching, Choices, Command, Delivery, Event, Fingerprint, Invitation, InvitationId, Knock,
+    Member, NewAttachment, Reply, Standing, Text, Undone,
 };
+pub use message::{Attachment, Message, Reaction, Transfer, Unsent};
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -384,7 +388,9 @@ impl Engine {
 
     /// Values of the vault that [`Effects::wants`] asked for, in that order.
     pub fn loaded(&mut self, values: Vec<Option<Vec<u8>>>, now: Now) -> Effects {
-        if core::mem::take(&mut self.transfers.is_loading) {
+        if core::mem::take(&mut self.beside.is_retelling) {
+            self.retell(values, now);
+        } else if core::mem::take(&mut self.transfers.is_loading) {
             let whole: Option<Vec<_>> = values.into_iter().collect();
             let sent = match whole {
                 Some(chunks) => self.send_batch(chunks, now),
@@ -507,6 +513,8 @@ impl Engine {
             SessionEvent::OpenRefused { log, .. } => return self.refused_beside(log),
             SessionEvent::Ended { log } if log == self.saved.log => self.head = None,
             SessionEvent::Ended { log } => self.ended_beside(&log),
+            // Who may read it changed after it was opened; a new connection tells.
+            SessionEvent::FollowRefused { .. } => self.out.hang_up = true,
             _ => {}
         }
         Ok(())

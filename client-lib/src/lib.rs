@@ -279,7 +279,7 @@ pub use attachment::{
 pub use client::{
     BackupStanding, BadgesKept, Client, ClientOptions, Conversation, ConversationId, Inbox, Visit,
 };
-pub use content::{MessageId, NAME_BYTES_MAX, REACTION_BYTES_MAX, TEXT_BYTES_MAX};
+pub use content::{CALL_BYTES_MAX, MessageId, NAME_BYTES_MAX, REACTION_BYTES_MAX, TEXT_BYTES_MAX};
 pub use desk::{
     BADGE_ATTRIBUTE_BYTES_MAX, BADGE_ATTRIBUTES_MAX, BADGE_BATCH_MAX, BADGE_DAYS_MAX,
     BADGES_KEPT_MAX, BadBatch, BadHours, Badge, BadgeAttributes, BadgeBatch, BadgeId, BadgeList,

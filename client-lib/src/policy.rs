@@ -10,7 +10,7 @@ use sotto_protocol::id::{LogId, PublicKey};
 use sotto_protocol::size_class::SizeClass;
 
 use crate::mls::{Author, Facts, LeafId, LeafKey};
-use crate::seal::Farewell;
+use crate::seal::{Farewell, Return};
 
 /// The newest policy this client understands; with a higher one it pauses.
 pub(crate) const CLIENT_VERSION: u16 = 1;
@@ -26,6 +26,8 @@ const WITNESSES: usize = 3;
 pub(crate) const LET_GO_MAX: usize = 64;
 /// Facilitators of one conversation; more would make every Commit's policy a burden.
 const FACILITATORS_MAX: usize = 32;
+/// Hosts of one conversation: the two sides of a mediation, each with somebody of their own.
+const HOSTS_MAX: usize = 4;
 
 /// The bytes of the policy extension, as CBOR.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +35,9 @@ const FACILITATORS_MAX: usize = 32;
 pub(crate) struct Policy {
     /// No entry of this conversation is smaller, in bytes; a size class.
     pub(crate) floor: u32,
+    /// Whose conversation it is: while there are any, nobody comes in but by a Commit of one of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) hosts: Vec<LeafId>,
     /// Whether whoever holds the link may join by an external Commit.
     pub(crate) link_joins: bool,
     /// Whether members may add others; facilitators always may.
@@ -72,6 +77,8 @@ pub(crate) enum Forbidden {
     NewcomerRemoves,
     #[error("only a facilitator may do this")]
     NotFacilitator,
+    #[error("only who the conversation is for may let somebody in, or change how that is done")]
+    NotHost,
     #[error("too many farewells, or one that does not hold or whose leaf stays")]
     Farewell,
     #[error("a leaf with keys of a day that has not come")]
@@ -96,6 +103,8 @@ pub(crate) struct Case<'a> {
     pub(crate) psk_id: &'a [u8],
     /// Those that came with the Commit.
     pub(crate) farewells: &'a [Farewell],
+    /// Those of hosts who come back under another leaf that came with the Commit.
+    pub(crate) returns: &'a [Return],
     /// Whether its author signed a next secret.
     pub(crate) rotates: bool,
 }
@@ -178,7 +187,9 @@ impl Policy {
             .ok()
             .and_then(SizeClass::exactly)
             .is_some();
-        if floor_is_class && policy.facilitators.len() <= FACILITATORS_MAX {
+        let hosts: BTreeSet<_> = policy.hosts.iter().collect();
+        let few_hosts = policy.hosts.len() <= HOSTS_MAX && hosts.len() == policy.hosts.len();
+        if floor_is_class && few_hosts && policy.facilitators.len() <= FACILITATORS_MAX {
             Ok(policy)
         } else {
             Err(Forbidden::BadPolicy)
@@ -200,6 +211,20 @@ impl Policy {
         self.facilitators
             .iter()
             .any(|facilitator| facilitator.leaf == *leaf)
+    }
+
+    /// Whether this leaf may let others in: anybody whom the other rules let, where there are no hosts.
+    pub(crate) fn lets_in(&self, leaf: &LeafId) -> bool {
+        self.hosts.is_empty() || self.hosts.contains(leaf)
+    }
+
+    /// The hosts, each who came back by their new leaf.
+    pub(crate) fn hosts_after(&self, came_back: &[(LeafId, LeafId)]) -> Vec<LeafId> {
+        let now = |host: &LeafId| {
+            let mut found = came_back.iter().filter(|(was, _)| was == host);
+            found.next().map_or(*host, |(_, leaf)| *leaf)
+        };
+        self.hosts.iter().map(now).collect()
     }
 
     /// Whether a chain of vouching leads from `root` to `leaf`; what a newcomer believes.
@@ -290,6 +315,9 @@ impl Policy {
         if facts.policy.is_some() || !facts.added.is_empty() || takes_role {
             return Err(Forbidden::NotFacilitator);
         }
+        if !case.returns.is_empty() {
+            return Err(Forbidden::NotHost);
+        }
         if case.farewells.is_empty() {
             Ok(())
         } else {
@@ -302,6 +330,7 @@ impl Policy {
             return Err(Forbidden::Strange);
         }
         let asked = farewells(case, facts)?;
+        self.judge_entering(case, facts, leaf)?;
         if self.is_facilitator(&leaf) {
             return self.judge_facilitator(case, facts);
         }
@@ -316,6 +345,49 @@ impl Policy {
             return Err(Forbidden::NotFacilitator);
         }
         Ok(())
+    }
+
+    /// Where there are hosts, only they let in, and only they change how others come in. Of everybody
+    /// else's Commits one kind brings somebody: a host who comes back and has signed their new leaf.
+    fn judge_entering(
+        &self,
+        case: &Case<'_>,
+        facts: &Facts,
+        author: LeafId,
+    ) -> Result<(), Forbidden> {
+        let mut came_back = Vec::new();
+        for one in case.returns {
+            let of_host = self.hosts.contains(&one.was) && facts.added.contains(&one.leaf);
+            let is_first = came_back
+                .iter()
+                .all(|(was, leaf)| *was != one.was && *leaf != one.leaf);
+            if !(of_host && is_first && one.holds(case.log)) {
+                return Err(Forbidden::NotHost);
+            }
+            came_back.push((one.was, one.leaf));
+        }
+        if self.lets_in(&author) {
+            return Ok(());
+        }
+        let is_back = |leaf: &LeafId| came_back.iter().any(|(_, back)| back == leaf);
+        let keeps_rules = match facts.policy.as_deref().map(Self::parse) {
+            None => came_back.is_empty(),
+            Some(Ok(new)) => {
+                let allowed = Self {
+                    hosts: self.hosts_after(&came_back),
+                    facilitators: new.facilitators.clone(),
+                    ..self.clone()
+                };
+                new == allowed
+            }
+            // Judged as what it is by the rules for facilitators, or as what no member may do.
+            Some(Err(_)) => true,
+        };
+        if keeps_rules && facts.added.iter().all(is_back) {
+            Ok(())
+        } else {
+            Err(Forbidden::NotHost)
+        }
     }
 
     fn judge_facilitator(&self, case: &Case<'_>, facts: &Facts) -> Result<(), Forbidden> {
@@ -410,12 +482,33 @@ mod tests {
                         Facilitator::vouch(&by, b"group", leaf.id(), PublicKey::new([6; 32]))
                     })
                     .collect(),
+                hosts: Vec::new(),
                 keep_seconds: None,
             };
             Policy::parse(&policy.encode().unwrap()).map(|read| read.facilitators.len())
         };
         assert_eq!(named(FACILITATORS_MAX), Ok(FACILITATORS_MAX));
         assert_eq!(named(FACILITATORS_MAX + 1), Err(Forbidden::BadPolicy));
+    }
+
+    #[test]
+    fn a_policy_names_as_many_hosts_as_its_limit_and_none_twice() {
+        let named = |hosts: &[u8]| {
+            let policy = Policy {
+                floor: 1024,
+                hosts: hosts.iter().map(|n| LeafId::new([*n; 32])).collect(),
+                link_joins: false,
+                members_add: false,
+                min_version: 1,
+                facilitators: Vec::new(),
+                keep_seconds: None,
+            };
+            Policy::parse(&policy.encode().unwrap()).map(|read| read.hosts.len())
+        };
+        let most: Vec<_> = (0..=HOSTS_MAX).map(|n| u8::try_from(n).unwrap()).collect();
+        assert_eq!(named(&most[1..]), Ok(HOSTS_MAX));
+        assert_eq!(named(&most), Err(Forbidden::BadPolicy));
+        assert_eq!(named(&[3, 3]), Err(Forbidden::BadPolicy));
     }
 
     #[test]
@@ -445,6 +538,7 @@ mod tests {
                 day: 1,
                 psk_id: &[],
                 farewells,
+                returns: &[],
                 rotates: false,
             };
             let policy = Policy {
@@ -453,6 +547,7 @@ mod tests {
                 members_add: false,
                 min_version: 1,
                 facilitators: Vec::new(),
+                hosts: Vec::new(),
                 keep_seconds: None,
             };
             policy.judge(&case, &facts)

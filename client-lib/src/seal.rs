@@ -14,7 +14,7 @@ mod packet;
 mod secret;
 
 pub(crate) use packet::{
-    CommitBody, Envelope, EnvelopeBody, Farewell, Packet, Part, RunId, Seen, SnapshotBody,
+    CommitBody, Envelope, EnvelopeBody, Farewell, Packet, Part, Return, RunId, Seen, SnapshotBody,
     VerdictBody,
 };
 pub(crate) use secret::{ConversationSecret, Generation};

@@ -3,9 +3,11 @@
 use super::conversation::Conversation;
 use super::desk::Visit;
 use super::{Client, Engine, on_disk};
-use crate::desk::{DeskAddress, DeskFounding, DeskPlan, OrganisationKey};
-use crate::engine::{AskOptions, Asked, Command, DeskTicket, Place, TicketId};
+use crate::desk::{DeskAddress, DeskFounding, DeskPlan, OrganisationId, OrganisationKey};
+use crate::engine::{AskOptions, Asked, Command, DeskTicket, JoinOptions, Place, TicketId};
 use crate::error::{Error, ErrorKind, Result};
+use crate::link::Link;
+use crate::mls::LeafId;
 
 impl Client {
     /// Asks a desk for somebody to talk to, by its card as it was just read. It is kept when this returns;
@@ -74,7 +76,67 @@ impl Client {
     }
 }
 
+impl Client {
+    /// Asks to be let into a conversation whose link leads to a door, with a badge of this organisation:
+    /// whose conversation it is sees what it says. The badge is shown there and nowhere else.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] for a link that leads to no door, a name that cannot be shown, or if there is
+    /// no badge that is good; the vault's kinds.
+    ///
+    /// # Cancel safety
+    /// Cancelled, a badge may be gone unshown.
+    pub async fn ask_to_enter(
+        &self,
+        link: &Link,
+        name: &str,
+        badge_of: Option<&OrganisationId>,
+    ) -> Result<Conversation> {
+        let badge = match badge_of {
+            Some(organisation) => Some(self.take_badge(organisation).await?),
+            None => None,
+        };
+        let options = JoinOptions { name: name.into() };
+        let now = self.0.clock.now();
+        let (engine, effects) = Engine::ask_to_enter(link, &options, badge, now)?;
+        self.begin(engine, effects).await
+    }
+}
+
 impl Conversation {
+    /// Asks those who are in `team` to come into this conversation, which has a door. Whose conversation
+    /// it is says yes or no to each who knocks.
+    ///
+    /// # Errors
+    /// As [`Conversation::command`]; [`ErrorKind::Invalid`] if there is no door (yet), or `asks` is not
+    /// one plain line of at most [`CALL_BYTES_MAX`](crate::CALL_BYTES_MAX) bytes.
+    ///
+    /// # Cancel safety
+    /// As [`Conversation::command`].
+    pub async fn call(&self, team: &Self, asks: &str) -> Result<()> {
+        let link = self.link().await?;
+        let link = link.ok_or_else(|| {
+            Error::new(
+                ErrorKind::Invalid,
+                "this conversation has no door to knock at",
+            )
+        })?;
+        let (asks, link) = (asks.to_owned(), Box::new(link));
+        team.command(Command::Call { asks, link }).await.map(drop)
+    }
+
+    /// Hands over to another member: they facilitate from now on, and this device leaves as soon as they
+    /// do.
+    ///
+    /// # Errors
+    /// As [`Conversation::command`].
+    ///
+    /// # Cancel safety
+    /// As [`Conversation::command`].
+    pub async fn hand_over(&self, to: LeafId) -> Result<()> {
+        self.command(Command::HandOver(to)).await.map(drop)
+    }
+
     /// The place in the desk's queue, while one waits there and the relay is reached.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 use tokio::sync::Mutex;
 
 use super::{Client, Conversation, driver, on_disk};
-use crate::desk::{BadgeBatch, BadgeRequests, OrganisationId, Wallet};
+use crate::desk::{BadgeBatch, BadgeRequests, HeldBadge, OrganisationId, Wallet};
 use crate::engine::{Command, decode_kept, encode_kept};
 use crate::error::{Error, ErrorKind, Result};
 use crate::random;
@@ -79,6 +79,13 @@ impl Client {
         conversation: &Conversation,
         organisation: &OrganisationId,
     ) -> Result<()> {
+        let badge = self.take_badge(organisation).await?;
+        let show = Command::ShowBadge(Box::new(badge));
+        conversation.command(show).await.map(drop)
+    }
+
+    /// The next badge of this organisation, which nobody gets again.
+    pub(super) async fn take_badge(&self, organisation: &OrganisationId) -> Result<HeldBadge> {
         let take = |wallet: &mut Wallet, now_ms| {
             wallet.take(organisation, now_ms).ok_or_else(|| {
                 let what =
@@ -86,9 +93,7 @@ impl Client {
                 Error::new(ErrorKind::Invalid, what)
             })
         };
-        let badge = self.change_wallet(take).await?;
-        let show = Command::ShowBadge(Box::new(badge));
-        conversation.command(show).await.map(drop)
+        self.change_wallet(take).await
     }
 
     /// What is changed stands on the disk before anybody has it.

@@ -239,6 +239,18 @@ impl Conversation {
         self.command(Command::Admit(leaf)).await.map(drop)
     }
 
+    /// Lets in who knocked, and tells them what was said before: what this device keeps of it, the newest
+    /// 256 messages and 64 KiB of words at most. Everybody sees what they are told.
+    ///
+    /// # Errors
+    /// As [`Conversation::command`].
+    ///
+    /// # Cancel safety
+    /// As [`Conversation::command`].
+    pub async fn admit_and_retell(&self, leaf: LeafId) -> Result<()> {
+        self.command(Command::AdmitAndRetell(leaf)).await.map(drop)
+    }
+
     /// Tells who knocked that they are not let in.
     ///
     /// # Errors

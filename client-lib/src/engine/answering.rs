@@ -175,7 +175,8 @@ impl Engine {
         };
         // It goes into their inbox, not into the log.
         staged.welcome = None;
-        let mut items = self.commit_items(&staged, None, None, &[])?;
+        let returns: Vec<_> = self.host_back(&leaf).into_iter().collect();
+        let mut items = self.commit_items(&staged, None, (&[], &returns))?;
         if let (Some(bytes), Some(item)) = (&plan.policy, items.first_mut()) {
             let policy = Policy::parse(bytes).map_err(|_| internal("rules of our own"))?;
             let member = item
@@ -278,8 +279,10 @@ impl Engine {
         for intent in done {
             if let Intent::Add(leaf) = intent {
                 // Their old leaf is on a device that they no longer have, or shall not go on.
-                if let Some(was) = self.beside.knocks.get(leaf).and_then(|knock| knock.was) {
-                    self.want(Intent::Remove(was));
+                let knock = self.beside.knocks.get(leaf);
+                self.saved.retell_due |= knock.is_some_and(|knock| knock.retells);
+                if let Some(one) = knock.and_then(|knock| knock.was.clone()) {
+                    self.want(Intent::Remove(one.was));
                 }
                 self.forget_knock(leaf);
             }

@@ -188,6 +188,7 @@ impl Engine {
         knocking.asking = Some(Asking::new(options.ticket)?);
         engine.beside.knocking = Some(knocking);
         engine.keep_knocking()?;
+        engine.trust(card.organisation)?;
         engine.begin(now)
     }
 
@@ -205,7 +206,7 @@ impl Engine {
     }
 
     /// What a seeker believes of a Welcome: that there are two in the chat, who both may do everything,
-    /// and that its author is the one who let us in. That it is a supporter of this desk shows in that
+    /// that nobody else comes into it without our yes, and that its author is the one who let us in. That it is a supporter of this desk shows in that
     /// they could read the ticket, and end it.
     pub(super) fn is_supporter(
         &self,
@@ -215,7 +216,8 @@ impl Engine {
         by: &LeafId,
     ) -> bool {
         let me = self.key.id();
-        leaves.len() == 2 && *by != me && policy.leads_from(group_id, by, &me)
+        let is_ours = policy.hosts == [me] && !policy.link_joins;
+        leaves.len() == 2 && *by != me && is_ours && policy.leads_from(group_id, by, &me)
     }
 
     /// Whether something of the ticket is done instead of sending it.

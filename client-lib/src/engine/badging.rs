@@ -116,10 +116,7 @@ impl Engine {
                 if badge.says().is_none() {
                     return Err(invalid("that is no badge"));
                 }
-                let shown = badge.show(&self.saved.log, &self.key.id());
-                self.badging.kept.own = Some(*badge);
-                self.badging.is_changed = true;
-                self.queue(ContentBody::Badge(Box::new(shown)), now)?;
+                self.show_badge(*badge, now)?;
             }
             Command::RevokeBadge(revocation) => {
                 self.queue(ContentBody::BadgeRevoked(revocation), now)?;
@@ -130,7 +127,16 @@ impl Engine {
         Ok(Reply::Kept)
     }
 
-    fn trust(&mut self, organisation: OrganisationId) -> Result<()> {
+    /// Shows a badge of ours to those who are here and to whoever comes.
+    pub(super) fn show_badge(&mut self, badge: HeldBadge, now: Now) -> Result<()> {
+        let shown = badge.show(&self.saved.log, &self.key.id());
+        self.badging.kept.own = Some(badge);
+        self.badging.is_changed = true;
+        self.queue(ContentBody::Badge(Box::new(shown)), now)
+            .map(drop)
+    }
+
+    pub(super) fn trust(&mut self, organisation: OrganisationId) -> Result<()> {
         let trusted = &mut self.badging.kept.trusted;
         if trusted.contains(&organisation) {
             return Ok(());
@@ -145,8 +151,16 @@ impl Engine {
     }
 
     /// Reads again what was shown: after a start, and when more is trusted.
-    fn know_badges(&mut self) {
+    pub(super) fn know_badges(&mut self) {
         let Badging { kept, known, .. } = &mut self.badging;
+        let door = self.beside.door.as_ref().map(|door| door.log);
+        for (leaf, knock) in &self.beside.knocks {
+            if let (Some(door), Some(shown)) = (door, &knock.badge)
+                && let Ok(good) = shown.read(&kept.trusted, &door, leaf)
+            {
+                known.insert(*leaf, good);
+            }
+        }
         for (leaf, shown) in &kept.shown {
             if let Ok(good) = shown.read(&kept.trusted, &self.saved.log, leaf) {
                 known.insert(*leaf, good);
@@ -261,7 +275,8 @@ impl Engine {
         if self.badging.known.is_empty() {
             return None;
         }
-        let leaves = self.group.as_ref().map(Group::leaves).unwrap_or_default();
+        let mut leaves = self.group.as_ref().map(Group::leaves).unwrap_or_default();
+        leaves.extend(self.beside.knocks.keys());
         let badging = &mut self.badging;
         badging.known.retain(|leaf, _| leaves.contains(leaf));
         badging.told.retain(|leaf, _| leaves.contains(leaf));

@@ -157,6 +157,7 @@ impl Engine {
             members_add: false,
             min_version: CLIENT_VERSION,
             facilitators: vec![Facilitator::vouch(&key, &group_id(&log), key.id(), manage)],
+            hosts: Vec::new(),
             keep_seconds: options.keep_seconds,
         };
         let bytes = policy.encode().map_err(|_| internal("a policy"))?;
@@ -571,6 +572,8 @@ pub(super) fn new_saved(relay: RelayAddress, log: LogId, name: &str) -> Result<S
         door: None,
         wants_door: false,
         door_ask: None,
+        retell_due: false,
+        hands_over: None,
         way_back: None,
         lined: None,
     })

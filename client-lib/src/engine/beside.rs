@@ -83,6 +83,8 @@ pub(super) struct Beside {
     pub(super) place_at_ms: u64,
     /// No key opens the conversation any more: a knock may.
     pub(super) must_knock: bool,
+    /// What was said before is being read, to be told to who came.
+    pub(super) is_retelling: bool,
     /// The log's fence, which we hold since nobody is left.
     pub(super) held_fence: Option<u64>,
 }
@@ -274,6 +276,7 @@ impl Beside {
         self.place_at_ms = 0;
         self.renew_at_ms = 0;
         self.duty.pause();
+        self.is_retelling = false;
     }
 
     pub(super) fn forget_asked(&mut self, side: Side) {
@@ -459,6 +462,7 @@ impl Engine {
         self.go_on_taking(now)?;
         self.go_on_desk(now)?;
         self.go_on_duty(now);
+        self.go_on_retelling();
         self.go_on_knocking(now)
     }
 

@@ -1,5 +1,7 @@
 //! Commits, snapshots and farewells of ours: from what is wanted to an append on its way.
 
+use std::collections::BTreeSet;
+
 use sotto_protocol::frame::{Delete, Hold, Item, NewEntry, NewGrants};
 use sotto_protocol::id::{Commitment, PublicKey};
 use sotto_protocol::limits::{HOLD_MS_MAX, PIN_FENCED_SPACING};
@@ -17,7 +19,7 @@ use crate::mls::{Group, LeafId, Plan, StagedOut};
 use crate::policy::{self, Facilitator, LET_GO_MAX, Policy};
 use crate::random;
 use crate::seal::{
-    self, CommitBody, ConversationSecret, Envelope, EnvelopeBody, Farewell, Generation,
+    self, CommitBody, ConversationSecret, Envelope, EnvelopeBody, Farewell, Generation, Return,
     SnapshotBody,
 };
 use crate::time::Now;
@@ -112,7 +114,8 @@ impl Engine {
             self.saved.intents.retain(Intent::answers);
             return Ok(false);
         };
-        let items = self.commit_items(&staged, next.as_ref(), policy.as_ref(), &farewells)?;
+        let renewed = next.as_ref().zip(policy.as_ref());
+        let items = self.commit_items(&staged, renewed, (&farewells, &[]))?;
         self.fly(FlightKind::Commit { rotates, done }, items, now)?;
         Ok(true)
     }
@@ -137,8 +140,9 @@ impl Engine {
                     let knock = self.beside.knocks.get(leaf);
                     add.extend(knock.map(|knock| knock.package.0.clone()));
                     added.push(*leaf);
-                    // In a chat both may do everything.
-                    let other = knock.filter(|_| self.is_chat() || self.is_taking());
+                    // In a chat both may do everything, and who comes back into one may so again.
+                    let all = self.is_chat() || self.is_taking() || self.host_back(leaf).is_some();
+                    let other = knock.filter(|_| all);
                     promote.extend(other.map(|knock| (*leaf, knock.manage)));
                 }
                 Intent::Rotate | Intent::LetGo | Intent::Update | Intent::TurnAway(_) => {}
@@ -149,9 +153,11 @@ impl Engine {
         }
         let mut leaves = self.group.as_ref().map(Group::leaves).unwrap_or_default();
         leaves.retain(|leaf| !remove.contains(leaf));
-        leaves.extend(added);
+        leaves.extend(added.iter().copied());
         let policy = if self.facilitates() {
-            self.next_policy(before, &promote, &leaves, next.is_some())
+            let mut policy = before.clone();
+            policy.hosts = self.next_hosts(before, &added);
+            self.next_policy(policy, &promote, &leaves, next.is_some())
         } else {
             before.clone()
         };
@@ -185,20 +191,19 @@ impl Engine {
     /// The rules for these leaves. Whoever is gone facilitates no longer, and is nobody's voucher.
     fn next_policy(
         &self,
-        before: &Policy,
+        mut policy: Policy,
         promote: &[(LeafId, PublicKey)],
         leaves: &[LeafId],
         rotates: bool,
     ) -> Policy {
         let gid = group_id(&self.saved.log);
-        let mut policy = before.clone();
         for (leaf, manage) in promote {
             if !policy.is_facilitator(leaf) {
                 let facilitator = Facilitator::vouch(&self.key, &gid, *leaf, *manage);
                 policy.facilitators.push(facilitator);
             }
         }
-        if rotates || policy != *before {
+        if rotates || self.policy.as_ref() != Some(&policy) {
             policy.facilitators.retain(|one| leaves.contains(&one.leaf));
             policy.vouch_anew(&self.key, &gid, leaves);
         }
@@ -210,19 +215,19 @@ impl Engine {
     pub(super) fn commit_items(
         &self,
         staged: &StagedOut,
-        next: Option<&ConversationSecret>,
-        policy: Option<&Policy>,
-        farewells: &[Farewell],
+        renewed: Option<(&ConversationSecret, &Policy)>,
+        (farewells, returns): (&[Farewell], &[Return]),
     ) -> Result<Vec<Item<'static>>> {
         let generation = self.newest_generation()?;
         let member = StaticSecret::from(*staged.member_key);
-        let (Some(next), Some(policy)) = (next, policy) else {
+        let Some((next, policy)) = renewed else {
             let body = CommitBody {
                 info: Some(staged.info.clone().into()),
                 next: None,
                 commit: staged.commit.clone().into(),
                 welcome: staged.welcome.clone().map(Into::into),
                 farewells: farewells.to_vec(),
+                returns: returns.to_vec(),
             };
             let mut item = self.item(self.entries(&generation, EnvelopeBody::Commit(body))?);
             item.fence = Some(self.saved.fence);
@@ -236,6 +241,7 @@ impl Engine {
             commit: staged.commit.clone().into(),
             welcome: None,
             farewells: farewells.to_vec(),
+            returns: returns.to_vec(),
         };
         let mut item = self.item(self.entries(&generation, EnvelopeBody::Commit(body))?);
         item.fence = Some(self.saved.fence);
@@ -268,11 +274,12 @@ impl Engine {
         member: PublicKey,
         secret: &ConversationSecret,
     ) -> Vec<sotto_protocol::frame::Grant> {
-        let mut list: Vec<_> = policy
-            .facilitators
-            .iter()
-            .map(|one| sotto_protocol::frame::Grant {
-                key: one.manage,
+        // Who came back with a new leaf has the same key, until the old leaf is gone.
+        let keys: BTreeSet<_> = policy.facilitators.iter().map(|one| one.manage).collect();
+        let mut list: Vec<_> = keys
+            .into_iter()
+            .map(|key| sotto_protocol::frame::Grant {
+                key,
                 ..grant(&self.manage_key(), MANAGE_RIGHTS)
             })
             .collect();

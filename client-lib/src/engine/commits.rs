@@ -222,6 +222,7 @@ impl Engine {
         self.saved
             .intents
             .retain(|intent| is_meaningful(intent, &leaves));
+        self.leave_if_handed_over();
         Ok(())
     }
 
@@ -320,6 +321,7 @@ pub(super) fn judged(
         day,
         psk_id: generation.psk().0,
         farewells: &body.farewells,
+        returns: &body.returns,
         rotates: aad.is_ok_and(|aad| aad.next.is_some()),
     };
     policy.judge(&case, &facts)?;

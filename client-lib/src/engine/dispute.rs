@@ -339,6 +339,7 @@ mod tests {
                     signature: Vec::new(),
                 })
                 .collect(),
+            hosts: Vec::new(),
             keep_seconds: None,
         }
     }

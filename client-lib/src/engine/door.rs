@@ -15,12 +15,14 @@ use super::putting_off::Need;
 use super::saved::{self, ByteString, Intent, RootKey};
 use super::{Engine, Event, Knock, Text, no_randomness, retry_id};
 use crate::content::name_is_fit;
+use crate::desk::ShownBadge;
 use crate::error::{Error, ErrorKind, Result};
 use crate::link::{DoorKeys, DoorLink, InboxLink};
 use crate::log::{Ask, Cursor, Keeps, NewLog};
 use crate::mls::LeafId;
 use crate::random;
-use crate::seal::letter::{KnockBody, Letters, Purpose, Read, WasBody};
+use crate::seal::Return;
+use crate::seal::letter::{KnockBody, Letters, Purpose, Read};
 use crate::time::Now;
 
 /// Knocks that wait for a yes or no: more than anybody answers in one go. What comes then stays
@@ -94,7 +96,11 @@ pub(super) struct KeptKnock {
     pub(super) append: [u8; 32],
     pub(super) reply: PublicKey,
     /// The member's leaf that they prove was theirs.
-    pub(super) was: Option<LeafId>,
+    pub(super) was: Option<Return>,
+    /// As they showed it at the door.
+    pub(super) badge: Option<ShownBadge>,
+    /// They are to be told what was said before.
+    pub(super) retells: bool,
     /// Nobody knocked: we add them from their inbox.
     pub(super) is_invited: bool,
     /// When to try again to add them (steady clock), and how often their inbox was busy.
@@ -113,7 +119,9 @@ impl KeptKnock {
             inbox: knock.inbox,
             append: knock.append,
             reply: knock.reply,
-            was: knock.was.as_ref().map(|was| was.leaf),
+            was: knock.was.clone(),
+            badge: knock.badge.clone(),
+            retells: false,
             is_invited: false,
             put_off: (0, 0),
         }
@@ -130,6 +138,8 @@ impl KeptKnock {
             append: link.append,
             reply: link.sealing,
             was: None,
+            badge: None,
+            retells: false,
             is_invited: true,
             put_off: (0, 0),
         }
@@ -198,7 +208,8 @@ impl Engine {
             .map(|(leaf, knock)| Knock {
                 leaf: *leaf,
                 name: knock.name.clone(),
-                was: knock.was,
+                was: knock.was.as_ref().map(|one| one.was),
+                badge: self.badging.of(leaf),
             })
             .collect()
     }
@@ -239,7 +250,8 @@ impl Engine {
 
     /// Reads the door, as a member: who is only on the way back in can let in nobody.
     pub(super) fn start_door(&mut self) {
-        let Some(door) = self.beside.door.clone().filter(|_| self.group.is_some()) else {
+        let is_member = self.group.is_some() && !self.is_unmade();
+        let Some(door) = self.beside.door.clone().filter(|_| is_member) else {
             return;
         };
         self.session
@@ -249,8 +261,8 @@ impl Engine {
 
     pub(super) fn make_door(&mut self, now: Now) -> Result<()> {
         let today = self.session.today(now);
-        let may_ask =
-            !self.beside.is_asked(Side::MakeDoor) && self.beside.put_off.is_due(Need::Door, now);
+        let is_asked = self.beside.is_asked(Side::MakeDoor) || self.is_unmade();
+        let may_ask = !is_asked && self.beside.put_off.is_due(Need::Door, now);
         let Some(door) = self.beside.door.as_mut().filter(|_| may_ask) else {
             return Ok(());
         };
@@ -359,10 +371,7 @@ impl Engine {
             .all(|other| other.inbox != knock.inbox)
             && knock.inbox != self.saved.log
             && self.beside.door.as_ref().map(|door| door.log) != Some(knock.inbox);
-        let was_holds = |was: &WasBody| {
-            let door = self.beside.door.as_ref().map(|door| door.log);
-            door.is_some_and(|door| was.holds(&door, knock.package.as_slice()))
-        };
+        let was_holds = |one: &Return| one.leaf == leaf && one.holds(&self.saved.log);
         let is_sound = name_is_fit(&knock.name) && knock.was.as_ref().is_none_or(was_holds);
         if !is_new || !inbox_is_new || !is_sound {
             return Ok(());
@@ -372,9 +381,11 @@ impl Engine {
         self.tell(Event::Knock {
             leaf,
             name: Text(kept.name.clone()),
-            was: kept.was,
+            was: kept.was.as_ref().map(|one| one.was),
         });
         self.beside.knocks.insert(leaf, kept);
+        self.know_badges();
+        self.let_host_back(leaf);
         Ok(())
     }
 
@@ -387,8 +398,15 @@ impl Engine {
         }
     }
 
-    pub(super) fn admit(&mut self, leaf: LeafId) -> Result<()> {
+    /// Lets in who knocked; `retells` what was said before once they are in.
+    pub(super) fn admit(&mut self, leaf: LeafId, retells: bool) -> Result<()> {
         self.decide(leaf)?;
+        self.may_let_in(&leaf)?;
+        if let Some(knock) = self.beside.knocks.get_mut(&leaf) {
+            knock.retells = retells;
+            let knock = knock.clone();
+            self.keep_beside(&saved::knock_name(&leaf), &knock)?;
+        }
         self.saved
             .intents
             .retain(|intent| *intent != Intent::TurnAway(leaf));

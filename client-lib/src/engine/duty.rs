@@ -99,6 +99,7 @@ impl Engine {
             openings: keys.openings.clone(),
             seq: id.seq,
             suite: keys.suite,
+            organisation: keys.organisation,
         })
     }
 

@@ -6,10 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use super::asking::Place;
 use super::duty::{DeskTicket, TicketId};
+use super::message::{Message, Transfer};
 use crate::content::MessageId;
 use crate::desk::{Badge, DeskFounding, HeldBadge, OrganisationId, Revocation, RevokedList};
 use crate::error::ErrorKind;
-use crate::link::InboxLink;
+use crate::link::{InboxLink, Link};
 use crate::log::Doubt;
 use crate::mls::LeafId;
 use sotto_protocol::id::LogId;
@@ -80,6 +81,8 @@ pub struct Knock {
     /// The leaf that they prove was theirs; a member's who lost their device, as a rule. Once they
     /// are let in it is removed.
     pub was: Option<LeafId>,
+    /// What an organisation that is trusted here says of them; show it only with its state.
+    pub badge: Option<Badge>,
 }
 
 /// Names an invitation in its inbox.
@@ -100,118 +103,6 @@ pub struct Invitation {
 impl fmt::Debug for Knock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Knock(…)")
-    }
-}
-
-/// A text somebody said.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Message {
-    /// Names it in this conversation.
-    pub id: MessageId,
-    /// Place in the log; messages of one conversation are in this order for everybody.
-    pub seq: u64,
-    /// Who said it.
-    pub author: LeafId,
-    /// Whether it is ours.
-    pub is_mine: bool,
-    /// The message it answers.
-    pub reply_to: Option<MessageId>,
-    /// The author's clock, in minutes since 1970-01-01, UTC.
-    pub minute: u64,
-    /// Whether its author changed it later.
-    pub is_edited: bool,
-    /// What members reacted with, at most one each; empty in [`Event::Message`].
-    pub reactions: Vec<Reaction>,
-    /// What was said; with an attachment, what was said with it, maybe nothing.
-    pub text: String,
-    /// What was sent with it.
-    pub attachment: Option<Attachment>,
-}
-
-/// What came with a message. Name and type are its author's word: show them, and trust neither.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Attachment {
-    /// What its author calls it; one part of a path, without control characters, at most
-    /// [`ATTACHMENT_NAME_BYTES_MAX`](crate::ATTACHMENT_NAME_BYTES_MAX) bytes.
-    pub name: String,
-    /// What it is, such as `audio/ogg`; at most
-    /// [`MEDIA_TYPE_BYTES_MAX`](crate::MEDIA_TYPE_BYTES_MAX) bytes of ASCII.
-    pub media_type: String,
-    /// How long it is; at most [`ATTACHMENT_BYTES_MAX`](crate::ATTACHMENT_BYTES_MAX).
-    pub bytes: u64,
-    /// Whether this device has all of it; then it can be read without a line.
-    pub is_here: bool,
-}
-
-impl fmt::Debug for Attachment {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Attachment")
-            .field("is_here", &self.is_here)
-            .finish_non_exhaustive()
-    }
-}
-
-/// How an attachment fares on its way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Transfer {
-    /// On its way to the relay; then its message goes out.
-    Sending {
-        /// Parts that the relay has.
-        done: u32,
-        /// Parts in all, of at most 64 KiB, padding included.
-        of: u32,
-    },
-    /// On its way to this device.
-    Fetching {
-        /// Parts that are here.
-        done: u32,
-        /// Parts in all.
-        of: u32,
-    },
-    /// All of it is here, and is what its author sent.
-    Here,
-    /// It will not come: [`ErrorKind::Gone`], [`ErrorKind::Altered`], or
-    /// [`ErrorKind::NotMember`] as the conversation is over for us.
-    Failed(ErrorKind),
-}
-
-impl fmt::Debug for Message {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Message")
-            .field("seq", &self.seq)
-            .field("is_mine", &self.is_mine)
-            .finish_non_exhaustive()
-    }
-}
-
-/// What a member reacted to a message with.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reaction {
-    /// Who.
-    pub by: LeafId,
-    /// With what.
-    pub emoji: Text,
-}
-
-/// A text of ours that is not in the log yet.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Unsent {
-    /// Its id, the same when it is sent.
-    pub id: MessageId,
-    /// The message it answers.
-    pub reply_to: Option<MessageId>,
-    /// When it was said, in minutes since 1970-01-01, UTC.
-    pub minute: u64,
-    /// What it says.
-    pub text: String,
-    /// What goes with it.
-    pub attachment: Option<Attachment>,
-}
-
-impl fmt::Debug for Unsent {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Unsent").finish_non_exhaustive()
     }
 }
 
@@ -387,6 +278,16 @@ pub enum Event {
     NotTaken,
     /// The desk's queue takes no more tickets for now. It is tried again every minute until we leave.
     DeskFull,
+    /// Somebody asks who is here to come into another conversation: knock there by the link
+    /// ([`Client::ask_to_enter`](crate::Client::ask_to_enter)), and whose it is says yes or no.
+    Called {
+        /// Who asks.
+        by: LeafId,
+        /// What for.
+        asks: Text,
+        /// Where.
+        link: Box<Link>,
+    },
     /// Somebody joined; everybody is told of everybody.
     Joined {
         /// Who.
@@ -647,8 +548,21 @@ pub enum Command {
     Rotate,
     /// Let in who knocked. For facilitators at whose device the door is.
     Admit(LeafId),
+    /// Let in who knocked, and tell them what was said before: all of it that this device keeps, up to
+    /// 256 messages and 64 KiB of words, the newest.
+    AdmitAndRetell(LeafId),
     /// Tell who knocked that they are not let in.
     TurnAway(LeafId),
+    /// Ask who is here to come into the conversation with this link, which leads to a door; a plain
+    /// line of at most [`CALL_BYTES_MAX`](crate::CALL_BYTES_MAX) bytes says what for.
+    Call {
+        /// What for.
+        asks: String,
+        /// Where.
+        link: Box<Link>,
+    },
+    /// Let this member facilitate, and leave once they do. For facilitators.
+    HandOver(LeafId),
     /// Add somebody from their inbox. For facilitators; [`Event::Joined`] or [`Event::NotAdded`] tells.
     Add(Box<InboxLink>),
     /// Make this room the team of a desk. For facilitators; this device is its office from then on.

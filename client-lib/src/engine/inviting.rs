@@ -59,6 +59,7 @@ impl Engine {
                 "only a facilitator can do this",
             ));
         }
+        self.may_add()?;
         let is_here = link.relay.identity == self.saved.relay.identity;
         if !is_here || link.suite != self.saved.suite || self.is_chat() {
             return Err(Error::new(

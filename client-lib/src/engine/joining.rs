@@ -510,6 +510,7 @@ impl Engine {
             commit: join.out.commit.clone().into(),
             welcome: None,
             farewells: Vec::new(),
+            returns: Vec::new(),
         };
         let entries = self.entries(&generation, EnvelopeBody::Commit(body))?;
         let digest = entries

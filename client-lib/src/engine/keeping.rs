@@ -168,6 +168,7 @@ fn kept_messages(messages: &[Row], reactions: &[Row], here: &[Row]) -> Result<Ve
                 reply_to: stored.reply_to,
                 minute: stored.minute,
                 is_edited: stored.is_edited,
+                is_retold: stored.is_retold,
                 reactions: to_this.map(|(_, reaction)| reaction.clone()).collect(),
                 text: stored.text,
                 attachment: stored

@@ -18,15 +18,15 @@ use super::beside::{Mark, Side, item_of, letterbox, new_root};
 use super::putting_off::Need;
 use super::saved::{self, ByteString, FlightKind, Passing, RootKey, Stage};
 use super::{Effects, Engine, Event, group_id, internal, no_randomness, retry_id};
-use crate::error::Result;
-use crate::link::DoorLink;
+use crate::desk::HeldBadge;
+use crate::error::{Error, ErrorKind, Result};
+use crate::link::{DoorLink, Link, LinkBody};
 use crate::log::{Ask, Cursor, Keeps, NewLog};
 use crate::mls::{Group, LeafId, LeafKey, Values};
 use crate::policy::{CLIENT_VERSION, Policy, UNDATED};
 use crate::random;
-use crate::seal::letter::{
-    self, Address, AnswerBody, KnockBody, Purpose, Read, WasBody, WelcomeBody,
-};
+use crate::seal::Return;
+use crate::seal::letter::{self, Address, AnswerBody, KnockBody, Purpose, Read, WelcomeBody};
 use crate::time::Now;
 
 /// Answers a minute into one inbox; one is enough.
@@ -78,7 +78,9 @@ pub(super) struct Knocking {
     /// The KeyPackage's secrets; gone once it was used.
     pub(super) values: Vec<(ByteString, ByteString)>,
     /// Which leaf was ours before.
-    was: Option<WasBody>,
+    was: Option<Return>,
+    /// Shown at the door, and inside once we are in.
+    pub(super) badge: Option<HeldBadge>,
     /// The door is a desk's queue, and the knock a ticket in it.
     pub(super) asking: Option<Asking>,
     pub(super) is_sent: bool,
@@ -122,6 +124,15 @@ impl Engine {
         options: &JoinOptions,
         now: Now,
     ) -> Result<(Self, Effects)> {
+        Self::knock_with(door, options, None, now)
+    }
+
+    fn knock_with(
+        door: &DoorLink,
+        options: &JoinOptions,
+        badge: Option<HeldBadge>,
+        now: Now,
+    ) -> Result<(Self, Effects)> {
         // Which log it is, the Welcome tells.
         let nowhere = LogId::new([0; 32]);
         let mut saved = new_saved(door.relay.clone(), nowhere, &options.name)?;
@@ -130,7 +141,33 @@ impl Engine {
         saved.stage = Stage::Joining;
         let mut engine = Self::assemble(new_space()?, saved);
         engine.begin_to_knock(door, None)?;
+        if let Some(knocking) = &mut engine.beside.knocking {
+            knocking.badge = badge;
+        }
+        engine.keep_knocking()?;
         engine.begin(now)
+    }
+
+    /// Knocks with a badge, where a link leads to a door: whose conversation it is sees what an
+    /// organisation says of who asks.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] for a link that leads to no door, a name that cannot be shown, or what is
+    /// no badge.
+    pub fn ask_to_enter(
+        link: &Link,
+        options: &JoinOptions,
+        badge: Option<HeldBadge>,
+        now: Now,
+    ) -> Result<(Self, Effects)> {
+        let LinkBody::Door(door) = &link.0 else {
+            let what = "this link leads to no door; join by it";
+            return Err(Error::new(ErrorKind::Invalid, what));
+        };
+        if badge.as_ref().is_some_and(|badge| badge.says().is_none()) {
+            return Err(Error::new(ErrorKind::Invalid, "that is no badge"));
+        }
+        Self::knock_with(door, options, badge, now)
     }
 
     /// Everything for a knock; with the seed of an old leaf it proves whose that was.
@@ -138,8 +175,8 @@ impl Engine {
         self.saved.door = Some(door.clone());
         self.saved.suite = door.suite;
         let mut knocking = self.new_knocking(door.door, door.knock, door.sealing)?;
-        knocking.was = was
-            .map(|seed| WasBody::sign(&LeafKey::from_seed(&seed), &door.door, &knocking.package.0));
+        let me = self.key.id();
+        knocking.was = was.map(|seed| Return::of(&LeafKey::from_seed(&seed), &self.saved.log, me));
         self.beside.knocking = Some(knocking);
         self.keep_knocking()
     }
@@ -168,6 +205,7 @@ impl Engine {
                 .map(|(key, value)| (ByteString(key), ByteString(value)))
                 .collect(),
             was: None,
+            badge: None,
             asking: None,
             is_sent: false,
             mark: Mark::start(&inbox),
@@ -298,9 +336,14 @@ impl Engine {
         if !is_due {
             return Ok(());
         }
+        let me = self.key.id();
         let body = KnockBody {
             was: knocking.was.clone(),
             name: self.saved.name.clone(),
+            badge: knocking
+                .badge
+                .as_ref()
+                .map(|badge| badge.show(&knocking.door, &me)),
             inbox: knocking.inbox,
             reply: public_key(&StaticSecret::from(knocking.reply)),
             append: knocking.append,
@@ -422,7 +465,11 @@ impl Engine {
         if is_asked {
             self.saved.founder = by;
         }
+        let badge = knocking.badge.clone();
         self.enter(welcome, group, policy, by)?;
+        if let Some(badge) = badge {
+            self.show_badge(badge, now)?;
+        }
         self.answered_by_desk(now)
     }
 
@@ -455,6 +502,9 @@ impl Engine {
         let (psk_id, psk) = generation.psk();
         group.store_psk(psk_id, psk)?;
         self.group = Some(group);
+        if self.is_host() {
+            self.wants_door_again();
+        }
         let me = self.key.id();
         self.tell(Event::Joined {
             leaf: me,
@@ -464,6 +514,8 @@ impl Engine {
         if asked > CLIENT_VERSION {
             self.pause(asked);
         }
+        // Who came back with a backup has the door's keys already.
+        self.start_door();
         self.open_as_member()
     }
 

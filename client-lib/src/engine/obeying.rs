@@ -69,7 +69,7 @@ impl Engine {
             Command::Remove(leaf) => self.want_of_facilitator(Intent::Remove(leaf), Some(leaf)),
             Command::Promote(leaf) => self.promote(leaf),
             Command::Rotate => self.want_of_facilitator(Intent::Rotate, None),
-            Command::Admit(leaf) => self.admit(leaf).map(|()| Reply::Kept),
+            Command::Admit(leaf) => self.admit(leaf, false).map(|()| Reply::Kept),
             Command::TurnAway(leaf) => self.turn_away(leaf).map(|()| Reply::Kept),
             Command::Add(link) => self.add_from_inbox(*link).map(|()| Reply::Kept),
             Command::Decline(_) => Err(Error::new(
@@ -107,6 +107,9 @@ impl Engine {
             }
             Command::Duty(is_on) => self.set_duty(is_on)?,
             Command::Claiming(id) => self.ticket_is_ours(id),
+            Command::AdmitAndRetell(leaf) => self.admit(leaf, true)?,
+            Command::Call { asks, link } => self.call(asks, &link, now)?,
+            Command::HandOver(leaf) => return self.hand_over(leaf),
             command => return self.obey_of_badges(command, now),
         }
         Ok(Reply::Kept)
@@ -147,7 +150,7 @@ impl Engine {
         Ok(Reply::Kept)
     }
 
-    fn promote(&mut self, leaf: LeafId) -> Result<Reply> {
+    pub(super) fn promote(&mut self, leaf: LeafId) -> Result<Reply> {
         let line = self.saved.names.iter().find(|line| line.leaf == leaf);
         let manage = line
             .map(|line| line.manage)

@@ -163,6 +163,10 @@ pub(super) struct Saved {
     pub(super) wants_door: bool,
     /// Secret key that the door's keys shall be sealed to.
     pub(super) door_ask: Option<DoorAsk>,
+    /// Somebody came who is to be told what was said before.
+    pub(super) retell_due: bool,
+    /// We leave as soon as this member facilitates.
+    pub(super) hands_over: Option<LeafId>,
     /// On the way in from a backup.
     pub(super) way_back: Option<WayBack>,
     /// What the line for a backup was made of.
@@ -353,6 +357,8 @@ pub(super) struct Stored {
     pub(super) reply_to: Option<MessageId>,
     pub(super) minute: u64,
     pub(super) is_edited: bool,
+    #[serde(default)]
+    pub(super) is_retold: bool,
     /// When this device first had it, for keeping it no longer than the rules say.
     pub(super) here_ms: u64,
     pub(super) text: String,

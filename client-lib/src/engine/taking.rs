@@ -17,12 +17,12 @@ use x25519_dalek::StaticSecret;
 
 use super::begin::{Admission, RoomOptions};
 use super::beside::{Side, item_of};
-use super::door::KeptKnock;
+use super::door::{Door, KeptKnock};
 use super::putting_off::Need;
 use super::saved::{self, Intent, Stage};
 use super::{Effects, Engine, Event, retry_id};
 use crate::content::name_is_fit;
-use crate::desk::OpeningKey;
+use crate::desk::{OpeningKey, OrganisationId};
 use crate::error::Result;
 use crate::link::RelayAddress;
 use crate::log::{Ask, Denied};
@@ -49,6 +49,8 @@ pub struct TicketKeys {
     pub(crate) seq: u64,
     /// Of the chat.
     pub(crate) suite: Suite,
+    /// Whose badges are believed in it.
+    pub(crate) organisation: OrganisationId,
 }
 
 impl fmt::Debug for TicketKeys {
@@ -109,6 +111,9 @@ impl Engine {
             ..RoomOptions::new(keys.relay, name)
         };
         let mut engine = Self::founding(options)?;
+        engine.trust(keys.organisation)?;
+        engine.beside.door = Some(Door::new(false)?);
+        engine.keep_door()?;
         engine.beside.taking = Some(Taking {
             queue: keys.queue,
             claim: keys.claim,
@@ -280,7 +285,9 @@ impl Engine {
         self.want(Intent::Add(leaf));
         self.step_to(Step::Held { lease })?;
         self.open_as_member()?;
-        self.create(now)
+        self.start_door();
+        self.create(now)?;
+        self.make_door(now)
     }
 
     /// Who asks, by what came with the lease; nothing if it is not what an honest seeker writes.
@@ -471,7 +478,7 @@ impl Engine {
             self.end(Stage::Left);
             return Ok(());
         }
-        if !self.is_online || self.head.is_none() {
+        if !self.is_online || self.head.is_none() || !self.take_door_away(now)? {
             return Ok(());
         }
         let (log, day, retry) = (self.saved.log, self.session.today(now), retry_id()?);

@@ -5,7 +5,9 @@ use sotto_protocol::frame::Bytes;
 use super::reading::At;
 use super::saved::{Attached, FlightKind, Stage, Stored};
 use super::{Delivery, Engine, Event, Message, Text};
-use crate::content::{self, Attach, Content, ContentBody, MessageId, Place, RosterLine};
+use crate::content::{
+    self, Attach, Content, ContentBody, MessageId, Place, RetoldLine, RosterLine,
+};
 use crate::error::Result;
 use crate::mls::{Group, Incoming, LeafId, PAST_EPOCHS};
 use crate::time::Now;
@@ -17,6 +19,7 @@ struct Said {
     reply_to: Option<MessageId>,
     minute: u64,
     text: String,
+    is_retold: bool,
     attached: Option<Attached>,
 }
 
@@ -144,46 +147,32 @@ impl Engine {
             id, body, minute, ..
         } = content;
         match body {
-            ContentBody::Text(text) => self.text(
-                Said {
-                    author,
-                    id,
-                    reply_to: None,
-                    minute,
-                    text,
-                    attached: None,
-                },
-                at,
-                now,
-            ),
-            ContentBody::Reply { to, text } => self.text(
-                Said {
-                    author,
-                    id,
-                    reply_to: Some(to),
-                    minute,
-                    text,
-                    attached: None,
-                },
-                at,
-                now,
-            ),
+            ContentBody::Text(text) => {
+                let said = said(author, id, minute, (None, text));
+                self.text(said, at, now)
+            }
+            ContentBody::Reply { to, text } => {
+                let said = said(author, id, minute, (Some(to), text));
+                self.text(said, at, now)
+            }
             ContentBody::Attach(attach) => {
                 let said = attached(author, id, minute, *attach);
                 self.text(said, at, now)
+            }
+            ContentBody::Retold(lines) => {
+                let said = retold(author, id, minute, &lines);
+                self.text(said, at, now)
+            }
+            ContentBody::Call(call) => {
+                self.called(author, *call);
+                Ok(())
             }
             ContentBody::Edit { of, text } => self.edited(author, of, text, minute),
             ContentBody::Delete(of) => self.deleted(author, of),
             ContentBody::React { to, emoji } => self.reacted(author, to, emoji),
             ContentBody::Hello { name, manage } => {
-                self.named(
-                    RosterLine {
-                        leaf: author,
-                        name,
-                        manage,
-                    },
-                    true,
-                );
+                let leaf = author;
+                self.named(RosterLine { leaf, name, manage }, true);
                 Ok(())
             }
             ContentBody::Roster(lines) => {
@@ -223,6 +212,7 @@ impl Engine {
             reply_to,
             minute,
             text,
+            is_retold,
             mut attached,
         } = said;
         // The same id twice is a resend after a lost answer, or somebody's copy: the first counts.
@@ -243,6 +233,7 @@ impl Engine {
             reply_to,
             minute,
             is_edited: false,
+            is_retold,
             here_ms: now.wall_ms,
             text: text.clone(),
             attachment: attached,
@@ -256,6 +247,7 @@ impl Engine {
             reply_to,
             minute,
             is_edited: false,
+            is_retold,
             reactions: Vec::new(),
             text,
             attachment: shown,
@@ -275,6 +267,7 @@ impl Engine {
             reply_to: old.reply_to,
             minute,
             is_edited: true,
+            is_retold: false,
             here_ms: old.here_ms,
             text: text.clone(),
             attachment: old.attached.clone(),
@@ -347,14 +340,27 @@ impl Engine {
     }
 }
 
-/// An attachment, as its author said it.
-fn attached(author: LeafId, id: MessageId, minute: u64, attach: Attach) -> Said {
+/// A text, and what it answers.
+fn said(
+    author: LeafId,
+    id: MessageId,
+    minute: u64,
+    (reply_to, text): (Option<MessageId>, String),
+) -> Said {
     Said {
         author,
         id,
-        reply_to: attach.to,
+        reply_to,
         minute,
-        text: attach.text,
+        text,
+        is_retold: false,
+        attached: None,
+    }
+}
+
+/// An attachment, as its author said it.
+fn attached(author: LeafId, id: MessageId, minute: u64, attach: Attach) -> Said {
+    Said {
         attached: Some(Attached {
             name: attach.name,
             media_type: attach.media_type,
@@ -364,5 +370,19 @@ fn attached(author: LeafId, id: MessageId, minute: u64, attach: Attach) -> Said 
             digest: attach.digest,
             owner: None,
         }),
+        ..said(author, id, minute, (attach.to, attach.text))
+    }
+}
+
+/// What was said before, a line for each.
+fn retold(author: LeafId, id: MessageId, minute: u64, lines: &[RetoldLine]) -> Said {
+    let line = |line: &RetoldLine| match line.name.as_str() {
+        "" => line.words.clone(),
+        name => format!("{name}: {}", line.words),
+    };
+    let text = lines.iter().map(line).collect::<Vec<_>>().join("\n");
+    Said {
+        is_retold: true,
+        ..said(author, id, minute, (None, text))
     }
 }

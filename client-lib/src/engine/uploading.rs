@@ -404,7 +404,7 @@ impl Engine {
         if upload.root.is_some() && !self.beside.is_asked(Side::MakeAttachment(id)) {
             self.make_log(number, upload.clone(), now)?;
         }
-        let is_busy = self.transfers.is_loading
+        let is_busy = self.is_loading()
             || self.beside.is_asked(Side::Upload(id))
             || self.beside.is_asked(Side::Count(id));
         if !self.reach(log, &owner.0) || is_busy {

@@ -506,6 +506,10 @@ impl Session {
     /// The steady time at which [`Session::tick`] has something to do, if nothing comes before.
     #[must_use]
     pub fn next_deadline(&self) -> Option<u64> {
+        // A request that was found unfit as it was to go out is told of like any other refusal.
+        if !self.events.is_empty() {
+            return Some(self.now.steady_ms);
+        }
         let waits = self
             .asks
             .values()

@@ -28,8 +28,9 @@ use sotto_protocol::size_class::SizeClass;
 use zeroize::{Zeroize, Zeroizing};
 
 use super::{
-    ConversationSecret, Draw, LENGTH_BYTES, PART_BYTES, Part, RunId, SealError, TAG_BYTES,
+    ConversationSecret, Draw, LENGTH_BYTES, PART_BYTES, Part, Return, RunId, SealError, TAG_BYTES,
 };
+use crate::desk::ShownBadge;
 use crate::mls::{LeafId, LeafKey};
 use crate::random;
 
@@ -101,9 +102,12 @@ pub(crate) enum Slip<'a> {
 pub(crate) struct KnockBody<'a> {
     /// Who says that they were a member before, and proves it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) was: Option<WasBody>,
+    pub(crate) was: Option<Return>,
     /// What they want to be called.
     pub(crate) name: String,
+    /// What an organisation says of them, shown at this door.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) badge: Option<ShownBadge>,
     /// Where they wait for an answer.
     pub(crate) inbox: LogId,
     /// The HPKE public key that answers are sealed to.
@@ -116,34 +120,6 @@ pub(crate) struct KnockBody<'a> {
     /// A KeyPackage (`MLSMessage` bytes) for this and nothing else.
     #[serde(borrow)]
     pub(crate) package: Bytes<'a>,
-}
-
-/// A leaf that was the knocker's, which signed this knock's KeyPackage for this door.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct WasBody {
-    pub(crate) leaf: LeafId,
-    pub(crate) signature: Signature,
-}
-
-impl WasBody {
-    pub(crate) fn sign(key: &LeafKey, door: &LogId, package: &[u8]) -> Self {
-        Self {
-            leaf: key.id(),
-            signature: Signature::new(key.sign(&Self::signed(door, package))),
-        }
-    }
-
-    pub(crate) fn holds(&self, door: &LogId, package: &[u8]) -> bool {
-        let signed = Self::signed(door, package);
-        self.leaf.verifies(&signed, self.signature.as_bytes())
-    }
-
-    /// `"sotto/v1/was" || door (32) || SHA-256(package) (32)`.
-    fn signed(door: &LogId, package: &[u8]) -> Vec<u8> {
-        let digest = Sha256::digest(package);
-        [b"sotto/v1/was".as_slice(), door.as_bytes(), &digest].concat()
-    }
 }
 
 /// What who knocked is told.
@@ -654,6 +630,7 @@ pub(crate) mod tests {
         let knock = KnockBody {
             was: None,
             name: "Ann".into(),
+            badge: None,
             inbox: LOG,
             reply: key(),
             append: [3; 32],

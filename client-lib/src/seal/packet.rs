@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use sotto_protocol::frame::Bytes;
-use sotto_protocol::id::ChainValue;
+use sotto_protocol::id::{ChainValue, LogId, Signature};
 
 use crate::mls::{LeafId, LeafKey};
 
@@ -107,12 +107,45 @@ pub(crate) struct CommitBody<'a> {
     /// The PublicMessage.
     #[serde(borrow)]
     pub(crate) commit: Bytes<'a>,
+    /// Of the hosts that it adds under another leaf.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) returns: Vec<Return>,
     /// For those it takes in who waited, see SPEC.md, "Waiting".
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub(crate) welcome: Option<Bytes<'a>>,
     /// Of the leaves that it lets go.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) farewells: Vec<Farewell>,
+}
+
+/// A leaf says which new one is its owner's: their device lost the group, and they come in anew.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Return {
+    pub(crate) was: LeafId,
+    pub(crate) leaf: LeafId,
+    /// Ed25519 by `was` over `"sotto/v1/was" || log id (32) || leaf (32)`.
+    pub(crate) signature: Signature,
+}
+
+impl Return {
+    pub(crate) fn of(was: &LeafKey, log: &LogId, leaf: LeafId) -> Self {
+        let signed = Self::signed(log, &leaf);
+        Self {
+            was: was.id(),
+            leaf,
+            signature: Signature::new(was.sign(&signed)),
+        }
+    }
+
+    pub(crate) fn holds(&self, log: &LogId) -> bool {
+        let signed = Self::signed(log, &self.leaf);
+        self.was.verifies(&signed, self.signature.as_bytes())
+    }
+
+    fn signed(log: &LogId, leaf: &LeafId) -> Vec<u8> {
+        [b"sotto/v1/was".as_slice(), log.as_bytes(), leaf.as_bytes()].concat()
+    }
 }
 
 /// A leaf's wish to be gone. It names no epoch, so that no Commit which comes first can void it.
@@ -126,7 +159,7 @@ pub(crate) struct Farewell {
 }
 
 impl Farewell {
-    pub(crate) fn signed(log: &sotto_protocol::id::LogId, leaf: &LeafId) -> Vec<u8> {
+    pub(crate) fn signed(log: &LogId, leaf: &LeafId) -> Vec<u8> {
         [
             b"sotto/v1/farewell".as_slice(),
             log.as_bytes(),
@@ -135,13 +168,13 @@ impl Farewell {
         .concat()
     }
 
-    pub(crate) fn of(key: &LeafKey, log: &sotto_protocol::id::LogId) -> Self {
+    pub(crate) fn of(key: &LeafKey, log: &LogId) -> Self {
         let leaf = key.id();
         let signature = key.sign(&Self::signed(log, &leaf)).to_vec();
         Self { leaf, signature }
     }
 
-    pub(crate) fn holds(&self, log: &sotto_protocol::id::LogId) -> bool {
+    pub(crate) fn holds(&self, log: &LogId) -> bool {
         self.leaf
             .verifies(&Self::signed(log, &self.leaf), &self.signature)
     }
@@ -163,12 +196,7 @@ pub(crate) struct VerdictBody {
 
 impl VerdictBody {
     /// `"sotto/v1/verdict" || log id (32) || seq (8) || opens (1) || SHA-256(Commit) (32)`.
-    pub(crate) fn signed(
-        log: &sotto_protocol::id::LogId,
-        seq: u64,
-        opens: bool,
-        commit: &[u8; 32],
-    ) -> Vec<u8> {
+    pub(crate) fn signed(log: &LogId, seq: u64, opens: bool, commit: &[u8; 32]) -> Vec<u8> {
         let mut message = b"sotto/v1/verdict".to_vec();
         message.extend_from_slice(log.as_bytes());
         message.extend_from_slice(&seq.to_be_bytes());
@@ -199,12 +227,7 @@ pub(crate) struct SnapshotBody<'a> {
 
 impl SnapshotBody<'_> {
     /// `"sotto/v1/snapshot" || log id (32) || fence (8) || SHA-256(info) || SHA-256(tree)`.
-    pub(crate) fn signed(
-        log: &sotto_protocol::id::LogId,
-        fence: u64,
-        info: &[u8],
-        tree: &[u8],
-    ) -> Vec<u8> {
+    pub(crate) fn signed(log: &LogId, fence: u64, info: &[u8], tree: &[u8]) -> Vec<u8> {
         use sha2::{Digest, Sha256};
         let mut message = b"sotto/v1/snapshot".to_vec();
         message.extend_from_slice(log.as_bytes());

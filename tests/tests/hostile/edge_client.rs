@@ -125,17 +125,6 @@ const LOG: &[(&str, Rows)] = &[
 
 const CONTENT: &[(&str, Rows)] = &[
     (
-        "content.rs",
-        &[
-            ("TEXT_BYTES_MAX", BODIES),
-            ("NAME_BYTES_MAX", BODIES),
-            ("REACTION_BYTES_MAX", BODIES),
-            ("RECEIPTS_MAX", BODIES),
-            ("ROSTER_MAX", BODIES),
-            ("DOOR_SEALED_BYTES", FORM),
-        ],
-    ),
-    (
         "attachment.rs",
         &[
             (
@@ -163,23 +152,6 @@ const CONTENT: &[(&str, Rows)] = &[
     (
         "link.rs",
         &[("URL_BYTES_MAX", LINKS), ("LINK_BYTES_MAX", LINKS)],
-    ),
-    (
-        "policy.rs",
-        &[
-            ("CLIENT_VERSION", FORM),
-            ("DEAD_DAYS", DEAD),
-            ("UNDATED", FORM),
-            ("WITNESSES", DEAD),
-            (
-                "LET_GO_MAX",
-                By(&["a_commit_lets_sixty_four_go_and_not_one_more"]),
-            ),
-            (
-                "FACILITATORS_MAX",
-                By(&["a_policy_names_as_many_facilitators_as_its_limit_and_no_more"]),
-            ),
-        ],
     ),
     (
         "seal.rs",

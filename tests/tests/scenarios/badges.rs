@@ -15,7 +15,7 @@ fn now_ms() -> u64 {
 }
 
 /// Three badges for this person's device, by file as it were.
-async fn badges_for(person: &Person, organisation: &OrganisationKey) {
+pub(crate) async fn badges_for(person: &Person, organisation: &OrganisationKey) {
     let asked = person.client.ask_for_badges(3).await.unwrap().to_string();
     let requests: sotto_client::BadgeRequests = asked.parse().unwrap();
     let of = BadgeAttributes {

@@ -11,14 +11,14 @@ use sotto_client::{
 use sotto_tests::world::{Network, Person, World, pass};
 
 /// Words for a backup that the relay has.
-async fn backs_up(person: &Person, world: &World) -> ReturnWords {
+pub(crate) async fn backs_up(person: &Person, world: &World) -> ReturnWords {
     let words = person.client.back_up(&world.address()).await.unwrap();
     person.client.backed_up().await.unwrap();
     words
 }
 
 /// Somebody with nothing but words, on an empty device, in their only conversation.
-async fn comes_back(world: &World, words: &ReturnWords) -> Person {
+pub(crate) async fn comes_back(world: &World, words: &ReturnWords) -> Person {
     let (client, network) = world.device().await;
     let mut conversations = client.come_back(words, &world.address()).await.unwrap();
     assert_eq!(conversations.len(), 1);

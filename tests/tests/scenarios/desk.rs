@@ -12,7 +12,7 @@ use sotto_tests::device::{Death, Disk};
 use sotto_tests::world::{Network, Person, World, pass};
 use tokio::time::timeout;
 
-fn plan() -> DeskPlan {
+pub(crate) fn plan() -> DeskPlan {
     DeskPlan {
         desk: 0,
         name: "Quiet hour".into(),
@@ -35,16 +35,20 @@ fn plan() -> DeskPlan {
     }
 }
 
-async fn is_ready(person: &Person) {
+pub(crate) async fn is_ready(person: &Person) {
     person
         .until("a desk", |event| (*event == Event::DeskReady).then_some(()))
         .await;
 }
 
 /// The office of a desk, in its team's room, on duty.
-async fn office(world: &World) -> Person {
+pub(crate) async fn office(world: &World) -> Person {
+    office_of(world, OrganisationKey::random().unwrap()).await
+}
+
+/// The office of a desk of this organisation.
+pub(crate) async fn office_of(world: &World, organisation: OrganisationKey) -> Person {
     let ann = world.founder("Ann").await;
-    let organisation = OrganisationKey::random().unwrap();
     ann.conversation
         .found_desk(organisation, plan())
         .await
@@ -55,14 +59,14 @@ async fn office(world: &World) -> Person {
 }
 
 /// A supporter who comes to the team by its link, on duty.
-async fn supporter(world: &World, office: &Person, name: &str) -> Person {
+pub(crate) async fn supporter(world: &World, office: &Person, name: &str) -> Person {
     let ben = world.joiner(name, &office.link().await).await;
     is_ready(&ben).await;
     ben.conversation.duty(true).await.unwrap();
     ben
 }
 
-fn asking(words: &str) -> AskOptions {
+pub(crate) fn asking(words: &str) -> AskOptions {
     AskOptions {
         ticket: Ticket {
             words: words.into(),
@@ -74,12 +78,12 @@ fn asking(words: &str) -> AskOptions {
 }
 
 /// Somebody who asks.
-async fn seeker(world: &World, office: &Person, words: &str) -> Person {
+pub(crate) async fn seeker(world: &World, office: &Person, words: &str) -> Person {
     let vault = SharedVault::new(MemoryVault::new());
     seeker_on(world, office, &vault, words).await
 }
 
-async fn has_asked(person: &Person) {
+pub(crate) async fn has_asked(person: &Person) {
     person
         .until("a ticket in the queue", |event| {
             (*event == Event::Knocked).then_some(())
@@ -87,7 +91,7 @@ async fn has_asked(person: &Person) {
         .await;
 }
 
-async fn sees_ticket(person: &Person) -> DeskTicket {
+pub(crate) async fn sees_ticket(person: &Person) -> DeskTicket {
     person
         .until("a ticket", |event| match event {
             Event::Ticket(ticket) => Some((**ticket).clone()),
@@ -109,7 +113,7 @@ async fn sees_words(person: &Person, words: &str) -> DeskTicket {
 }
 
 /// The chat that answers a ticket.
-async fn takes(supporter: &Person, id: TicketId) -> Person {
+pub(crate) async fn takes(supporter: &Person, id: TicketId) -> Person {
     let conversation = supporter
         .client
         .take(&supporter.conversation, id, "Ben")
@@ -261,7 +265,12 @@ async fn restarted(world: &World, vault: &SharedVault) -> Person {
 }
 
 /// Somebody who asks on a device whose vault outlives the app.
-async fn seeker_on(world: &World, office: &Person, vault: &SharedVault, words: &str) -> Person {
+pub(crate) async fn seeker_on(
+    world: &World,
+    office: &Person,
+    vault: &SharedVault,
+    words: &str,
+) -> Person {
     let address = office.conversation.desk_address().await.unwrap().unwrap();
     let (client, network) = world.device_with(ClientOptions::vault(vault.clone())).await;
     let visit = client.visit(&address).await.unwrap();

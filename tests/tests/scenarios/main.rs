@@ -11,6 +11,7 @@ mod copy;
 mod crash;
 mod delivery;
 mod desk;
+mod entering;
 mod inbox;
 mod lies;
 mod lines;

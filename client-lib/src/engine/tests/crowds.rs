@@ -193,6 +193,7 @@ fn a_welcome_that_does_not_open_costs_only_a_commit_of_ones_own() {
             commit: staged.commit.into(),
             welcome: welcome.map(Into::into),
             farewells: Vec::new(),
+            returns: Vec::new(),
         };
         let generation = engine.newest_generation().unwrap();
         let entries = engine

@@ -195,6 +195,7 @@ fn a_no_is_told_once_the_inbox_is_gone() {
 fn knock(door: &DoorLink, by: &Engine, change: impl FnOnce(&mut KnockBody<'_>)) -> Vec<u8> {
     let knocking = by.beside.knocking.as_ref().unwrap();
     let mut body = KnockBody {
+        badge: None,
         was: None,
         name: by.saved.name.clone(),
         inbox: knocking.inbox(),

@@ -252,6 +252,7 @@ pub(super) fn taking() -> Engine {
         openings: vec![OpeningKey(OPENING)],
         seq: 5,
         suite: Suite::Classic,
+        organisation: OrganisationKey::from_seed(&[11; 32]).id(),
     };
     Engine::take_ticket(keys, "Ben".into(), NOON).unwrap().0
 }

@@ -60,6 +60,7 @@ pub(super) fn inject_commit(room: &mut Room, name: &str, plan: &Plan, fenced: bo
         commit: commit.into(),
         welcome: None,
         farewells: Vec::new(),
+        returns: Vec::new(),
     };
     inject(room, name, EnvelopeBody::Commit(body), fenced, false);
 }
@@ -76,6 +77,7 @@ fn inject_garbage(room: &mut Room, name: &str) {
             commit: noise.clone(),
             welcome: None,
             farewells: Vec::new(),
+            returns: Vec::new(),
         }),
         true,
         false,
@@ -194,6 +196,7 @@ pub(super) fn commit_body((commit, info): (Vec<u8>, Vec<u8>)) -> EnvelopeBody<'s
         commit: commit.into(),
         welcome: None,
         farewells: Vec::new(),
+        returns: Vec::new(),
     })
 }
 
@@ -484,6 +487,7 @@ fn a_fence_burnt_for_a_minute_stops_nobody() {
             commit: noise.clone(),
             welcome: None,
             farewells: Vec::new(),
+            returns: Vec::new(),
         };
         inject(&mut room, "Cay", EnvelopeBody::Commit(body), true, false);
         match second {
@@ -522,6 +526,7 @@ fn an_external_commit_without_the_present_psk_is_refused_by_all() {
         commit: join.out.commit.into(),
         welcome: None,
         farewells: Vec::new(),
+        returns: Vec::new(),
     };
     inject(&mut room, "Ben", EnvelopeBody::Commit(body), true, false);
     room.settle();
@@ -548,6 +553,7 @@ fn a_false_group_info_is_mended_by_a_facilitator() {
         commit: commit.into(),
         welcome: None,
         farewells: Vec::new(),
+        returns: Vec::new(),
     };
     inject(&mut room, "Ben", EnvelopeBody::Commit(body), true, false);
     // His own device does not know this Commit; it has no further part in this.

@@ -59,6 +59,7 @@ fn put_commit(
         commit: commit.into(),
         welcome: None,
         farewells,
+        returns: Vec::new(),
     };
     inject(room, name, EnvelopeBody::Commit(body), true, false);
 }
@@ -496,6 +497,7 @@ fn a_newcomer_that_removes_others_takes_a_role_lacks_the_secret_or_adds_anything
         members_add: true,
         min_version: 1,
         facilitators: vec![Facilitator::vouch(&key, &gid, ann, PublicKey::new([9; 32]))],
+        hosts: Vec::new(),
         keep_seconds: None,
     };
     let good = Facts {
@@ -517,6 +519,7 @@ fn a_newcomer_that_removes_others_takes_a_role_lacks_the_secret_or_adds_anything
         day: 7,
         psk_id: b"psk",
         farewells: &[],
+        returns: &[],
         rotates: false,
     };
     let judge = |change: &dyn Fn(&mut Facts)| {
@@ -568,6 +571,7 @@ fn a_list_of_facilitators_that_hangs_on_nobody_is_not_sound() {
         members_add: false,
         min_version: 1,
         facilitators,
+        hosts: Vec::new(),
         keep_seconds: None,
     };
     let leaves: Vec<_> = ids.iter().map(|leaf| (*leaf, 0)).collect();
@@ -592,6 +596,7 @@ fn a_list_of_facilitators_that_hangs_on_nobody_is_not_sound() {
             day: 0,
             psk_id: b"",
             farewells: &[],
+            returns: &[],
             rotates: true,
         };
         old.judge(&case, &facts)

@@ -26,6 +26,7 @@ pub(super) fn append_commit(room: &mut Room, name: &str, commit: Vec<u8>, info: 
         commit: commit.into(),
         welcome: None,
         farewells: Vec::new(),
+        returns: Vec::new(),
     };
     let entries = engine
         .entries(

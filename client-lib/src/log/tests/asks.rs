@@ -2,7 +2,8 @@
 
 use sotto_protocol::error_code::ErrorCode;
 use sotto_protocol::frame::{
-    Answer, Describe, Done, FromRelay, Grant, Lane, Notice, Policy, Read, Refusal, Refused,
+    Answer, Describe, Done, FromRelay, Grant, Lane, NewGrants, Notice, Policy, Read, Refusal,
+    Refused,
 };
 use sotto_protocol::id::LogId;
 use sotto_protocol::limits;
@@ -45,6 +46,30 @@ fn opened() -> (Pair, LogId) {
     pair.connect();
     pair.settle();
     (pair, log)
+}
+
+#[test]
+fn what_is_found_unfit_as_it_goes_out_is_told_of_at_once() {
+    let (mut pair, log) = opened();
+    let mut unfit = item(log, &[1]);
+    let twice = new_log(6).grants.remove(0);
+    unfit.grants = Some(NewGrants {
+        cut: false,
+        list: vec![twice.clone(), twice],
+        version: 0,
+    });
+    let token = pair.session.append(vec![unfit], retry(1), DAY);
+    while pair.session.poll_event().is_some() {}
+    assert_eq!(pair.session.poll_output(), None);
+    // Nothing else may ever come that would make somebody look.
+    assert_eq!(pair.session.next_deadline(), Some(pair.now.steady_ms));
+    let told = pair.session.poll_event();
+    let Some(SessionEvent::Answered { token: of, result }) = told else {
+        panic!("{told:?}")
+    };
+    assert_eq!(of, token);
+    assert_eq!(result.unwrap_err().refusal.code, ErrorCode::BadRequest);
+    assert_ne!(pair.session.next_deadline(), Some(pair.now.steady_ms));
 }
 
 #[test]

@@ -1,6 +1,7 @@
-//! The numbers of who is offered to whom, and of what is said of the wait.
+//! The numbers of what people say and of who may do what, of who is offered to whom, and of what is
+//! said of the wait.
 
-use super::{By, Inside, Rows, Shown};
+use super::{BODIES, By, DEAD, FORM, Inside, Rows, Shown};
 
 /// How a range is computed; what that comes to is measured.
 const HONEST: Shown = By(&["eight_in_ten_waits_end_inside_the_range_on_any_evening"]);
@@ -10,6 +11,41 @@ const SAID: Shown = By(&["attributes_and_lists_may_be_as_long_as_their_limits_an
 const BATCHES: Shown = By(&["a_batch_holds_as_many_badges_as_its_limit_and_a_device_too"]);
 
 pub(super) const PEOPLE: &[(&str, Rows)] = &[
+    (
+        "content.rs",
+        &[
+            ("TEXT_BYTES_MAX", BODIES),
+            ("NAME_BYTES_MAX", BODIES),
+            ("REACTION_BYTES_MAX", BODIES),
+            ("RECEIPTS_MAX", BODIES),
+            ("ROSTER_MAX", BODIES),
+            ("RETOLD_LINES_MAX", BODIES),
+            ("RETOLD_BYTES_MAX", BODIES),
+            ("CALL_BYTES_MAX", BODIES),
+            ("DOOR_SEALED_BYTES", FORM),
+        ],
+    ),
+    (
+        "policy.rs",
+        &[
+            ("CLIENT_VERSION", FORM),
+            ("DEAD_DAYS", DEAD),
+            ("UNDATED", FORM),
+            ("WITNESSES", DEAD),
+            (
+                "LET_GO_MAX",
+                By(&["a_commit_lets_sixty_four_go_and_not_one_more"]),
+            ),
+            (
+                "FACILITATORS_MAX",
+                By(&["a_policy_names_as_many_facilitators_as_its_limit_and_no_more"]),
+            ),
+            (
+                "HOSTS_MAX",
+                By(&["a_policy_names_as_many_hosts_as_its_limit_and_none_twice"]),
+            ),
+        ],
+    ),
     (
         "desk/badge.rs",
         &[

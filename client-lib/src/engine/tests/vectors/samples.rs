@@ -9,8 +9,10 @@ use sotto_protocol::size_class::SizeClass;
 
 use crate::attachment::AttachmentSecret;
 use crate::content::{
-    Attach, Content, ContentBody, MessageId, Place, RosterLine, Spoken, speak_opening,
+    Attach, Call, Content, ContentBody, MessageId, Place, RetoldLine, RosterLine, Spoken,
+    speak_opening,
 };
+use crate::desk::badge_samples as made;
 use crate::desk::card::SignedCard;
 use crate::desk::tests as desk;
 use crate::desk::{Card, DeskAddress, Ticket};
@@ -24,11 +26,11 @@ use crate::people::backup::tests::backup;
 use crate::policy::{Facilitator, Policy};
 use crate::seal::letter::tests::write_under;
 use crate::seal::letter::{
-    Address, AnswerBody, InviteBody, KnockBody, PackageBody, Purpose, Slip, WasBody, WelcomeBody,
+    Address, AnswerBody, InviteBody, KnockBody, PackageBody, Purpose, Slip, WelcomeBody,
 };
 use crate::seal::{
-    CommitBody, ConversationSecret, Envelope, EnvelopeBody, Farewell, Packet, Part, RunId, Seen,
-    SnapshotBody, VerdictBody,
+    CommitBody, ConversationSecret, Envelope, EnvelopeBody, Farewell, Packet, Part, Return, RunId,
+    Seen, SnapshotBody, VerdictBody,
 };
 
 pub(super) const SECRET: [u8; 32] = [0x11; 32];
@@ -134,7 +136,16 @@ fn bodies() -> Vec<(&'static str, EnvelopeBody<'static>)> {
             commit: vec![0xb3; 16].into(),
             welcome: welcome.then(|| vec![0xb0; 16].into()),
             farewells: leaving().take(farewells).collect(),
+            returns: Vec::new(),
         })
+    };
+    let host_back = CommitBody {
+        info: Some(vec![0xb1; 12].into()),
+        next: None,
+        commit: vec![0xb3; 16].into(),
+        welcome: None,
+        farewells: Vec::new(),
+        returns: vec![Return::of(&other(), &log(), founder().id())],
     };
     vec![
         ("message", message().body),
@@ -144,6 +155,7 @@ fn bodies() -> Vec<(&'static str, EnvelopeBody<'static>)> {
             commit(true, false, false, 2),
         ),
         ("commit with welcome", commit(true, false, true, 0)),
+        ("commit, host back", EnvelopeBody::Commit(host_back)),
         ("commit, rotation", commit(false, true, false, 1)),
         ("farewell", EnvelopeBody::Farewell(farewell())),
         ("waiting", EnvelopeBody::Waiting(vec![0xb6; 20].into())),
@@ -224,15 +236,43 @@ pub(super) fn policy(with_other: bool) -> Policy {
         members_add: false,
         min_version: 1,
         facilitators,
+        hosts: Vec::new(),
         keep_seconds: with_other.then_some(604_800),
     }
 }
 
 fn policies() -> Vec<Sample> {
     let takes = |bytes: &[u8]| Policy::parse(bytes).is_ok();
-    [("founded", false), ("two facilitators, kept a week", true)]
-        .map(|(name, other)| sample("policy.json", "Rules", name, &policy(other), takes))
-        .into()
+    let host = Policy {
+        hosts: vec![other().id()],
+        link_joins: false,
+        keep_seconds: None,
+        ..policy(true)
+    };
+    [
+        ("founded", policy(false)),
+        ("two facilitators, kept a week", policy(true)),
+        ("of a host", host),
+    ]
+    .map(|(name, rules)| sample("policy.json", "Rules", name, &rules, takes))
+    .into()
+}
+
+fn contents_of_entering() -> Vec<(&'static str, ContentBody)> {
+    let told = |name: &str, words: &str| RetoldLine {
+        name: name.into(),
+        words: words.into(),
+        minute: 29_923_199,
+    };
+    let call = Call {
+        asks: "a supervisor".into(),
+        door: door_link(Suite::Hybrid),
+    };
+    let told = vec![told("Ben", "so it was"), told("", "and on")];
+    vec![
+        ("retold", ContentBody::Retold(told)),
+        ("call", ContentBody::Call(Box::new(call))),
+    ]
 }
 
 pub(super) fn content(body: ContentBody) -> Content {
@@ -316,6 +356,7 @@ fn contents() -> Vec<Sample> {
     };
     let mut all: Vec<_> = kinds
         .into_iter()
+        .chain(contents_of_entering())
         .chain(super::badges::bodies())
         .chain([super::team::body()])
         .map(|(name, body)| sample("content.json", "Content", name, &content(body), takes))
@@ -442,6 +483,7 @@ fn letters() -> Vec<Sample> {
     let knock = KnockBody {
         was: None,
         name: "Ben".into(),
+        badge: None,
         inbox: LogId::new([0x1f; 32]),
         reply: manage(0x20),
         append: [0x21; 32],
@@ -449,7 +491,11 @@ fn letters() -> Vec<Sample> {
         package: package.as_slice().into(),
     };
     let again = KnockBody {
-        was: Some(WasBody::sign(&other(), &LogId::new([0x1c; 32]), &package)),
+        was: Some(Return::of(&other(), &log(), founder().id())),
+        ..knock.clone()
+    };
+    let with_badge = KnockBody {
+        badge: Some(made::shown(&LogId::new([0x1c; 32]), &other().id())),
         ..knock.clone()
     };
     let welcome = WelcomeBody {
@@ -481,6 +527,7 @@ fn letters() -> Vec<Sample> {
         sample(letter, "HandedDoor", "door keys", &handed(), is_handed),
         sample(letter, "KnockLetter", "knock", &knock, is_knock),
         sample(letter, "KnockLetter", "knock-again", &again, is_knock),
+        sample(letter, "KnockLetter", "knock-badge", &with_badge, is_knock),
         sample(letter, "AnswerLetter", "no", &AnswerBody::No, is_answer),
         sample(letter, "AnswerLetter", "welcome", &welcome, is_answer),
         sample(letter, "InviteLetter", "invite", &invite, is_invite),
