@@ -275,9 +275,10 @@ impl Engine {
         secret: &ConversationSecret,
     ) -> Vec<sotto_protocol::frame::Grant> {
         // Who came back with a new leaf has the same key, until the old leaf is gone.
-        let keys: BTreeSet<_> = policy.facilitators.iter().map(|one| one.manage).collect();
+        let mut seen = BTreeSet::new();
+        let keys = policy.facilitators.iter().map(|one| one.manage);
         let mut list: Vec<_> = keys
-            .into_iter()
+            .filter(|key| seen.insert(*key))
             .map(|key| sotto_protocol::frame::Grant {
                 key,
                 ..grant(&self.manage_key(), MANAGE_RIGHTS)
