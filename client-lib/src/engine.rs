@@ -18,6 +18,7 @@
 //! | `asking` | a ticket of ours in a desk's queue |
 //! | `desk` | a team's desk: its logs, its card, what its supporters share |
 //! | `office` | what only the device that runs a desk has |
+//! | `closing` | the bell: a desk closes while somebody waits |
 //! | `duty` | the tickets that wait, for who is on duty |
 //! | `taking` | a ticket that we claim as a supporter, and the chat that answers it |
 //! | `putting_off` | what the relay did not do, and when it is asked again |
@@ -61,6 +62,7 @@ mod badging;
 mod begin;
 mod beside;
 mod changes;
+mod closing;
 #[cfg(feature = "native")]
 mod come_back;
 mod commits;

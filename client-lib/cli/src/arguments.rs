@@ -68,6 +68,8 @@ pub(crate) enum Command {
 pub(crate) enum BenchCommand {
     /// Let many wait in one queue and some claim all of them at once, while the relay is killed.
     ClaimRace(ClaimRaceArgs),
+    /// Let a school's pupils all come within a minute of a short break, on a clock that is driven.
+    Bell(BellArgs),
 }
 
 /// Where the relay of a bench keeps what it has.
@@ -103,6 +105,31 @@ pub(crate) struct ClaimRaceArgs {
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(0..=100))]
     pub(crate) restarts: u16,
     /// Decides when the relay is killed and who leaves when.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) seed: u64,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct BellArgs {
+    /// How many come.
+    #[arg(long, value_name = "N", default_value_t = 500, value_parser = clap::value_parser!(u16).range(1..=2_000))]
+    pub(crate) pupils: u16,
+    /// How many listen.
+    #[arg(long, value_name = "N", default_value_t = 12, value_parser = clap::value_parser!(u16).range(1..=100))]
+    pub(crate) listeners: u16,
+    /// Chats that each of them has at a time.
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=10))]
+    pub(crate) chats: u8,
+    /// How long the break is.
+    #[arg(long, value_name = "MINUTES", default_value_t = 20, value_parser = clap::value_parser!(u16).range(2..=59))]
+    pub(crate) minutes: u16,
+    /// How many may wait at a time.
+    #[arg(long, value_name = "N", default_value_t = 150, value_parser = clap::value_parser!(u16).range(1..=5_000))]
+    pub(crate) capacity: u16,
+    /// Without post-quantum keys.
+    #[arg(long)]
+    pub(crate) classic: bool,
+    /// Decides who comes when, who leaves, and how long chats are.
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) seed: u64,
 }

@@ -10,9 +10,25 @@ use std::process::{Command, Stdio};
 use serde_json::Value;
 
 fn claim_race(engine: &str) -> Value {
+    summary_of(&[
+        "claim-race",
+        "--seekers",
+        "30",
+        "--supporters",
+        "8",
+        "--restarts",
+        "2",
+        "--engine",
+        engine,
+    ])
+}
+
+/// What a bench says in the end, if it held.
+fn summary_of(arguments: &[&str]) -> Value {
     let output = Command::new(env!("CARGO_BIN_EXE_sotto"))
-        .args(["bench", "claim-race", "--seekers", "30", "--supporters"])
-        .args(["8", "--restarts", "2", "--engine", engine, "--json"])
+        .arg("bench")
+        .args(arguments)
+        .arg("--json")
         .stdin(Stdio::null())
         .output()
         .expect("the binary runs");
@@ -56,4 +72,37 @@ fn a_small_claim_race_has_one_winner_a_ticket_on_both_engines() {
         assert!(number("claims_granted") >= number("seekers_answered"));
         assert!(held["claim_p99_ms"].as_f64() >= held["claim_p50_ms"].as_f64());
     }
+}
+
+#[test]
+fn in_a_small_break_everybody_is_told_what_became_of_them() {
+    let held = summary_of(&[
+        "bell",
+        "--pupils",
+        "24",
+        "--listeners",
+        "2",
+        "--minutes",
+        "8",
+        "--capacity",
+        "10",
+        "--classic",
+    ]);
+    assert_eq!((&held["ok"], &held["arrived"]), (&true.into(), &24.into()));
+    let number = |name: &str| held[name].as_u64().expect("a number");
+    let fates = [
+        "answered",
+        "letter",
+        "left",
+        "refused_full",
+        "closed_by_bell",
+    ];
+    assert_eq!(fates.into_iter().map(number).sum::<u64>(), 24, "{held}");
+    assert_eq!(
+        (number("unnamed"), number("place_changes_unexplained")),
+        (0, 0)
+    );
+    // It was full, some were answered, and the bell rang while some waited.
+    assert!(number("answered") >= 4 && number("letter") > 0, "{held}");
+    assert!(number("longest_wait_s") <= 8 * 60 + 30, "{held}");
 }

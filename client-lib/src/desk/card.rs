@@ -341,6 +341,15 @@ impl Card {
         }
     }
 
+    /// When it closes, if it is open and does so at a known time.
+    pub(crate) fn closes_ms(&self, now_ms: u64) -> Option<u64> {
+        match self.state(now_ms) {
+            DeskState::Open { until_ms } => until_ms,
+            DeskState::EndsSoon { until_ms } => Some(until_ms),
+            DeskState::Closed { .. } | DeskState::Full | DeskState::Stale => None,
+        }
+    }
+
     /// A state in words, on the desk's own clock: `ends at 13:15 (Europe/Berlin)`.
     #[must_use]
     pub fn says(&self, state: DeskState, now_ms: u64) -> String {

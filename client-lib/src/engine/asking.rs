@@ -89,6 +89,8 @@ pub(super) struct Asking {
     #[serde(with = "serde_bytes")]
     owner: [u8; 32],
     ticket: Ticket,
+    /// When the desk closes (wall clock), by the card; of a letter nothing.
+    pub(super) closes_ms: Option<u64>,
     /// Where it lies, once it does.
     seq: Option<u64>,
     /// It is to be taken back: retry id and the day it was first asked for.
@@ -106,6 +108,7 @@ impl Asking {
         Ok(Self {
             owner: random::array().map_err(no_randomness)?,
             ticket,
+            closes_ms: None,
             seq: None,
             leaving: None,
         })
@@ -185,7 +188,11 @@ impl Engine {
             Asked::ByLetter => &card.letters,
         };
         let mut knocking = engine.new_knocking(queue.log, queue.append, card.sealing)?;
-        knocking.asking = Some(Asking::new(options.ticket)?);
+        let mut asking = Asking::new(options.ticket)?;
+        if asked == Asked::Now {
+            asking.closes_ms = card.closes_ms(now.wall_ms);
+        }
+        knocking.asking = Some(asking);
         engine.beside.knocking = Some(knocking);
         engine.keep_knocking()?;
         engine.trust(card.organisation)?;
@@ -294,9 +301,12 @@ impl Engine {
         let Some(old) = self.beside.knocking.take() else {
             return Ok(());
         };
+        let closes_ms = old.asking.as_ref().and_then(|asking| asking.closes_ms);
         let ticket = old.asking.map(|asking| asking.ticket).unwrap_or_default();
         let mut knocking = self.new_knocking(old.door, old.knock, old.sealing)?;
-        knocking.asking = Some(Asking::new(ticket)?);
+        let mut asking = Asking::new(ticket)?;
+        asking.closes_ms = closes_ms;
+        knocking.asking = Some(asking);
         self.beside.knocking = Some(knocking);
         self.keep_knocking()?;
         let ask = Ask::Delete(Delete {

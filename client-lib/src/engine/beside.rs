@@ -462,6 +462,7 @@ impl Engine {
         self.go_on_taking(now)?;
         self.go_on_desk(now)?;
         self.go_on_duty(now);
+        self.close_if_due(now)?;
         self.go_on_retelling();
         self.go_on_knocking(now)
     }
@@ -485,7 +486,14 @@ impl Engine {
         let put_off = put_off.filter(|at| *at > now.steady_ms);
         let lease = self.wake_taking(now);
         let undone = self.beside.put_off.next(now);
-        let others = [again, place, lease, self.wake_duty(now), undone];
+        let others = [
+            again,
+            place,
+            lease,
+            self.wake_closing(now),
+            self.wake_duty(now),
+            undone,
+        ];
         put_off.chain(others.into_iter().flatten()).min()
     }
 

@@ -276,6 +276,9 @@ pub enum Event {
     /// The ticket that we claimed is somebody else's, or its owner is gone. This chat ends; nothing of
     /// it was seen by anybody.
     NotTaken,
+    /// The desk has closed while we waited, and our ticket is taken back. Nobody answers it any more; one
+    /// may leave a letter, or ask again when the desk opens.
+    DeskClosed,
     /// The desk's queue takes no more tickets for now. It is tried again every minute until we leave.
     DeskFull,
     /// Somebody asks who is here to come into another conversation: knock there by the link

@@ -13,7 +13,7 @@ use core::fmt;
 use core::pin::Pin;
 
 pub(crate) use backoff::Backoff;
-pub use websocket::WebSocketDialer;
+pub use websocket::{WebSocketDialer, line_over};
 
 use crate::error::Result;
 use crate::link::RelayAddress;

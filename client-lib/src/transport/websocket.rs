@@ -17,7 +17,9 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::protocol::frame::Frame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 use tokio_tungstenite::tungstenite::{Bytes, Error as WsError, Message};
-use tokio_tungstenite::{Connector, WebSocketStream, client_async_tls_with_config};
+use tokio_tungstenite::{
+    Connector, WebSocketStream, client_async_tls_with_config, client_async_with_config,
+};
 
 use super::address::{Address, only_trust, web_trust};
 use super::{Dial, Line, Pending};
@@ -116,6 +118,25 @@ impl WebSocketDialer {
                 .map_err(sorted)?;
         Ok(Box::new(WebSocketLine::new(stream, self.quiet)))
     }
+}
+
+/// A line over a stream that leads to a relay already, such as one within this process: the upgrade,
+/// and no TLS.
+///
+/// # Errors
+/// [`ErrorKind::Unreachable`], [`ErrorKind::NotTheRelay`].
+pub async fn line_over<S>(stream: S) -> Result<Box<dyn Line>>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let mut request = "ws://localhost/".into_client_request().map_err(sorted)?;
+    request.headers_mut().insert(
+        header::SEC_WEBSOCKET_PROTOCOL,
+        HeaderValue::from_static(SUB_PROTOCOL),
+    );
+    let upgrade = client_async_with_config(request, stream, Some(config()));
+    let (stream, _) = upgrade.await.map_err(sorted)?;
+    Ok(Box::new(WebSocketLine::new(stream, QUIET)))
 }
 
 pub(super) fn config() -> WebSocketConfig {

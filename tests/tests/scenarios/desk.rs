@@ -1,15 +1,15 @@
 //! A support desk: asking, waiting, being answered by exactly one, leaving.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use sotto_client::vault::{MemoryVault, SharedVault};
 use sotto_client::{
-    AskOptions, Client, ClientOptions, Confidentiality, Conversation, DeskPlan, DeskTicket, Event,
-    Hours, OrganisationKey, Place, Resource, Standing, Ticket, TicketId, Visit,
+    AskOptions, Client, ClientOptions, Confidentiality, Conversation, DeskDate, DeskPlan,
+    DeskTicket, Event, Hours, OrganisationKey, Place, Resource, Standing, Ticket, TicketId, Visit,
 };
 use sotto_tests::device::{Death, Disk};
-use sotto_tests::world::{Network, Person, World, pass};
+use sotto_tests::world::{Network, Person, World, pass, wall_clock};
 use tokio::time::timeout;
 
 pub(crate) fn plan() -> DeskPlan {
@@ -232,6 +232,88 @@ async fn a_place_survives_a_cut_line_and_moves_up_as_others_leave_or_are_answere
     chat.until_standing(Standing::In).await;
     first.until_standing(Standing::Waiting).await;
     is_at(&third, place(0)).await;
+}
+
+/// The office of a desk that is open today from noon, when everybody's clock begins, until then.
+async fn office_until(world: &World, until: &str) -> Person {
+    let ann = world.founder("Ann").await;
+    let since = wall_clock()().duration_since(UNIX_EPOCH).unwrap();
+    let today = u32::try_from(since.as_secs() / 86_400).unwrap();
+    let date = DeskDate::of_days(today).unwrap();
+    let opening = format!("{date} 12:00-{until}").parse().unwrap();
+    let hours = Hours::new("UTC").unwrap().also(opening).unwrap();
+    let plan = DeskPlan { hours, ..plan() };
+    let organisation = OrganisationKey::random().unwrap();
+    let founded = ann.conversation.found_desk(organisation, plan).await;
+    founded.unwrap();
+    is_ready(&ann).await;
+    ann.conversation.duty(true).await.unwrap();
+    ann
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_bell_sends_home_who_waits_and_leaves_alone_who_talks() {
+    let world = World::start().await;
+    let ann = office_until(&world, "12:20").await;
+    let sam = asks(&world, &ann, "first").await;
+    let eve = asks(&world, &ann, "second").await;
+    let chat = takes(&ann, sees_words(&ann, "first").await.id).await;
+    sam.until_standing(Standing::Waiting).await;
+    wait(&world, Duration::from_secs(19 * 60)).await;
+    assert_eq!(eve.conversation.place().await.unwrap(), Some(place(0)));
+    wait(&world, Duration::from_secs(2 * 60)).await;
+    let heard = ends_as(&eve.conversation, Standing::Left).await;
+    let closed = heard.iter().filter(|event| **event == Event::DeskClosed);
+    assert_eq!(closed.count(), 1);
+    // The ticket is gone, nobody can answer it, and the chat that was begun goes on.
+    wait(&world, Duration::from_secs(2 * 60)).await;
+    assert!(ann.conversation.tickets().await.unwrap().is_empty());
+    chat.says("We have a little longer.").await;
+    assert_eq!(
+        sam.hears_texts(2).await,
+        ["first", "We have a little longer."]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_letter_outlives_the_bell() {
+    let world = World::start().await;
+    let ann = office_until(&world, "12:20").await;
+    let (client, network) = device_at(&world).await;
+    let address = ann.conversation.desk_address().await.unwrap().unwrap();
+    let visit = client.visit(&address).await.unwrap();
+    let letter = client.leave_letter(&visit, asking("for later")).await;
+    let sam = Person {
+        client,
+        network,
+        conversation: letter.unwrap(),
+    };
+    has_asked(&sam).await;
+    wait(&world, Duration::from_secs(60 * 60)).await;
+    let chat = takes(&ann, sees_words(&ann, "for later").await.id).await;
+    sam.until_standing(Standing::Waiting).await;
+    assert_eq!(chat.hears().await.text, "for later");
+}
+
+/// A device on the same clock as the desk's.
+async fn device_at(world: &World) -> (Client, Network) {
+    let options = ClientOptions::memory().wall_clock(wall_clock());
+    world.device_with(options).await
+}
+
+/// Somebody on that clock who asks.
+async fn asks(world: &World, office: &Person, words: &str) -> Person {
+    let (client, network) = device_at(world).await;
+    let address = office.conversation.desk_address().await.unwrap().unwrap();
+    let visit = client.visit(&address).await.unwrap();
+    let conversation = client.ask(&visit, asking(words)).await.unwrap();
+    let person = Person {
+        client,
+        network,
+        conversation,
+    };
+    has_asked(&person).await;
+    person
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,19 +2,23 @@
 //!
 //! | file | what lives there |
 //! |---|---|
+//! | `bell` | a school's break, in which all come at once and a few listen |
 //! | `claim_race` | many wait, some claim all of them at once |
 //! | `seeker` | one who waits |
 //! | `supporter` | one who claims, and one who means no good |
 //! | `hand` | a client at the level of logs |
 //! | `ledger` | what all of them saw |
 //! | `relay` | the relay, which can be killed |
+//! | `town` | a relay and people on a clock that is driven |
 
+mod bell;
 mod claim_race;
 mod hand;
 mod ledger;
 mod relay;
 mod seeker;
 mod supporter;
+mod town;
 
 use crate::arguments::BenchCommand;
 use crate::output::{Done, Failure, Output};
@@ -22,6 +26,7 @@ use crate::output::{Done, Failure, Output};
 /// Runs one of them.
 pub(crate) async fn run(command: BenchCommand, output: &Output) -> Result<Done, Failure> {
     match command {
+        BenchCommand::Bell(arguments) => bell::run(arguments, output).await,
         BenchCommand::ClaimRace(arguments) => claim_race::run(arguments, output).await,
     }
 }

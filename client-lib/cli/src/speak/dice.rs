@@ -17,6 +17,24 @@ impl Dice {
         mixed ^ (mixed >> 31)
     }
 
+    /// A number from 0 up to 1, without it.
+    pub(crate) fn unit(&mut self) -> f64 {
+        let drawn = u32::try_from(self.next() >> 32).unwrap_or_default();
+        f64::from(drawn) / (f64::from(u32::MAX) + 1.0)
+    }
+
+    /// A wait, exponential, with this mean.
+    pub(crate) fn exponential(&mut self, mean: f64) -> f64 {
+        -mean * (1.0 - self.unit()).ln()
+    }
+
+    /// A length, log-normal, with this median and spread.
+    pub(crate) fn log_normal(&mut self, median: f64, sigma: f64) -> f64 {
+        let radius = (-2.0 * (1.0 - self.unit()).ln()).sqrt();
+        let normal = radius * (core::f64::consts::TAU * self.unit()).cos();
+        median * (sigma * normal).exp()
+    }
+
     /// A number below `bound`; 0 for a bound of 0.
     pub(crate) fn below(&mut self, bound: usize) -> usize {
         let bound = u64::try_from(bound).unwrap_or(u64::MAX);

@@ -1,0 +1,390 @@
+//! `sotto bench bell`: a school's break. Everybody comes within a minute, a few listen, and at the end
+//! the bell rings. Whoever came must have been told what became of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use sotto_client::{
+    AskOptions, Confidentiality, DeskAddress, DeskDate, DeskPlan, DeskState, Event, Hours,
+    JoinOptions, LeafId, Link, OrganisationKey, Resource, RoomOptions, Standing, Suite, Visit,
+};
+use sotto_client::{Client, Conversation, TicketId};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+
+use super::town::{Town, driven};
+use crate::arguments::BellArgs;
+use crate::output::{Done, Failure, Output, fields};
+use crate::speak::Dice;
+
+/// Of a hundred pupils who find no listener so many write a letter.
+const LETTERS_PER_CENT: usize = 60;
+/// Of a thousand who come so many leave early if they wait for long, and how long such a one waits on
+/// average.
+const EARLY_PER_MILLE: usize = 435;
+const EARLY_MEAN_S: f64 = 480.0;
+/// A chat, in seconds: log-normal, with this median and spread.
+const CHAT_MEDIAN_S: f64 = 360.0;
+const CHAT_SIGMA: f64 = 0.5;
+/// A listener looks at the list for so long before they take somebody, and at most so long.
+const LOOK_MS: (usize, usize) = (500, 4_000);
+/// What happens at all happens within this time of the bell.
+const AFTER_THE_BELL: Duration = Duration::from_secs(3 * 60 * 60);
+
+/// What became of a pupil.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    Answered,
+    Letter,
+    Left,
+    RefusedFull,
+    ClosedByBell,
+}
+
+/// What one pupil saw.
+struct Saw {
+    /// Nothing, if nobody told them anything.
+    fate: Option<Fate>,
+    waited_s: u64,
+    /// How often others came to be before them whom nothing explains.
+    unexplained: u64,
+}
+
+/// What a pupil will do.
+struct Pupil {
+    comes: Duration,
+    patience: Option<Duration>,
+    writes: bool,
+}
+
+#[derive(Debug, Default, Serialize)]
+struct Counts {
+    listeners: u64,
+    arrived: u64,
+    answered: u64,
+    letter: u64,
+    left: u64,
+    refused_full: u64,
+    closed_by_bell: u64,
+    unnamed: u64,
+    longest_wait_s: u64,
+    place_changes_unexplained: u64,
+    seconds: f64,
+}
+
+/// Plays a break and judges it.
+pub(crate) async fn run(arguments: BellArgs, output: &Output) -> Result<Done, Failure> {
+    let begun = std::time::Instant::now();
+    let mut counts = driven(move || play(arguments)).await?;
+    counts.seconds = begun.elapsed().as_secs_f64();
+    verdict(&counts, output)
+}
+
+async fn play(arguments: BellArgs) -> Result<Counts, Failure> {
+    let town = Arc::new(Town::start().await?);
+    let mut dice = Dice::new(arguments.seed);
+    let bell = Instant::now() + Duration::from_secs(60 * u64::from(arguments.minutes));
+    let (office, _) = town.somebody().await?;
+    let (team, address) = found(&town, &office, &arguments).await?;
+    let link = team.link().await?;
+    let link = link.ok_or_else(|| Failure::could_not_run("the team's room has no link"))?;
+    let mut listening = JoinSet::new();
+    for _ in 0..arguments.listeners {
+        let seed = Dice::new(dice.next());
+        let chats = usize::from(arguments.chats);
+        listening.spawn(listen(Arc::clone(&town), link.clone(), chats, bell, seed));
+    }
+    let mut waiting = JoinSet::new();
+    for _ in 0..arguments.pupils {
+        let pupil = Pupil::thrown(&mut dice);
+        let (town, address) = (Arc::clone(&town), address.clone());
+        waiting.spawn(async move { come(&town, &address, &pupil).await });
+    }
+    let mut counts = Counts {
+        listeners: u64::from(arguments.listeners),
+        ..Counts::default()
+    };
+    while let Some(ended) = waiting.join_next().await {
+        let saw = ended.map_err(|_| Failure::could_not_run("a pupil's task ended"))??;
+        counts.add(&saw);
+    }
+    while let Some(ended) = listening.join_next().await {
+        ended.map_err(|_| Failure::could_not_run("a listener's task ended"))??;
+    }
+    office.close().await;
+    Ok(counts)
+}
+
+impl Counts {
+    fn add(&mut self, saw: &Saw) {
+        self.arrived += 1;
+        self.longest_wait_s = self.longest_wait_s.max(saw.waited_s);
+        self.place_changes_unexplained += saw.unexplained;
+        *match saw.fate {
+            Some(Fate::Answered) => &mut self.answered,
+            Some(Fate::Letter) => &mut self.letter,
+            Some(Fate::Left) => &mut self.left,
+            Some(Fate::RefusedFull) => &mut self.refused_full,
+            Some(Fate::ClosedByBell) => &mut self.closed_by_bell,
+            None => &mut self.unnamed,
+        } += 1;
+    }
+}
+
+impl Pupil {
+    fn thrown(dice: &mut Dice) -> Self {
+        let early = dice.below(1_000) < EARLY_PER_MILLE;
+        Self {
+            comes: Duration::from_secs_f64(60.0 * dice.unit()),
+            patience: early.then(|| Duration::from_secs_f64(dice.exponential(EARLY_MEAN_S))),
+            writes: dice.below(100) < LETTERS_PER_CENT,
+        }
+    }
+}
+
+/// The desk, open from now until the bell.
+async fn found(
+    town: &Town,
+    office: &Client,
+    arguments: &BellArgs,
+) -> Result<(Conversation, DeskAddress), Failure> {
+    let room = RoomOptions {
+        suite: if arguments.classic {
+            Suite::Classic
+        } else {
+            Suite::Hybrid
+        },
+        ..RoomOptions::new(town.address().clone(), "Office")
+    };
+    let team = office.found(room).await?;
+    team.ready().await?;
+    let days = u32::try_from(town.now_ms() / 86_400_000).unwrap_or(u32::MAX);
+    let date = DeskDate::of_days(days).ok_or_else(|| Failure::could_not_run("no such date"))?;
+    let until = format!("{date} 12:00-12:{:02}", arguments.minutes);
+    let opening = until.parse().map_err(unfit)?;
+    let hours = Hours::new("UTC").and_then(|hours| hours.also(opening));
+    let plan = DeskPlan {
+        desk: 0,
+        name: "The listening room".into(),
+        topics: Vec::new(),
+        languages: vec!["en".into()],
+        been_there: Vec::new(),
+        hours: hours.map_err(unfit)?,
+        capacity: u32::from(arguments.capacity),
+        chats_each: arguments.chats,
+        minutes: 0,
+        confidentiality: Confidentiality {
+            version: 1,
+            words: "What you say stays here, unless somebody is in danger.".into(),
+        },
+        resources: vec![Resource {
+            name: "A teacher you trust".into(),
+            how: "room 12".into(),
+        }],
+        days: 30,
+    };
+    team.found_desk(OrganisationKey::random()?, plan).await?;
+    until_event(&team, |event| *event == Event::DeskReady).await?;
+    let address = team.desk_address().await?;
+    let address = address.ok_or_else(|| Failure::could_not_run("a desk without an address"))?;
+    Ok((team, address))
+}
+
+fn unfit(error: impl ToString) -> Failure {
+    Failure::could_not_run(error.to_string())
+}
+
+async fn until_event(
+    conversation: &Conversation,
+    wanted: impl Fn(&Event) -> bool,
+) -> Result<(), Failure> {
+    while let Some(event) = conversation.next_event().await {
+        if wanted(&event) {
+            return Ok(());
+        }
+    }
+    Err(Failure::could_not_run("a conversation ended too early"))
+}
+
+/// One pupil, from coming to the end of the break.
+async fn come(town: &Town, address: &DeskAddress, pupil: &Pupil) -> Result<Saw, Failure> {
+    sleep(pupil.comes).await;
+    let (client, _) = town.somebody().await?;
+    let visit = client.visit(address).await?;
+    let came = Instant::now();
+    let mut saw = Saw {
+        fate: None,
+        waited_s: 0,
+        unexplained: 0,
+    };
+    let refused = match visit.state(town.now_ms()) {
+        DeskState::Open { .. } | DeskState::EndsSoon { .. } => {
+            let asked = client.ask(&visit, AskOptions::default()).await?;
+            let told = wait(&asked, pupil, &mut saw).await;
+            saw.waited_s = came.elapsed().as_secs();
+            told
+        }
+        _ => Some(Fate::ClosedByBell),
+    };
+    saw.fate = match refused {
+        Some(Fate::RefusedFull | Fate::ClosedByBell) if pupil.writes => {
+            write(&client, &visit).await?
+        }
+        told => told,
+    };
+    client.close().await;
+    Ok(saw)
+}
+
+/// Waits for a listener; answers what one was told in the end.
+async fn wait(asked: &Conversation, pupil: &Pupil, saw: &mut Saw) -> Option<Fate> {
+    let mut ahead = u64::MAX;
+    let mut told = None;
+    let far = Instant::now() + AFTER_THE_BELL;
+    let patience = pupil.patience.map(|patience| Instant::now() + patience);
+    let mut leaves_at = patience.unwrap_or(far);
+    loop {
+        let event = tokio::select! {
+            event = asked.next_event() => event?,
+            () = sleep_until(leaves_at) => {
+                if leaves_at == far {
+                    return None;
+                }
+                leaves_at = far;
+                told = Some(Fate::Left);
+                asked.leave().await.ok()?;
+                continue;
+            }
+        };
+        match event {
+            Event::Place(place) => {
+                saw.unexplained += u64::from(place.ahead > ahead);
+                ahead = place.ahead;
+            }
+            Event::DeskFull => {
+                told = Some(Fate::RefusedFull);
+                asked.leave().await.ok()?;
+            }
+            Event::DeskClosed => told = Some(Fate::ClosedByBell),
+            // Somebody answered just before one was gone: then one is in a chat, and takes leave of it.
+            Event::Standing(Standing::Waiting | Standing::In) if told.is_none() => {
+                return Some(Fate::Answered);
+            }
+            Event::Standing(Standing::Left) => return told,
+            Event::Standing(Standing::TurnedAway) => return None,
+            _ => {}
+        }
+    }
+}
+
+/// Writes a letter instead; nothing if it does not come to lie there.
+async fn write(client: &Client, visit: &Visit) -> Result<Option<Fate>, Failure> {
+    let letter = client.leave_letter(visit, AskOptions::default()).await?;
+    let lies = until_event(&letter, |event| *event == Event::Knocked);
+    let lies = timeout(AFTER_THE_BELL, lies).await;
+    Ok(matches!(lies, Ok(Ok(()))).then_some(Fate::Letter))
+}
+
+/// One listener, from before the first pupil until the last chat is over.
+async fn listen(
+    town: Arc<Town>,
+    link: Link,
+    most: usize,
+    bell: Instant,
+    mut dice: Dice,
+) -> Result<(), Failure> {
+    let (client, _) = town.somebody().await?;
+    let options = JoinOptions {
+        name: "Listener".into(),
+    };
+    let team = client.join(&link, &options).await?;
+    until_event(&team, |event| *event == Event::DeskReady).await?;
+    team.duty(true).await?;
+    let mut chats = JoinSet::new();
+    let mut tried = Vec::new();
+    while Instant::now() < bell {
+        let ticket = if chats.len() < most {
+            next_ticket(&team, &tried, &mut dice).await?
+        } else {
+            None
+        };
+        let Some(ticket) = ticket else {
+            tokio::select! {
+                Some(_) = chats.join_next() => {}
+                event = team.next_event() => {
+                    event.ok_or_else(|| Failure::could_not_run("the team's room ended"))?;
+                }
+                () = sleep_until(bell) => {}
+            }
+            continue;
+        };
+        tried.push(ticket);
+        let chat = client.take(&team, ticket, "Listener").await?;
+        let lasts = Duration::from_secs_f64(dice.log_normal(CHAT_MEDIAN_S, CHAT_SIGMA));
+        chats.spawn(talk(chat, lasts));
+    }
+    team.duty(false).await?;
+    while chats.join_next().await.is_some() {}
+    client.close().await;
+    Ok(())
+}
+
+/// One of the oldest that this listener did not try, after a look at the list.
+async fn next_ticket(
+    team: &Conversation,
+    tried: &[TicketId],
+    dice: &mut Dice,
+) -> Result<Option<TicketId>, Failure> {
+    let (least, most) = LOOK_MS;
+    let look = u64::try_from(least + dice.below(most - least)).unwrap_or_default();
+    sleep(Duration::from_millis(look)).await;
+    let tickets = team.tickets().await?;
+    let free = tickets
+        .iter()
+        .map(|ticket| ticket.id)
+        .find(|id| !id.is_letter && !tried.contains(id));
+    Ok(free)
+}
+
+/// A chat, unless somebody else was faster.
+async fn talk(chat: Conversation, lasts: Duration) -> Option<LeafId> {
+    chat.ready().await.ok()?;
+    sleep(lasts).await;
+    chat.leave().await.ok()?;
+    while chat.next_event().await.is_some() {}
+    None
+}
+
+fn verdict(counts: &Counts, output: &Output) -> Result<Done, Failure> {
+    let named =
+        counts.answered + counts.letter + counts.left + counts.refused_full + counts.closed_by_bell;
+    let mut broken = Vec::new();
+    if counts.unnamed > 0 || named != counts.arrived {
+        broken.push(format!("{} pupils were told nothing", counts.unnamed));
+    }
+    if counts.place_changes_unexplained > 0 {
+        broken.push(format!(
+            "{} places grew for no reason",
+            counts.place_changes_unexplained
+        ));
+    }
+    output.words(&format!(
+        "Of {} pupils {} were answered, {} wrote a letter, {} left, {} found it full, and the bell sent {} \
+         home; {} were told nothing. The longest wait was {} s. {:.1} s in all.",
+        counts.arrived,
+        counts.answered,
+        counts.letter,
+        counts.left,
+        counts.refused_full,
+        counts.closed_by_bell,
+        counts.unnamed,
+        counts.longest_wait_s,
+        counts.seconds,
+    ));
+    if broken.is_empty() {
+        Ok(fields(counts))
+    } else {
+        Err(Failure::promise(broken.join("; "), fields(counts)))
+    }
+}
