@@ -20,6 +20,7 @@
 //! | `office` | what only the device that runs a desk has |
 //! | `closing` | the bell: a desk closes while somebody waits |
 //! | `duty` | the tickets that wait, for who is on duty |
+//! | `tidying` | what lies in a desk's queue and is no ticket |
 //! | `taking` | a ticket that we claim as a supporter, and the chat that answers it |
 //! | `putting_off` | what the relay did not do, and when it is asked again |
 //! | `entering` | whose conversation it is, and who comes in by their yes |
@@ -97,6 +98,7 @@ mod taking;
 mod talk;
 #[cfg(test)]
 mod tests;
+mod tidying;
 mod transfers;
 mod upkeep;
 mod uploading;

@@ -25,6 +25,7 @@ use super::pool::KeptPackage;
 use super::putting_off::{Need, PutOff};
 use super::saved::{self, RootKey, Stage};
 use super::taking::Taking;
+use super::tidying::Tidying;
 use super::{Engine, Event, inviting, no_randomness, retry_id};
 use crate::content::MessageId;
 use crate::desk::{DeskKeys, SignedKeys};
@@ -50,6 +51,7 @@ pub(super) struct Beside {
     pub(super) desk_signed: Option<SignedKeys>,
     pub(super) office: Option<Office>,
     pub(super) duty: Duty,
+    pub(super) tidying: [Tidying; 2],
     /// A ticket that this chat is to answer, and when its lease is to be renewed.
     pub(super) taking: Option<Taking>,
     pub(super) renew_at_ms: u64,
@@ -103,6 +105,10 @@ pub(super) enum Side {
     Withdraw,
     /// At our inbox, once the ticket is gone.
     LastLook,
+    /// Of a desk's queue, or its letters: a page of it, and what is no ticket there.
+    Look(bool),
+    ClaimRubbish(bool, u64),
+    EndRubbish(bool, u64),
     /// Of a ticket that we are to answer.
     Claim,
     Renew,
@@ -279,6 +285,11 @@ impl Beside {
         self.is_retelling = false;
     }
 
+    pub(super) const fn tidying(&mut self, is_letter: bool) -> &mut Tidying {
+        let [queue, letters] = &mut self.tidying;
+        if is_letter { letters } else { queue }
+    }
+
     pub(super) fn forget_asked(&mut self, side: Side) {
         self.asked.retain(|_, asked| *asked != side);
     }
@@ -432,6 +443,9 @@ impl Engine {
                 _,
             ) => self.inbox_answered(side, result, now)?,
             (Side::Take(pool), _) => self.taken(&pool, result)?,
+            (Side::Look(of), _) => self.looked(of, result, now),
+            (Side::ClaimRubbish(of, seq), _) => self.rubbish_claimed((of, seq), result, now)?,
+            (Side::EndRubbish(of, seq), _) => self.rubbish_ended((of, seq), result, now)?,
             (Side::Place, _) => self.placed(result, now)?,
             (Side::Withdraw, _) => self.withdrawn(result, now)?,
             (Side::LastLook, _) => self.looked_for_answer(result, now)?,

@@ -451,6 +451,9 @@ impl Engine {
             // Somebody left meanwhile: the relay does not know the newest keys yet.
             (*version, *due) = (granted.version, *due && !is_newest);
         }
+        if self.beside.duty.is_on {
+            self.follow_queues();
+        }
         self.keep_office()
     }
 

@@ -6,22 +6,29 @@
 use core::fmt;
 use std::collections::{BTreeMap, BTreeSet};
 
-use sotto_protocol::frame::{Entry, Lane};
+use sotto_protocol::frame::{self, Answer, Entry, Lane};
 use sotto_protocol::id::LogId;
 use x25519_dalek::StaticSecret;
 
-use super::taking::TicketKeys;
+use super::beside::Side;
+use super::office::DeskLog;
+use super::taking::{DESK_FLOOR, TicketKeys};
 use super::{Engine, Event};
-use crate::desk::Ticket;
+use crate::desk::{OpeningKey, Ticket};
 use crate::error::{Error, ErrorKind, Result};
-use crate::log::{Cursor, Keeps};
+use crate::log::{Ask, Cursor, Denied, Keeps};
 use crate::seal::letter::{Letters, Purpose, Read};
 use crate::time::Now;
 
-/// Tickets that a device shows; later ones wait unread, in their order.
+/// Tickets of one queue that a device shows; later ones wait unread, in their order.
 pub(super) const TICKETS_SHOWN_MAX: usize = 1_024;
-/// How often the whole queue is read anew: what was answered or taken back shows only so.
+/// Entries of one queue that are known to be none, so that they are not tried again and again: more
+/// than the largest queue has room for in the size of tickets.
+pub(super) const JUNK_KNOWN_MAX: usize = 16_384;
+/// How often the whole queue is read: what was answered, taken back or claimed shows only so.
 const LOOK_AGAIN_MS: u64 = 60_000;
+/// Entries asked for at once; the relay gives as many as fit one page.
+const LOOK_ENTRIES: u32 = 1_024;
 
 /// Names a ticket at a desk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -43,6 +50,9 @@ pub struct DeskTicket {
     pub day: u32,
     /// When this device first saw it, in milliseconds of its steady clock.
     pub since_ms: u64,
+    /// Somebody has claimed it and is about to answer, as the relay told within the last minute. It
+    /// stays here, in its place, since who claimed it may give it back.
+    pub is_claimed: bool,
 }
 
 impl fmt::Debug for DeskTicket {
@@ -56,18 +66,120 @@ impl fmt::Debug for DeskTicket {
 /// What is known of a desk's queues while on duty.
 #[derive(Debug, Default)]
 pub(super) struct Duty {
-    is_on: bool,
-    tickets: BTreeMap<TicketId, DeskTicket>,
-    /// Those met since the queue was last read from its start.
-    met: BTreeSet<TicketId>,
-    look_again_at_ms: u64,
+    pub(super) is_on: bool,
+    waiting: View,
+    letters: View,
+}
+
+/// What is known of one queue.
+#[derive(Debug, Default)]
+pub(super) struct View {
+    tickets: BTreeMap<u64, DeskTicket>,
+    /// Those that we claim ourselves.
+    ours: BTreeSet<u64>,
+    /// Entries that are no tickets by the keys we have, and whether they can ever be one.
+    pub(super) junk: BTreeMap<u64, Junk>,
+    /// Junk was counted up to here.
+    counted_to: u64,
+    look: Option<Look>,
+    look_at_ms: u64,
+}
+
+/// What an entry is that is no ticket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Junk {
+    /// Nobody who asks writes such a thing: it may go.
+    Rubbish,
+    /// It opens and makes no sense here; perhaps it does to a newer client.
+    Strange,
+}
+
+/// One reading of the whole queue.
+#[derive(Debug)]
+struct Look {
+    /// What is known now and not met is gone; what comes later is not judged.
+    known_to: u64,
+    met: BTreeSet<u64>,
+    /// Whose time has come to be tidied away.
+    rubbish: Vec<u64>,
 }
 
 impl Duty {
-    /// The line is gone: the next look is a while after the next one stands.
-    pub(super) const fn pause(&mut self) {
-        self.look_again_at_ms = 0;
+    pub(super) const fn view(&mut self, is_letter: bool) -> &mut View {
+        if is_letter {
+            &mut self.letters
+        } else {
+            &mut self.waiting
+        }
     }
+
+    /// The line is gone: who is back looks at once.
+    pub(super) const fn pause(&mut self) {
+        (self.waiting.look_at_ms, self.letters.look_at_ms) = (0, 0);
+    }
+}
+
+impl View {
+    fn known_to(&self) -> u64 {
+        let tickets = self.tickets.keys().next_back();
+        let junk = self.junk.keys().next_back();
+        tickets.into_iter().chain(junk).copied().max().unwrap_or(0)
+    }
+
+    /// Forgets what a look did not meet; what of the rest may be tidied away.
+    fn looked(&mut self) -> Vec<u64> {
+        let Some(look) = self.look.take() else {
+            return Vec::new();
+        };
+        let is_there = |seq: &u64| *seq > look.known_to || look.met.contains(seq);
+        self.tickets.retain(|seq, _| is_there(seq));
+        self.junk.retain(|seq, _| is_there(seq));
+        self.ours.retain(is_there);
+        look.rubbish
+    }
+
+    /// What the relay says of something that is known; whether it is.
+    fn meets(&mut self, entry: &Entry<'_>, is_read: bool) -> bool {
+        let seq = entry.seq;
+        let ticket = self.tickets.get_mut(&seq);
+        let junk = self.junk.get(&seq);
+        let is_known = ticket.is_some() || junk.is_some();
+        if let Some(look) = self.look.as_mut().filter(|_| is_read && is_known) {
+            look.met.insert(seq);
+            if junk == Some(&Junk::Rubbish) && !entry.claimed {
+                look.rubbish.push(seq);
+            }
+        }
+        if let Some(ticket) = ticket.filter(|_| is_read) {
+            ticket.is_claimed = entry.claimed;
+            if !entry.claimed {
+                // We gave it back, or somebody else was faster and did.
+                self.ours.remove(&seq);
+            }
+        }
+        is_known
+    }
+}
+
+/// A ticket, or what else it is.
+fn read_ticket(
+    openings: &[OpeningKey],
+    log: &LogId,
+    entry: &Entry<'_>,
+) -> core::result::Result<Ticket, Junk> {
+    let sealed = entry.sealed.as_slice();
+    if entry.held.is_none() || sealed.len() != DESK_FLOOR.bytes() {
+        return Err(Junk::Rubbish);
+    }
+    let letter = openings.iter().rev().find_map(|opening| {
+        match Letters::default().read(&opening.0, Purpose::Ticket, log, sealed) {
+            Read::Whole(letter) => Some(letter),
+            Read::Junk | Read::More => None,
+        }
+    });
+    let letter = letter.ok_or(Junk::Rubbish)?;
+    let ticket = sotto_protocol::cbor::decode::<Ticket>(&letter).ok();
+    ticket.filter(Ticket::is_within_limits).ok_or(Junk::Strange)
 }
 
 impl Engine {
@@ -80,14 +192,26 @@ impl Engine {
     /// Those who wait, letters behind the others, the oldest first; without those we claimed.
     #[must_use]
     pub fn tickets(&self) -> Vec<DeskTicket> {
-        self.beside.duty.tickets.values().cloned().collect()
+        let duty = &self.beside.duty;
+        let of = |view: &View| {
+            let all = view.tickets.iter();
+            let others = all.filter(|(seq, _)| !view.ours.contains(seq));
+            others.map(|(_, ticket)| ticket.clone()).collect::<Vec<_>>()
+        };
+        [of(&duty.waiting), of(&duty.letters)].concat()
     }
 
     /// What it takes to claim one of them; nothing if it is not (any more) among those that wait.
     #[must_use]
     pub fn ticket_keys(&self, id: TicketId) -> Option<TicketKeys> {
         let keys = self.beside.desk.as_ref()?;
-        self.beside.duty.tickets.get(&id)?;
+        let duty = &self.beside.duty;
+        let view = if id.is_letter {
+            &duty.letters
+        } else {
+            &duty.waiting
+        };
+        view.tickets.get(&id.seq)?;
         Some(TicketKeys {
             relay: self.saved.relay.clone(),
             queue: if id.is_letter {
@@ -122,28 +246,41 @@ impl Engine {
 
     /// A ticket that we claim is no longer offered here.
     pub(super) fn ticket_is_ours(&mut self, id: TicketId) {
-        self.beside.duty.tickets.remove(&id);
+        let view = self.beside.duty.view(id.is_letter);
+        if let Some(ticket) = view.tickets.get_mut(&id.seq) {
+            ticket.is_claimed = true;
+            view.ours.insert(id.seq);
+        }
     }
 
-    fn queues(&self) -> Vec<(LogId, bool)> {
+    pub(super) fn queues(&self) -> Vec<(LogId, bool)> {
         let keys = self.beside.desk.as_ref();
         keys.map_or_else(Vec::new, |keys| {
             vec![(keys.queue, false), (keys.letters, true)]
         })
     }
 
-    /// Reads both queues from their start, or no longer.
-    fn follow_queues(&mut self) {
-        let Some(claim) = self.beside.desk.as_ref().map(|keys| keys.claim) else {
-            return;
+    /// What opens a queue for who is on duty. The office reads with the key that it manages with, as that
+    /// one changes with no supporter, and claims with theirs once the relay knows it.
+    fn queue_keys(&self, is_letter: bool) -> Vec<StaticSecret> {
+        let claim = self.beside.desk.as_ref().map(|keys| keys.claim);
+        let which = if is_letter {
+            DeskLog::Letters
+        } else {
+            DeskLog::Queue
         };
-        // The office reads with the key that it manages with: that one changes with no supporter.
-        let key = self
-            .desk_manage()
-            .unwrap_or_else(|| StaticSecret::from(claim));
-        for (log, _) in self.queues() {
+        let office = self.beside.office.as_ref();
+        let is_known = office.is_none_or(|office| office.has_told_keys(which));
+        let claim = claim.filter(|_| is_known).map(StaticSecret::from);
+        self.desk_manage().into_iter().chain(claim).collect()
+    }
+
+    /// Reads both queues from their start, or no longer.
+    pub(super) fn follow_queues(&mut self) {
+        for (log, is_letter) in self.queues() {
             if self.beside.duty.is_on {
-                self.session.open(log, vec![key.clone()]);
+                let keys = self.queue_keys(is_letter);
+                self.session.open(log, keys);
                 let start = Cursor::start(&log);
                 self.session.follow(log, Lane::All, start, Keeps::Removable);
             } else {
@@ -155,34 +292,118 @@ impl Engine {
     /// The desk's keys are new: what is sealed to them is read with them.
     pub(super) fn duty_keys_changed(&mut self) {
         if self.beside.duty.is_on {
+            for is_letter in [false, true] {
+                let view = self.beside.duty.view(is_letter);
+                view.junk.clear();
+                (view.look, view.look_at_ms) = (None, 0);
+            }
             self.follow_queues();
         }
     }
 
     /// Reads the queues anew from time to time.
     pub(super) fn go_on_duty(&mut self, now: Now) {
-        let duty = &mut self.beside.duty;
         // Without a line nothing can be met, and nothing that is not met is gone.
-        if !duty.is_on || !self.is_online {
+        if !self.beside.duty.is_on || !self.is_online {
             return;
         }
-        if duty.look_again_at_ms == 0 {
-            duty.look_again_at_ms = now.steady_ms.saturating_add(LOOK_AGAIN_MS);
+        for (log, is_letter) in self.queues() {
+            let is_busy = self.beside.is_asked(Side::Look(is_letter));
+            let may_look = self.beside.open.contains(&log) && !is_busy;
+            let view = self.beside.duty.view(is_letter);
+            if may_look && view.look_at_ms <= now.steady_ms {
+                view.look_at_ms = now.steady_ms.saturating_add(LOOK_AGAIN_MS);
+                view.look = Some(Look {
+                    known_to: view.known_to(),
+                    met: BTreeSet::new(),
+                    rubbish: Vec::new(),
+                });
+                self.read_queue_on(log, is_letter, 0);
+            }
         }
-        if duty.look_again_at_ms > now.steady_ms {
+    }
+
+    fn read_queue_on(&mut self, log: LogId, is_letter: bool, after: u64) {
+        let read = frame::Read {
+            log,
+            lane: Lane::All,
+            after,
+            entries_max: LOOK_ENTRIES,
+        };
+        self.ask_beside(Ask::Read(read), Side::Look(is_letter));
+    }
+
+    /// A page of a queue.
+    pub(super) fn looked(
+        &mut self,
+        is_letter: bool,
+        result: &core::result::Result<Answer<'static>, Denied>,
+        now: Now,
+    ) {
+        let mut queues = self.queues().into_iter();
+        let found = queues.find(|(_, letters)| *letters == is_letter);
+        let (Some((log, _)), Ok(Answer::Page(page))) = (found, result) else {
+            self.beside.duty.view(is_letter).look = None;
             return;
+        };
+        for entry in &page.entries {
+            self.ticket_read(log, is_letter, entry, now);
         }
-        duty.look_again_at_ms = now.steady_ms.saturating_add(LOOK_AGAIN_MS);
-        // What was not met since is gone.
-        let met = core::mem::take(&mut duty.met);
-        duty.tickets.retain(|id, _| met.contains(id));
-        self.follow_queues();
+        match page.entries.last().filter(|_| page.more) {
+            Some(last) => self.read_queue_on(log, is_letter, last.seq),
+            None => {
+                let rubbish = self.beside.duty.view(is_letter).looked();
+                self.tidy(is_letter, rubbish, now);
+            }
+        }
     }
 
     pub(super) fn wake_duty(&self, now: Now) -> Option<u64> {
         let duty = &self.beside.duty;
-        let at = Some(duty.look_again_at_ms).filter(|_| duty.is_on);
-        at.filter(|at| *at > now.steady_ms)
+        let times = [duty.waiting.look_at_ms, duty.letters.look_at_ms];
+        let times = times.into_iter().filter(|_| duty.is_on);
+        times.filter(|at| *at > now.steady_ms).min()
+    }
+
+    fn ticket_read(&mut self, log: LogId, is_letter: bool, entry: &Entry<'_>, now: Now) {
+        self.met_in_queue(log, is_letter, entry, now);
+        self.beside.duty.view(is_letter).meets(entry, true);
+    }
+
+    /// An entry of a queue, as it is pushed or read: what it is, if that is not known yet.
+    fn met_in_queue(&mut self, log: LogId, is_letter: bool, entry: &Entry<'_>, now: Now) {
+        let Some(keys) = self.beside.desk.as_ref().filter(|_| self.beside.duty.is_on) else {
+            return;
+        };
+        let view = self.beside.duty.view(is_letter);
+        let is_full = view.tickets.len() >= TICKETS_SHOWN_MAX;
+        if view.meets(entry, false) || is_full {
+            return;
+        }
+        let seq = entry.seq;
+        match read_ticket(&keys.openings, &log, entry) {
+            Ok(ticket) => {
+                let waiting = DeskTicket {
+                    id: TicketId { is_letter, seq },
+                    ticket,
+                    day: entry.day,
+                    since_ms: now.steady_ms,
+                    is_claimed: entry.claimed,
+                };
+                view.tickets.insert(seq, waiting.clone());
+                self.tell(Event::Ticket(Box::new(waiting)));
+            }
+            Err(junk) => {
+                if view.junk.len() < JUNK_KNOWN_MAX {
+                    view.junk.insert(seq, junk);
+                }
+                // Once, however often it is read.
+                if seq > view.counted_to {
+                    view.counted_to = seq;
+                    self.junk();
+                }
+            }
+        }
     }
 
     /// The next ticket of a queue; whether the log is one.
@@ -191,39 +412,7 @@ impl Engine {
             return Ok(false);
         };
         self.session.consumed(&log, entry.seq);
-        let Some(keys) = self.beside.desk.as_ref().filter(|_| self.beside.duty.is_on) else {
-            return Ok(true);
-        };
-        let seq = entry.seq;
-        let id = TicketId { is_letter, seq };
-        let duty = &mut self.beside.duty;
-        if duty.tickets.contains_key(&id) {
-            duty.met.insert(id);
-            return Ok(true);
-        }
-        if duty.tickets.len() >= TICKETS_SHOWN_MAX {
-            return Ok(true);
-        }
-        let sealed = entry.sealed.as_slice();
-        let read = keys.openings.iter().rev().find_map(|opening| {
-            match Letters::default().read(&opening.0, Purpose::Ticket, &log, sealed) {
-                Read::Whole(letter) => sotto_protocol::cbor::decode::<Ticket>(&letter).ok(),
-                Read::Junk | Read::More => None,
-            }
-        });
-        let Some(ticket) = read.filter(Ticket::is_within_limits) else {
-            self.junk();
-            return Ok(true);
-        };
-        let waiting = DeskTicket {
-            id,
-            ticket,
-            day: entry.day,
-            since_ms: now.steady_ms,
-        };
-        duty.tickets.insert(id, waiting.clone());
-        duty.met.insert(id);
-        self.tell(Event::Ticket(Box::new(waiting)));
+        self.met_in_queue(log, is_letter, entry, now);
         Ok(true)
     }
 }

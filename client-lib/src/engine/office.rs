@@ -135,6 +135,15 @@ impl Office {
         self.number
     }
 
+    /// Whether the relay knows the supporters' newest key of this queue.
+    pub(super) fn has_told_keys(&self, which: DeskLog) -> bool {
+        let ([queue, letters], [_, queue_root, letters_root]) = (self.keys_due, &self.roots);
+        match which {
+            DeskLog::Queue => !queue && queue_root.is_none(),
+            _ => !letters && letters_root.is_none(),
+        }
+    }
+
     pub(super) fn organisation(&self) -> OrganisationKey {
         OrganisationKey::from_seed(&self.organisation)
     }

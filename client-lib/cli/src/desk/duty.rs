@@ -134,10 +134,15 @@ impl Duty<'_> {
             let is_letter = waiting.id.is_letter;
             self.output.object(&json!({
                 "type": "ticket", "number": number, "letter": is_letter, "words": words,
+                "claimed": waiting.is_claimed,
                 "topic": ticket.topic, "language": ticket.language,
                 "been_there": ticket.been_there, "not": ticket.not,
             }));
-            let kind = if is_letter { "letter" } else { "waits" };
+            let kind = match (is_letter, waiting.is_claimed) {
+                (_, true) => "being answered",
+                (true, false) => "letter",
+                (false, false) => "waits",
+            };
             let chosen = chosen.join(", ");
             self.output
                 .words(&format!("{kind}: {number} [{chosen}] {words}"));

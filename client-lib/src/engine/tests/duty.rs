@@ -1,6 +1,7 @@
 //! What a supporter's device makes of a desk's queue, of its keys, and of what comes with a lease.
 
-use sotto_protocol::frame::{Claimed, Granted, ItemDone};
+use sotto_protocol::frame::{Claimed, Granted, ItemDone, Page};
+use sotto_protocol::id::HeldDigest;
 use sotto_protocol::proof::public_key;
 use sotto_protocol::size_class::SizeClass;
 use x25519_dalek::StaticSecret;
@@ -10,7 +11,8 @@ use crate::desk::{
     Confidentiality, DeskFounding, DeskKeys, DeskPlan, Hours, OPENINGS_MAX, OpeningKey, Openings,
     OrganisationKey, SignedKeys, Ticket,
 };
-use crate::engine::duty::TICKETS_SHOWN_MAX;
+use crate::engine::beside::Side;
+use crate::engine::duty::{JUNK_KNOWN_MAX, TICKETS_SHOWN_MAX};
 use crate::engine::taking::TicketKeys;
 use crate::link::RelayAddress;
 use crate::seal::letter::{self, Address, Purpose};
@@ -72,13 +74,21 @@ fn letter_of(purpose: Purpose, bytes: &[u8]) -> Vec<u8> {
     letter::write(to, bytes, SizeClass::K4).unwrap().remove(0)
 }
 
+/// An entry with a held part.
+fn waiting(seq: u64, sealed: Vec<u8>) -> Entry<'static> {
+    Entry {
+        held: Some(HeldDigest::new([0; 32])),
+        ..entry_of(seq, sealed.into())
+    }
+}
+
 fn give(engine: &mut Engine, seq: u64, sealed: Vec<u8>) {
     let cursor = Cursor {
         seq,
         chain: None,
         day: 19_675,
     };
-    let entry = entry_of(seq, sealed.into());
+    let entry = waiting(seq, sealed);
     let log = QUEUE;
     let event = SessionEvent::Entry { log, entry, cursor };
     engine.take(event, NOON).unwrap();
@@ -418,4 +428,189 @@ fn who_came_and_went_in_epochs_that_were_not_seen_counts_as_gone() {
     // A Commit that was undone, and another in its place.
     assert!(!team.has_lost(9, &[ann, cay]));
     assert!(!team.has_lost(10, &[ann, cay]));
+}
+
+fn ticket() -> Vec<u8> {
+    letter_of(
+        Purpose::Ticket,
+        &sotto_protocol::cbor::encode(&Ticket::default()).unwrap(),
+    )
+}
+
+/// A supporter on duty, online, whose queue is open and about to be read.
+fn on_duty() -> Engine {
+    let mut ann = supporter();
+    ann.is_online = true;
+    ann.set_duty(true).unwrap();
+    ann.beside.open.insert(QUEUE);
+    ann
+}
+
+const LOOK: Side = Side::Look(false);
+
+/// The answer to what was asked of the relay.
+fn hear(engine: &mut Engine, side: Side, result: Result<Answer<'static>, Denied>, now: Now) {
+    let mut asked = engine.beside.asked.iter();
+    let found = asked.find(|(_, asked)| **asked == side);
+    let token = *found.expect("it is asked").0;
+    engine
+        .take(SessionEvent::Answered { token, result }, now)
+        .unwrap();
+}
+
+fn page(entries: Vec<Entry<'static>>, more: bool) -> Result<Answer<'static>, Denied> {
+    Ok(Answer::Page(Page { more, entries }))
+}
+
+const fn minutes(count: u64) -> Now {
+    Now {
+        steady_ms: NOON.steady_ms + count * 60_000,
+        wall_ms: NOON.wall_ms + count * 60_000,
+    }
+}
+
+#[test]
+fn a_look_tells_who_is_claimed_and_who_is_gone_and_judges_nobody_who_came_meanwhile() {
+    let mut ann = on_duty();
+    ann.finish(NOON);
+    let (first, second) = (waiting(1, ticket()), waiting(2, ticket()));
+    hear(&mut ann, LOOK, page(vec![first.clone()], true), NOON);
+    hear(&mut ann, LOOK, page(vec![second.clone()], false), NOON);
+    let claimed = |ann: &Engine| {
+        let all = ann.tickets().into_iter();
+        all.map(|one| (one.id.seq, one.is_claimed))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(claimed(&ann), [(1, false), (2, false)]);
+    // Not before a minute is over.
+    ann.finish(minutes(0));
+    assert!(!ann.beside.is_asked(LOOK));
+    ann.finish(minutes(1));
+    // Somebody has the second, and a third one comes while the queue is read.
+    let second = Entry {
+        claimed: true,
+        ..second
+    };
+    give(&mut ann, 3, ticket());
+    hear(
+        &mut ann,
+        LOOK,
+        page(vec![second.clone()], false),
+        minutes(1),
+    );
+    assert_eq!(claimed(&ann), [(2, true), (3, false)]);
+    // What we claim is not offered to us, until we give it back.
+    let id = ann.tickets()[1].id;
+    ann.ticket_is_ours(id);
+    assert_eq!(claimed(&ann), [(2, true)]);
+    let [ours, free] = [true, false].map(|claimed| Entry {
+        claimed,
+        ..waiting(3, ticket())
+    });
+    for (at, entry, shown) in [(2, ours, 1), (3, free, 2)] {
+        ann.finish(minutes(at));
+        let both = vec![second.clone(), entry];
+        hear(&mut ann, LOOK, page(both, false), minutes(at));
+        assert_eq!(ann.tickets().len(), shown, "after {at} minutes");
+    }
+}
+
+/// Whatever is appended with the key that the card hands out.
+#[test]
+fn what_nobody_writes_who_asks_is_taken_out_of_the_queue_and_counted_once() {
+    let mut ann = on_duty();
+    ann.finish(NOON);
+    let small = entry_of(1, vec![5; 1_024].into());
+    let unheld = entry_of(2, ticket().into());
+    let sealed_to_nobody = waiting(3, vec![5; 4_096]);
+    // Another device on duty is at it.
+    let busy = Entry {
+        claimed: true,
+        ..waiting(4, vec![6; 4_096])
+    };
+    // It opens, and may make sense to a newer client.
+    let newer = waiting(5, letter_of(Purpose::Ticket, b"newer"));
+    let all = vec![
+        small,
+        unheld,
+        sealed_to_nobody,
+        busy,
+        newer,
+        waiting(6, ticket()),
+    ];
+    for look in 0..3 {
+        let now = minutes(look);
+        ann.finish(now);
+        hear(&mut ann, LOOK, page(all.clone(), false), now);
+        assert_eq!((ann.saved.junk, ann.tickets().len()), (5, 1));
+        let mut taken = BTreeSet::new();
+        for _ in 0..3 {
+            let mut asked = ann.beside.asked.values();
+            let seq = asked.find_map(|side| match side {
+                Side::ClaimRubbish(false, seq) => Some(*seq),
+                _ => None,
+            });
+            let seq = seq.expect("one is claimed");
+            taken.insert(seq);
+            if look == 0 {
+                // Somebody else was faster.
+                let lost = Err(door::denied(ErrorCode::NoSuchEntry));
+                hear(&mut ann, Side::ClaimRubbish(false, seq), lost, now);
+                continue;
+            }
+            let claimed = Answer::Claimed(Claimed {
+                ms: 10_000,
+                held: None,
+                lease: 7,
+            });
+            hear(&mut ann, Side::ClaimRubbish(false, seq), Ok(claimed), now);
+            let ended = Ok(Answer::Appended(Vec::new()));
+            hear(&mut ann, Side::EndRubbish(false, seq), ended, now);
+        }
+        assert_eq!(taken, BTreeSet::from([1, 2, 3]));
+        let is_rubbish = |side: &Side| matches!(side, Side::ClaimRubbish(..));
+        assert!(!ann.beside.asked.values().any(is_rubbish));
+    }
+}
+
+#[test]
+fn who_may_not_claim_or_is_refused_clears_nothing_until_the_next_look() {
+    let mut ann = on_duty();
+    ann.finish(NOON);
+    let junk = vec![waiting(1, vec![5; 4_096]), waiting(2, vec![6; 4_096])];
+    hear(&mut ann, LOOK, page(junk, false), NOON);
+    let asked = ann.beside.asked.values().copied().collect::<Vec<_>>();
+    let claim = asked
+        .into_iter()
+        .find(|side| matches!(side, Side::ClaimRubbish(..)));
+    let refused = Err(door::denied(ErrorCode::Refused));
+    hear(&mut ann, claim.unwrap(), refused, NOON);
+    let is_rubbish = |side: &Side| matches!(side, Side::ClaimRubbish(..));
+    assert!(!ann.beside.asked.values().any(is_rubbish));
+}
+
+#[test]
+fn each_queue_has_room_of_its_own_and_so_many_entries_are_known_to_be_none() {
+    let mut ann = supporter();
+    ann.set_duty(true).unwrap();
+    let sealed = ticket();
+    for seq in 1..=TICKETS_SHOWN_MAX as u64 {
+        give(&mut ann, seq, sealed.clone());
+    }
+    let log = ann.beside.desk.as_ref().unwrap().letters;
+    let to = Address {
+        purpose: Purpose::Ticket,
+        log: &log,
+        key: &public_key(&StaticSecret::from(OPENING)),
+    };
+    let bytes = sotto_protocol::cbor::encode(&Ticket::default()).unwrap();
+    let letter = letter::write(to, &bytes, SizeClass::K4).unwrap().remove(0);
+    ann.ticket_met(log, &waiting(1, letter), NOON).unwrap();
+    assert_eq!(ann.tickets().len(), TICKETS_SHOWN_MAX + 1);
+    let known = |ann: &mut Engine| ann.beside.duty.view(true).junk.len();
+    for seq in 0..=JUNK_KNOWN_MAX as u64 {
+        let junk = entry_of(seq + 2, vec![5; 1_024].into());
+        ann.ticket_met(log, &junk, NOON).unwrap();
+    }
+    assert_eq!(known(&mut ann), JUNK_KNOWN_MAX);
 }

@@ -55,12 +55,18 @@ pub(super) const DUTY: &[(&str, Rows)] = &[
                 "TICKETS_SHOWN_MAX",
                 By(&["as_many_tickets_as_the_limit_are_shown_and_one_more_waits"]),
             ),
+            (
+                "JUNK_KNOWN_MAX",
+                By(&["each_queue_has_room_of_its_own_and_so_many_entries_are_known_to_be_none"]),
+            ),
             ("LOOK_AGAIN_MS", PACE),
+            ("LOOK_ENTRIES", PACE),
         ],
     ),
     (
         "engine/putting_off.rs",
         &[("FIRST_MS", PUT_OFF), ("LAST_MS", PUT_OFF)],
     ),
+    ("engine/tidying.rs", &[("LEASE_MS", PACE)]),
     ("engine/taking.rs", &[("RENEW_EVERY_MS", PACE)]),
 ];
