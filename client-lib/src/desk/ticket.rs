@@ -8,6 +8,8 @@ use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::content::turns_text;
+
 /// Bytes of the first words: with every choice at its longest the ticket still fits the smallest
 /// class of a desk.
 pub const TICKET_WORDS_BYTES_MAX: usize = 2_500;
@@ -49,7 +51,7 @@ impl Ticket {
         let fits = |choice: &String| {
             !choice.trim().is_empty()
                 && choice.len() <= CHOICE_BYTES_MAX
-                && !choice.chars().any(char::is_control)
+                && !choice.chars().any(|c| c.is_control() || turns_text(c))
         };
         let few = |choices: &Vec<String>| choices.len() <= CHOICES_MAX && choices.iter().all(fits);
         self.words.len() <= TICKET_WORDS_BYTES_MAX
@@ -111,7 +113,7 @@ mod tests {
             change(&mut ticket, x(CHOICE_BYTES_MAX + 1));
             assert!(!ticket.is_within_limits(), "case {number}");
         }
-        for odd in ["a\nb", " "] {
+        for odd in ["a\nb", " ", "a\u{202e}b"] {
             let odd = Ticket {
                 topic: Some(odd.into()),
                 ..Ticket::default()

@@ -20,7 +20,7 @@ use super::beside::{Side, item_of};
 use super::knocking::{Knocking, Outcome};
 use super::saved::Stage;
 use super::{Effects, Engine, Event, internal, no_randomness, retry_id};
-use crate::content::ContentBody;
+use crate::content::{ContentBody, MessageId};
 use crate::desk::{Card, DeskAddress, DeskState, Ticket};
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::{Ask, Denied};
@@ -35,8 +35,14 @@ use crate::time::Now;
 const PLACE_EVERY_MS: u64 = 15_000;
 /// What is added to it by chance, so that those who came together do not ask together.
 const PLACE_JITTER_MS: u64 = 5_000;
+/// How often that of a letter is: it waits for weeks, its answer comes by itself, and all that the
+/// place tells is that it lies there.
+const LETTER_PLACE_EVERY_MS: u64 = 2 * 60 * 60_000;
 /// Entries of the inbox looked at once a ticket is gone; an honest answer is one run.
 const LAST_LOOK_ENTRIES: u32 = 32;
+
+/// The place of the ticket's words among our messages: behind our name, and before all else.
+const FIRST_WORDS: u64 = 1;
 
 /// When an answer is looked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,6 +95,7 @@ pub(super) struct Asking {
     #[serde(with = "serde_bytes")]
     owner: [u8; 32],
     ticket: Ticket,
+    is_letter: bool,
     /// When the desk closes (wall clock), by the card; of a letter nothing.
     pub(super) closes_ms: Option<u64>,
     /// Where it lies, once it does.
@@ -104,10 +111,11 @@ impl fmt::Debug for Asking {
 }
 
 impl Asking {
-    fn new(ticket: Ticket) -> Result<Self> {
+    fn new(ticket: Ticket, is_letter: bool) -> Result<Self> {
         Ok(Self {
             owner: random::array().map_err(no_randomness)?,
             ticket,
+            is_letter,
             closes_ms: None,
             seq: None,
             leaving: None,
@@ -188,8 +196,9 @@ impl Engine {
             Asked::ByLetter => &card.letters,
         };
         let mut knocking = engine.new_knocking(queue.log, queue.append, card.sealing)?;
-        let mut asking = Asking::new(options.ticket)?;
-        if asked == Asked::Now {
+        let is_letter = asked == Asked::ByLetter;
+        let mut asking = Asking::new(options.ticket, is_letter)?;
+        if !is_letter {
             asking.closes_ms = card.closes_ms(now.wall_ms);
         }
         knocking.asking = Some(asking);
@@ -197,6 +206,16 @@ impl Engine {
         engine.keep_knocking()?;
         engine.trust(card.organisation)?;
         engine.begin(now)
+    }
+
+    /// What is said while one waits comes behind the ticket's words. Called once our name is said.
+    pub(super) fn keep_place_of_words(&mut self) {
+        let knocking = self.beside.knocking.as_ref();
+        let asking = knocking.and_then(|knocking| knocking.asking.as_ref());
+        if asking.is_some_and(|asking| !asking.ticket.words.is_empty()) {
+            self.saved.next_out += 1;
+            self.saved.count += 1;
+        }
     }
 
     /// Whether this is a ticket in a desk's queue that nobody answered yet.
@@ -301,11 +320,12 @@ impl Engine {
         let Some(old) = self.beside.knocking.take() else {
             return Ok(());
         };
-        let closes_ms = old.asking.as_ref().and_then(|asking| asking.closes_ms);
-        let ticket = old.asking.map(|asking| asking.ticket).unwrap_or_default();
+        let Some(asked) = old.asking else {
+            return Ok(());
+        };
         let mut knocking = self.new_knocking(old.door, old.knock, old.sealing)?;
-        let mut asking = Asking::new(ticket)?;
-        asking.closes_ms = closes_ms;
+        let mut asking = Asking::new(asked.ticket, asked.is_letter)?;
+        asking.closes_ms = asked.closes_ms;
         knocking.asking = Some(asking);
         self.beside.knocking = Some(knocking);
         self.keep_knocking()?;
@@ -333,7 +353,7 @@ impl Engine {
                     ahead: placed.ahead,
                     is_taken: placed.claimed,
                 };
-                let wait = PLACE_EVERY_MS + self.jitter.next() % PLACE_JITTER_MS;
+                let wait = self.place_every() + self.jitter.next() % PLACE_JITTER_MS;
                 self.beside.place_at_ms = now.steady_ms.saturating_add(wait);
                 if self.beside.place.replace(place) != Some(place) {
                     self.tell(Event::Place(place));
@@ -345,6 +365,16 @@ impl Engine {
                 self.beside.place_at_ms = now.steady_ms.saturating_add(PLACE_EVERY_MS);
                 Ok(())
             }
+        }
+    }
+
+    fn place_every(&self) -> u64 {
+        let knocking = self.beside.knocking.as_ref();
+        let asking = knocking.and_then(|knocking| knocking.asking.as_ref());
+        if asking.is_some_and(|asking| asking.is_letter) {
+            LETTER_PLACE_EVERY_MS
+        } else {
+            PLACE_EVERY_MS
         }
     }
 
@@ -466,10 +496,17 @@ impl Engine {
             return Ok(());
         }
         let words = core::mem::take(&mut asking.ticket.words);
-        if !words.is_empty() {
-            self.queue(ContentBody::Text(words), now)?;
+        if words.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        // However much waits behind it.
+        let id = MessageId::random().map_err(no_randomness)?;
+        self.queue_at(
+            FIRST_WORDS,
+            (id, ContentBody::Text(words)),
+            FIRST_WORDS,
+            now,
+        )
     }
 }
 

@@ -36,6 +36,9 @@ struct Kept {
     shown: Vec<(LeafId, ShownBadge)>,
     /// Whose badge was taken back here, and the organisation's word.
     taken_back: Vec<(LeafId, Revocation)>,
+    /// Words of trusted organisations on badges that nobody has shown yet, the newest last.
+    #[serde(default)]
+    unmatched: Vec<Revocation>,
 }
 
 /// The badges of a conversation.
@@ -95,8 +98,53 @@ impl Badging {
     }
 
     #[cfg(test)]
+    pub(super) const fn shown(&self) -> usize {
+        self.kept.shown.len()
+    }
+
+    #[cfg(test)]
     pub(super) fn taken_back(&self) -> Vec<LeafId> {
         self.kept.taken_back.iter().map(|(leaf, _)| *leaf).collect()
+    }
+
+    fn take_back(&mut self, leaf: LeafId, revocation: Revocation) {
+        self.kept.taken_back.push((leaf, revocation));
+        let surplus = self.kept.taken_back.len().saturating_sub(TAKEN_BACK_MAX);
+        self.kept.taken_back.drain(..surplus);
+        self.is_changed = true;
+    }
+
+    /// A notice came before its badge.
+    fn keep_unmatched(&mut self, revocation: Revocation) {
+        let Kept {
+            trusted, unmatched, ..
+        } = &mut self.kept;
+        let is_known = unmatched.iter().any(|one| one.key == revocation.key);
+        let mut trusted = trusted.iter();
+        if is_known || !trusted.any(|one| revocation.is_signed_by(one)) {
+            return;
+        }
+        unmatched.push(revocation);
+        let surplus = unmatched.len().saturating_sub(TAKEN_BACK_MAX);
+        unmatched.drain(..surplus);
+        self.is_changed = true;
+    }
+
+    /// A badge was shown that may have been taken back before.
+    fn match_notice(&mut self, leaf: LeafId) {
+        let Some(known) = self.known.get(&leaf) else {
+            return;
+        };
+        let (id, organisation) = (known.id, known.organisation);
+        let is_it = |one: &Revocation| one.key == id && one.is_signed_by(&organisation);
+        let Some(at) = self.kept.unmatched.iter().position(is_it) else {
+            return;
+        };
+        let revocation = self.kept.unmatched.remove(at);
+        if !self.kept.taken_back.iter().any(|(of, _)| *of == leaf) {
+            self.take_back(leaf, revocation);
+        }
+        self.is_changed = true;
     }
 
     /// Somebody came who has seen no badge.
@@ -221,6 +269,7 @@ impl Engine {
             kept.shown.push((author, shown));
         }
         self.badging.is_changed = true;
+        self.badging.match_notice(author);
         Ok(())
     }
 
@@ -230,6 +279,7 @@ impl Engine {
         let Badging { kept, known, .. } = &mut self.badging;
         let mut holders = known.iter();
         let Some((leaf, known)) = holders.find(|(_, known)| known.id == revocation.key) else {
+            self.badging.keep_unmatched(revocation);
             return Ok(());
         };
         if !revocation.is_signed_by(&known.organisation) {
@@ -239,10 +289,8 @@ impl Engine {
         if kept.taken_back.iter().any(|(of, _)| of == leaf) {
             return Ok(());
         }
-        kept.taken_back.push((*leaf, revocation));
-        let surplus = kept.taken_back.len().saturating_sub(TAKEN_BACK_MAX);
-        kept.taken_back.drain(..surplus);
-        self.badging.is_changed = true;
+        let leaf = *leaf;
+        self.badging.take_back(leaf, revocation);
         Ok(())
     }
 
@@ -272,17 +320,18 @@ impl Engine {
     /// Tells the app what changed, by itself or with time; answers when something next may (wall
     /// clock).
     pub(super) fn look_at_badges(&mut self, now: Now) -> Option<u64> {
-        if self.badging.known.is_empty() {
-            return None;
-        }
-        let mut leaves = self.group.as_ref().map(Group::leaves).unwrap_or_default();
+        let Badging { kept, known, .. } = &self.badging;
+        let is_empty = known.is_empty() && kept.shown.is_empty() && kept.taken_back.is_empty();
+        let mut leaves = self.group.as_ref().filter(|_| !is_empty)?.leaves();
         leaves.extend(self.beside.knocks.keys());
         let badging = &mut self.badging;
         badging.known.retain(|leaf, _| leaves.contains(leaf));
         badging.told.retain(|leaf, _| leaves.contains(leaf));
-        let before = badging.kept.shown.len();
-        badging.kept.shown.retain(|(leaf, _)| leaves.contains(leaf));
-        badging.is_changed |= badging.kept.shown.len() != before;
+        let kept = &mut badging.kept;
+        let before = kept.shown.len() + kept.taken_back.len();
+        kept.shown.retain(|(leaf, _)| leaves.contains(leaf));
+        kept.taken_back.retain(|(leaf, _)| leaves.contains(leaf));
+        badging.is_changed |= kept.shown.len() + kept.taken_back.len() != before;
         let (mut news, mut due) = (Vec::new(), None::<u64>);
         for (leaf, known) in &self.badging.known {
             let state = self.badging.state(leaf, known, now);

@@ -130,6 +130,7 @@ impl Engine {
         self.start()?;
         let now = self.paced(now);
         self.say_hello(now)?;
+        self.keep_place_of_words();
         let effects = self.finish(now);
         Ok((self, effects))
     }

@@ -455,7 +455,10 @@ impl Engine {
         } else {
             policy.leads_from(&gid, &self.saved.founder, &by)
         };
-        let believed = group.id() == gid
+        // No log is two things at once.
+        let is_elsewhere = welcome.log != knocking.inbox && welcome.log != knocking.door;
+        let believed = is_elsewhere
+            && group.id() == gid
             && leaves.contains(&self.key.id())
             && policy.is_facilitator(&by)
             && leads;

@@ -46,19 +46,30 @@ impl Engine {
     }
 
     pub(super) fn queue_as(&mut self, id: MessageId, body: ContentBody, now: Now) -> Result<()> {
+        let (number, count) = (self.saved.next_out, self.saved.count);
+        self.saved.count += 1;
+        self.saved.next_out += 1;
+        self.queue_at(number, (id, body), count, now)
+    }
+
+    /// At a place of the outbox that is free, as the one that so many were said before.
+    pub(super) fn queue_at(
+        &mut self,
+        number: u64,
+        (id, body): (MessageId, ContentBody),
+        count: u64,
+        now: Now,
+    ) -> Result<()> {
         let content = Content {
             id,
             body,
-            count: self.saved.count,
+            count,
             minute: self.wall_minute(),
         };
         let queued = Queued {
             content,
             since_ms: self.wanted_at(now),
         };
-        let number = self.saved.next_out;
-        self.saved.count += 1;
-        self.saved.next_out += 1;
         self.out.store.put(
             Key::new(self.space, saved::out_name(number)),
             saved::encode(&queued)?,

@@ -308,3 +308,58 @@ fn badges_taken_back_are_remembered_up_to_a_bound_and_the_oldest_goes_first() {
     assert!(!engine.badging.taken_back().contains(&leaf(0)));
     assert!(engine.badging.taken_back().contains(&leaf(64)));
 }
+
+/// The team leader's word overtakes the badge that it is about.
+#[test]
+fn a_badge_that_was_taken_back_before_it_was_shown_is_worth_nothing() {
+    let mut room = room();
+    let [badge, next] = badges(this_week());
+    let (log, ben) = (room.id, room.leaf("Ben"));
+    let shown = badge.show(&log, &ben);
+    let id = shown.read(&[organisation().id()], &log, &ben).unwrap().id;
+    let strange = OrganisationKey::from_seed(&[0x77; 32]);
+    for key in [&strange, &organisation()] {
+        let revocation = Box::new(Revocation::new(key, id));
+        let now = room.now;
+        let cay = room.engine("Cay");
+        cay.queue(ContentBody::BadgeRevoked(revocation), now)
+            .unwrap();
+        room.settle();
+    }
+    show(&mut room, "Ben", badge);
+    for name in ["Ann", "Cay"] {
+        assert_eq!(
+            state(&room, name, "Ben"),
+            Some(BadgeState::Revoked),
+            "{name}"
+        );
+    }
+    // And so is the next one of the batch.
+    show(&mut room, "Ben", next);
+    assert_eq!(state(&room, "Ann", "Ben"), Some(BadgeState::Revoked));
+}
+
+#[test]
+fn nothing_is_kept_of_badges_of_who_is_gone() {
+    let mut room = room();
+    let [badge, foreign] = badges(this_week());
+    show(&mut room, "Ben", badge);
+    take_back(&mut room, "Cay", "Ben", &organisation());
+    assert_eq!(room.engine("Ann").badging.taken_back().len(), 1);
+    let ben = room.leaf("Ben");
+    room.command("Ann", Command::Remove(ben));
+    room.settle();
+    let kept = |room: &mut Room| {
+        let badging = &room.engine("Ann").badging;
+        (badging.taken_back().len(), badging.shown())
+    };
+    assert_eq!(kept(&mut room), (0, 0));
+    // Also where nobody trusts the organisation.
+    let mut room = Room::new(&["Ann", "Ben"]);
+    show(&mut room, "Ben", foreign);
+    assert_eq!(kept(&mut room), (0, 1));
+    let ben = room.leaf("Ben");
+    room.command("Ann", Command::Remove(ben));
+    room.settle();
+    assert_eq!(kept(&mut room), (0, 0));
+}

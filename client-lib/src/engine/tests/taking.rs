@@ -1,17 +1,21 @@
 //! A ticket that we claim, and what the relay may say to that: whatever it is, the ticket is answered
 //! by somebody, and nobody holds it for ever.
 
-use sotto_protocol::frame::Claimed;
+use sotto_protocol::frame::{Claimed, Placed};
 use sotto_protocol::proof::public_key;
 
 use super::door::denied;
 use super::duty::{OPENING, QUEUE, relay, taking};
 use super::*;
-use crate::desk::{Card, DeskAddress, QueueKeys};
+use crate::desk::{Card, DeskAddress, QueueKeys, Ticket};
 use crate::engine::beside::Side;
 
 /// Somebody who asks, with the ticket's entry as it would lie in the queue.
-pub(super) fn asker() -> (Engine, NewEntry<'static>) {
+fn asker() -> (Engine, NewEntry<'static>) {
+    asker_with(Asked::Now, AskOptions::default())
+}
+
+fn asker_with(asked: Asked, options: AskOptions) -> (Engine, NewEntry<'static>) {
     let card = Card {
         relay: relay().identity,
         suite: Suite::Classic,
@@ -20,11 +24,14 @@ pub(super) fn asker() -> (Engine, NewEntry<'static>) {
             log: QUEUE,
             append: [3; 32],
         },
+        letters: QueueKeys {
+            log: QUEUE,
+            append: [3; 32],
+        },
         ..crate::desk::tests::short_card()
     };
     let address = DeskAddress::new(relay(), *card.organisation(), card.desk());
-    let options = AskOptions::default();
-    let (mut sam, _) = Engine::ask(&address, &card, Asked::Now, options, NOON).unwrap();
+    let (mut sam, _) = Engine::ask(&address, &card, asked, options, NOON).unwrap();
     sam.is_online = true;
     sam.beside.open.insert(QUEUE);
     sam.inbox_made().unwrap();
@@ -33,8 +40,8 @@ pub(super) fn asker() -> (Engine, NewEntry<'static>) {
     (sam, entry)
 }
 
-/// Ben has the lease; the seeker's inbox.
-fn held() -> (Engine, LogId) {
+/// Ben has the lease of Sam's ticket.
+fn held() -> (Engine, Engine) {
     let (sam, entry) = asker();
     let mut ben = taking();
     ben.is_online = true;
@@ -50,13 +57,17 @@ fn held() -> (Engine, LogId) {
     hear(&mut ben, Side::Claim, Ok(Answer::Claimed(claimed)));
     // Whom it is from, is known: nothing else is opened.
     assert_eq!(ben.secrets_of_ticket(), Some((true, 0)));
-    let inbox = sam.beside.knocking.as_ref().unwrap().inbox();
-    (ben, inbox)
+    (ben, sam)
 }
 
 /// His answer is on its way.
 fn answering() -> Engine {
-    let (mut ben, inbox) = held();
+    answering_sam().0
+}
+
+fn answering_sam() -> (Engine, Engine) {
+    let (mut ben, sam) = held();
+    let inbox = sam.beside.knocking.as_ref().unwrap().inbox();
     ben.saved.root = None;
     ben.head = Some(0);
     ben.beside.open.insert(inbox);
@@ -65,7 +76,7 @@ fn answering() -> Engine {
         ben.flight.as_ref().map(|flight| flight.items.len()),
         Some(3)
     );
-    ben
+    (ben, sam)
 }
 
 fn hear(engine: &mut Engine, side: Side, result: Result<Answer<'static>, Denied>) -> Effects {
@@ -215,4 +226,78 @@ fn an_answer_that_is_on_its_way_is_not_called_back_and_its_author_leaves_the_cha
     ben.command(Command::Leave, NOON).0.unwrap();
     refused(&mut ben, ErrorCode::GrantsConflict, None);
     assert!(ben.flight.is_none() && ben.beside.is_asked(Side::Release));
+}
+
+/// Sam's inbox gives out Ben's answer.
+fn answered(ben: &Engine, sam: &mut Engine) {
+    let item = &ben.flight.as_ref().unwrap().items[1];
+    for (entry, seq) in item.entries.iter().zip(1..) {
+        let cursor = Cursor {
+            seq,
+            chain: None,
+            day: 19_675,
+        };
+        let (log, entry) = (item.log, entry_of(seq, entry.sealed.clone()));
+        let event = SessionEvent::Entry { log, entry, cursor };
+        sam.take(event, NOON).unwrap();
+    }
+}
+
+#[test]
+fn an_answer_whose_chat_is_the_queue_or_the_inbox_is_none() {
+    let (ben, mut sam) = answering_sam();
+    answered(&ben, &mut sam);
+    assert!(sam.group.is_some());
+    let (ben, mut sam) = answering_sam();
+    sam.beside.knocking.as_mut().unwrap().door = ben.saved.log;
+    answered(&ben, &mut sam);
+    assert!(sam.group.is_none());
+}
+
+#[test]
+fn what_is_said_while_one_waits_comes_behind_the_tickets_words_however_much_it_is() {
+    let ticket = Ticket {
+        words: "first".into(),
+        ..Ticket::default()
+    };
+    let options = AskOptions {
+        ticket,
+        ..AskOptions::default()
+    };
+    let (mut sam, _) = asker_with(Asked::Now, options);
+    let mut said = 0;
+    while sam.queue(ContentBody::Text("then".into()), NOON).is_ok() {
+        said += 1;
+    }
+    assert!(said > 100);
+    sam.answered_by_desk(NOON).unwrap();
+    let texts: Vec<_> = sam.unsent().into_iter().map(|one| one.text).collect();
+    assert_eq!((texts[0].as_str(), texts[1].as_str()), ("first", "then"));
+    let counts: Vec<_> = sam.outbox.values().map(|one| one.content.count).collect();
+    assert_eq!(counts, (0..counts.len() as u64).collect::<Vec<_>>());
+    // Our name stands before it all.
+    let first = &sam.outbox.values().next().unwrap().content.body;
+    assert!(matches!(first, ContentBody::Hello { .. }));
+}
+
+#[test]
+fn a_letters_place_is_asked_for_every_two_hours_and_a_tickets_every_fifteen_seconds() {
+    for (asked, wait_ms) in [(Asked::Now, 15_000), (Asked::ByLetter, 7_200_000)] {
+        let (mut sam, _) = asker_with(asked, AskOptions::default());
+        sam.knock_landed(5).unwrap();
+        sam.finish(NOON);
+        let placed = Answer::Placed(Placed {
+            ahead: 0,
+            claimed: false,
+        });
+        hear(&mut sam, Side::Place, Ok(placed));
+        let at = |ms| Now {
+            steady_ms: NOON.steady_ms + ms,
+            ..NOON
+        };
+        sam.finish(at(wait_ms - 1));
+        assert!(!sam.beside.is_asked(Side::Place), "{asked:?}");
+        sam.finish(at(wait_ms + 5_000));
+        assert!(sam.beside.is_asked(Side::Place), "{asked:?}");
+    }
 }

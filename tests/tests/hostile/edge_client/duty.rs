@@ -1,6 +1,6 @@
 //! The numbers of asking a desk and of being on duty at one.
 
-use super::{By, LOGS, PACE, Rows, Shown};
+use super::{By, FORM, LOGS, PACE, Rows, Shown};
 
 const KEYS: Shown = By(&["keys_of_as_many_cards_as_the_limit_are_taken_and_not_one_more"]);
 const PUT_OFF: Shown =
@@ -29,7 +29,9 @@ pub(super) const DUTY: &[(&str, Rows)] = &[
         &[
             ("PLACE_EVERY_MS", PACE),
             ("PLACE_JITTER_MS", PACE),
+            ("LETTER_PLACE_EVERY_MS", PACE),
             ("LAST_LOOK_ENTRIES", PACE),
+            ("FIRST_WORDS", FORM),
         ],
     ),
     (
