@@ -15,12 +15,10 @@
 //! | `handing` | a door's keys, from one facilitator to another |
 //! | `answering` | an answer to a knock on its way |
 //! | `knocking` | a knock of ours, and what comes of the answer |
-//! | `asking` | a ticket of ours in a desk's queue |
+//! | `asking`, `rereading`, `closing` | a ticket of ours in a desk's queue, the card that it goes out by, the bell |
 //! | `desk` | a team's desk: its logs, its card, what its supporters share |
 //! | `office` | what only the device that runs a desk has |
-//! | `closing` | the bell: a desk closes while somebody waits |
-//! | `duty` | the tickets that wait, for who is on duty |
-//! | `tidying` | what lies in a desk's queue and is no ticket |
+//! | `duty`, `tidying` | the tickets that wait, for who is on duty, and what is none |
 //! | `taking` | a ticket that we claim as a supporter, and the chat that answers it |
 //! | `putting_off` | what the relay did not do, and when it is asked again |
 //! | `entering` | whose conversation it is, and who comes in by their yes |
@@ -91,6 +89,7 @@ mod pace;
 mod pool;
 mod putting_off;
 mod reading;
+mod rereading;
 mod returning;
 mod saved;
 mod sending;

@@ -44,7 +44,8 @@ impl Client {
         asked: Asked,
     ) -> Result<Conversation> {
         let (card, address, now) = (desk.card(), desk.address(), self.0.clock.now());
-        let (engine, effects) = Engine::ask(address, card, asked, options, now)?;
+        let card = (card, Some(desk.keys.clone()));
+        let (engine, effects) = Engine::ask_and_look(address, card, asked, options, now)?;
         self.begin(engine, effects).await
     }
 

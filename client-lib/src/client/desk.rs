@@ -36,6 +36,8 @@ const DESKS_MAX: usize = 64;
 pub struct Visit {
     pub(crate) address: DeskAddress,
     pub(crate) card: Card,
+    /// What opens the card's log.
+    pub(crate) keys: CardKeys,
 }
 
 impl fmt::Debug for Visit {
@@ -283,7 +285,12 @@ impl Client {
         }
         let relay = RelayAddress { url, identity };
         let address = DeskAddress::new(relay, card.organisation, card.desk);
-        Ok(Visit { address, card })
+        let keys = keys.clone();
+        Ok(Visit {
+            address,
+            card,
+            keys,
+        })
     }
 
     /// Believes a card if it is no older than the last one, and keeps its number.

@@ -18,10 +18,11 @@ use x25519_dalek::StaticSecret;
 use super::begin::{new_saved, new_space};
 use super::beside::{Side, item_of};
 use super::knocking::{Knocking, Outcome};
+use super::rereading::KeptCard;
 use super::saved::Stage;
 use super::{Effects, Engine, Event, internal, no_randomness, retry_id};
 use crate::content::{ContentBody, MessageId};
-use crate::desk::{Card, DeskAddress, DeskState, Ticket};
+use crate::desk::{Card, CardKeys, DeskAddress, DeskState, QueueKeys, Ticket};
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::{Ask, Denied};
 use crate::mls::LeafId;
@@ -98,6 +99,8 @@ pub(super) struct Asking {
     is_letter: bool,
     /// When the desk closes (wall clock), by the card; of a letter nothing.
     pub(super) closes_ms: Option<u64>,
+    /// Until it lies there.
+    card: Option<KeptCard>,
     /// Where it lies, once it does.
     seq: Option<u64>,
     /// It is to be taken back: retry id and the day it was first asked for.
@@ -117,6 +120,7 @@ impl Asking {
             ticket,
             is_letter,
             closes_ms: None,
+            card: None,
             seq: None,
             leaving: None,
         })
@@ -131,8 +135,28 @@ impl Asking {
         self.leaving.is_some()
     }
 
-    pub(super) const fn landed(&mut self, seq: u64) {
+    pub(super) fn landed(&mut self, seq: u64) {
         self.seq = Some(seq);
+        self.card = None;
+    }
+
+    pub(super) const fn card(&self) -> Option<&KeptCard> {
+        self.card.as_ref()
+    }
+
+    /// Where the ticket goes by this card.
+    pub(super) const fn queue_of<'a>(&self, card: &'a Card) -> &'a QueueKeys {
+        if self.is_letter {
+            &card.letters
+        } else {
+            &card.queue
+        }
+    }
+
+    pub(super) fn is_by(&mut self, card: &Card) {
+        if let Some(kept) = &mut self.card {
+            kept.is_by(card);
+        }
     }
 
     /// The ticket's entry: what supporters read, and the knock that only the lease brings.
@@ -162,6 +186,18 @@ impl Engine {
     pub fn ask(
         desk: &DeskAddress,
         card: &Card,
+        asked: Asked,
+        options: AskOptions,
+        now: Now,
+    ) -> Result<(Self, Effects)> {
+        Self::ask_and_look(desk, (card, None), asked, options, now)
+    }
+
+    /// The same, with what opens the card's log: if the ticket has to wait before it goes out, the card
+    /// is read again.
+    pub(crate) fn ask_and_look(
+        desk: &DeskAddress,
+        (card, keys): (&Card, Option<CardKeys>),
         asked: Asked,
         options: AskOptions,
         now: Now,
@@ -201,7 +237,9 @@ impl Engine {
         if !is_letter {
             asking.closes_ms = card.closes_ms(now.wall_ms);
         }
+        asking.card = keys.map(|keys| KeptCard::new(keys, card));
         knocking.asking = Some(asking);
+        engine.beside.card_read_ms = Some(now.steady_ms);
         engine.beside.knocking = Some(knocking);
         engine.keep_knocking()?;
         engine.trust(card.organisation)?;
@@ -326,6 +364,7 @@ impl Engine {
         let mut knocking = self.new_knocking(old.door, old.knock, old.sealing)?;
         let mut asking = Asking::new(asked.ticket, asked.is_letter)?;
         asking.closes_ms = asked.closes_ms;
+        asking.card = asked.card;
         knocking.asking = Some(asking);
         self.beside.knocking = Some(knocking);
         self.keep_knocking()?;

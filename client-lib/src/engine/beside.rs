@@ -80,6 +80,8 @@ pub(super) struct Beside {
     pub(super) put_off: PutOff,
     /// The person was told that a log of the desk does not open.
     pub(super) is_desk_refused: bool,
+    /// When the card that we ask by was read (steady clock).
+    pub(super) card_read_ms: Option<u64>,
     /// Our place in a desk's queue, as the relay last told it, and when to ask again.
     pub(super) place: Option<Place>,
     pub(super) place_at_ms: u64,
@@ -100,7 +102,8 @@ pub(super) enum Side {
     ChangeDoorKeys,
     MakeInbox,
     DeleteInbox,
-    /// Of a ticket of ours.
+    /// Of a ticket of ours: the card that it is sealed to, and its place.
+    ReadCard,
     Place,
     Withdraw,
     /// At our inbox, once the ticket is gone.
@@ -389,7 +392,7 @@ impl Engine {
         if self.attachment_refused(&log)? || self.pool_refused(&log) || self.queue_refused(&log)? {
             return Ok(());
         }
-        if self.desk_log_refused(&log) || self.is_inbox_unmade(&log) {
+        if self.desk_log_refused(&log) || self.is_inbox_unmade(&log) || self.is_card(&log) {
             return Ok(());
         }
         if self.waits_for_answer() || self.is_tray(&log) {
@@ -446,6 +449,7 @@ impl Engine {
             (Side::Look(of), _) => self.looked(of, result, now),
             (Side::ClaimRubbish(of, seq), _) => self.rubbish_claimed((of, seq), result, now)?,
             (Side::EndRubbish(of, seq), _) => self.rubbish_ended((of, seq), result, now)?,
+            (Side::ReadCard, _) => self.card_read_again(result, now)?,
             (Side::Place, _) => self.placed(result, now)?,
             (Side::Withdraw, _) => self.withdrawn(result, now)?,
             (Side::LastLook, _) => self.looked_for_answer(result, now)?,

@@ -16,6 +16,7 @@ use super::asking::Asking;
 use super::begin::{JoinOptions, new_saved, new_space};
 use super::beside::{Mark, Side, item_of, letterbox, new_root};
 use super::putting_off::Need;
+use super::rereading::KeptCard;
 use super::saved::{self, ByteString, FlightKind, Passing, RootKey, Stage};
 use super::{Effects, Engine, Event, group_id, internal, no_randomness, retry_id};
 use crate::desk::HeldBadge;
@@ -333,9 +334,12 @@ impl Engine {
             && self.flight.is_none()
             && self.beside.open.contains(&knocking.door)
             && self.beside.knock_at_ms <= now.steady_ms;
-        if !is_due {
+        if !is_due || !self.has_fresh_card(now) {
             return Ok(());
         }
+        let Some(knocking) = &self.beside.knocking else {
+            return Ok(());
+        };
         let me = self.key.id();
         let body = KnockBody {
             was: knocking.was.clone(),
@@ -365,9 +369,12 @@ impl Engine {
         if let Some(knocking) = &mut self.beside.knocking {
             knocking.is_sent = true;
             knocking.package = ByteString(Vec::new());
-            let door = knocking.door;
-            self.beside.open.remove(&door);
-            self.session.close(&door);
+            let card = knocking.asking.as_ref().and_then(Asking::card);
+            let card = card.map(KeptCard::log);
+            for log in [knocking.door].into_iter().chain(card) {
+                self.beside.open.remove(&log);
+                self.session.close(&log);
+            }
             if let Some(asking) = &mut knocking.asking {
                 asking.landed(seq);
             }

@@ -27,6 +27,7 @@ mod privacy;
 mod putting_off;
 mod races;
 mod removed;
+mod rereading;
 mod restarts;
 mod spoiling;
 mod tables;

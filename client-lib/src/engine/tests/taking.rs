@@ -273,6 +273,7 @@ fn what_is_said_while_one_waits_comes_behind_the_tickets_words_however_much_it_i
     sam.answered_by_desk(NOON).unwrap();
     let texts: Vec<_> = sam.unsent().into_iter().map(|one| one.text).collect();
     assert_eq!((texts[0].as_str(), texts[1].as_str()), ("first", "then"));
+    assert_eq!(texts.len(), said + 1);
     let counts: Vec<_> = sam.outbox.values().map(|one| one.content.count).collect();
     assert_eq!(counts, (0..counts.len() as u64).collect::<Vec<_>>());
     // Our name stands before it all.

@@ -66,6 +66,13 @@ pub(super) const DUTY: &[(&str, Rows)] = &[
         ],
     ),
     (
+        "engine/rereading.rs",
+        &[(
+            "FRESH_MS",
+            By(&["a_ticket_that_waited_goes_out_by_the_card_as_it_is_then"]),
+        )],
+    ),
+    (
         "engine/putting_off.rs",
         &[("FIRST_MS", PUT_OFF), ("LAST_MS", PUT_OFF)],
     ),
