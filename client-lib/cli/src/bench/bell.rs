@@ -75,7 +75,7 @@ struct Counts {
 
 /// Plays a break and judges it.
 pub(crate) async fn run(arguments: BellArgs, output: &Output) -> Result<Done, Failure> {
-    let begun = std::time::Instant::now();
+    let begun = Instant::now();
     let mut counts = driven(move || play(arguments)).await?;
     counts.seconds = begun.elapsed().as_secs_f64();
     verdict(&counts, output)
