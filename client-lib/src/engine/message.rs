@@ -27,7 +27,8 @@ pub struct Message {
     /// Whether it is what was said before somebody came, as its author tells it them: a line for each,
     /// with a name before it. Nobody but its author vouches for it.
     pub is_retold: bool,
-    /// What members reacted with, at most one each; empty in [`Event::Message`].
+    /// What members reacted with, at most one each; empty in
+    /// [`Event::Message`](super::Event::Message).
     pub reactions: Vec<Reaction>,
     /// What was said; with an attachment, what was said with it, maybe nothing.
     pub text: String,
