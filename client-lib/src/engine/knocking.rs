@@ -551,7 +551,11 @@ impl Engine {
             return;
         };
         self.session.close(&knocking.inbox);
-        self.session.close(&knocking.door);
+        // A host who comes back knocks at a door that is their own, and reads it from then on.
+        let kept = self.beside.door.as_ref();
+        if kept.is_none_or(|kept| kept.log != knocking.door) {
+            self.session.close(&knocking.door);
+        }
         self.drop_beside(saved::KNOCKING);
         if knocking.outcome == Outcome::No {
             let is_leaving = knocking.asking.as_ref().is_some_and(Asking::is_leaving);

@@ -287,4 +287,14 @@ async fn a_seeker_who_missed_a_rotation_comes_back_by_words_to_the_same_chat_as_
     assert_eq!(sam.names().await, ["Ben", "Guest"]);
     let members = sam.conversation.members().await.unwrap();
     assert!(members.iter().all(|member| member.facilitates));
+    // And it is still theirs to say who comes in.
+    keeps_door(&sam).await;
+    let back = Talk { sam, ..talk };
+    let link = called(&back, "a supervisor").await;
+    let cay = knocks(&back, &link).await;
+    let leaf = sees_knock(&back.sam).await;
+    let refused = back.chat.conversation.admit(leaf).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::NotAllowed);
+    back.sam.conversation.admit(leaf).await.unwrap();
+    cay.conversation.ready().await.unwrap();
 }
