@@ -37,7 +37,7 @@ pub(crate) fn claim(
         ms,
         run: now.run,
         seq,
-        until: now.mono_ms.saturating_add(ms),
+        until: end(ms, now),
         holder,
         number: head.lease,
     };
@@ -77,9 +77,15 @@ pub(crate) fn renew(
     for lease in head.leases.iter_mut().filter(|lease| lease.seq == seq) {
         lease.ms = u64::from(ms);
         lease.run = now.run;
-        lease.until = now.mono_ms.saturating_add(u64::from(ms));
+        lease.until = end(u64::from(ms), now);
     }
     Ok(ms)
+}
+
+/// When a lease of so many milliseconds ends that begins now. What passed of this millisecond is not
+/// taken from it: too long is safe where too short would give the entry to two people.
+const fn end(ms: u64, now: &Now) -> u64 {
+    now.mono_ms.saturating_add(ms).saturating_add(1)
 }
 
 /// Gives a lease back.

@@ -128,7 +128,7 @@ async fn who_kept_what_a_lapsed_claim_brought_answers_nothing_and_nobody() {
         );
         let (stale, held) = take(&queue, &mut thief, &ticket, 60_000).await;
         open_inbox(&mut thief, &held).await.unwrap();
-        setting.pass(60_000);
+        setting.pass(60_001);
         let (lease, _) = take(&queue, &mut honest, &ticket, 60_000).await;
         let (others, others_held) = take(&queue, &mut thief, &other, 60_000).await;
         let lost = Some((ErrorCode::LeaseLost, Some(0)));
@@ -195,7 +195,7 @@ async fn an_entry_that_the_thief_made_itself_ends_nothing_of_the_seekers() {
     let ticket = queue.ask(&mut seeker).await;
     let mut thief = setting.supporter(&queue).await;
     let (_, held) = take(&queue, &mut thief, &ticket, 60_000).await;
-    setting.pass(60_000);
+    setting.pass(60_001);
     open_inbox(&mut thief, &held).await.unwrap();
     // Whom it could name as owner: whatever it was shown is not the owner's key.
     let own = Queue::create(&mut thief).await;
@@ -296,11 +296,11 @@ async fn a_place_is_kept_through_claim_lapse_release_withdrawal_and_restart() {
         queue.release(&mut supporter, seq, second).await.unwrap();
         assert_eq!(places(&queue, &mut seeker, &tickets).await, all_wait);
         let (second, _) = take(&queue, &mut supporter, &tickets[1], 60_000).await;
-        setting.pass(59_999);
+        setting.pass(60_000);
         assert_eq!(places(&queue, &mut seeker, &tickets).await, one_taken);
         let renewed = queue.renew(&mut supporter, seq, second, 30_000).await;
         assert_eq!(renewed.unwrap().ms, 30_000);
-        setting.pass(29_999);
+        setting.pass(30_000);
         assert_eq!(places(&queue, &mut seeker, &tickets).await, one_taken);
         setting.pass(1);
         assert_eq!(places(&queue, &mut seeker, &tickets).await, all_wait);
@@ -363,7 +363,7 @@ async fn fifty_who_claim_one_ticket_at_the_same_moment_are_one_holder_and_49_ref
                     Heard::Done(_, Answer::Claimed(claimed)) => leases.push(claimed),
                     Heard::Refused(_, refusal) => {
                         assert_eq!(refusal.code, ErrorCode::Claimed);
-                        assert_eq!(refusal.retry_after_ms, Some(60_000));
+                        assert_eq!(refusal.retry_after_ms, Some(60_001));
                         refused += 1;
                     }
                     other => panic!("not an answer: {other:?}"),
@@ -372,7 +372,7 @@ async fn fifty_who_claim_one_ticket_at_the_same_moment_are_one_holder_and_49_ref
             assert_eq!((leases.len(), refused), (1, 49));
             assert!(leases[0].held.is_some() && leases[0].lease > earlier);
             earlier = leases[0].lease;
-            setting.pass(60_000);
+            setting.pass(60_001);
         }
         setting.relay.stop().await;
     }
@@ -403,7 +403,7 @@ async fn a_claim_that_is_repeated_after_its_time_is_answered_with_a_dead_lease()
         let renewed = queue.renew(&mut supporter, ticket.seq, answer.lease, 60_000);
         assert_eq!(renewed.await.unwrap().lease, answer.lease);
         // After its time the answer is the same, and worth nothing.
-        setting.pass(60_000);
+        setting.pass(60_001);
         let mut other = setting.supporter(&queue).await;
         let (live, _) = take(&queue, &mut other, &ticket, 60_000).await;
         assert_eq!(claimed(supporter.call(first).await).unwrap(), answer);
@@ -484,7 +484,7 @@ async fn the_held_part_reaches_the_holder_of_the_lease_and_nobody_else() {
             assert!(!said.iter().any(|answer| holds(answer, secret)));
         }
         // The search finds what is there: two of the three in the answer to a claim that is won.
-        setting.pass(60_000);
+        setting.pass(60_001);
         let won = queue.claim(&mut late, ticket.seq, 60_000).await.unwrap();
         let won = cbor::encode(&won).unwrap();
         let found = secrets.iter().filter(|secret| holds(&won, secret)).count();

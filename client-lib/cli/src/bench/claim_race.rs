@@ -29,6 +29,8 @@ use crate::speak::Dice;
 const DISHONEST: usize = 5;
 /// A claim is under way within this time of an attempt to kill, or nothing moves.
 const MOMENT: Duration = Duration::from_secs(60);
+/// A kill is tried so often.
+const KILL_TRIES_MAX: usize = 8;
 /// Between two looks whether a claim is under way.
 const GLANCE: Duration = Duration::from_millis(1);
 /// Who leaves does so within this time for each who waits: while most still wait.
@@ -205,15 +207,27 @@ async fn play(
     for kill in 0..restarts {
         let slice = seekers / (restarts + 1);
         until_settled(race, slice * kill + dice.below(slice.max(1))).await;
-        if !race.until_claiming().await {
-            return Err(Failure::could_not_run("no kill met an unanswered claim"));
-        }
-        relay.kill().await?;
-        unanswered += race.claiming.load(Ordering::SeqCst);
-        relay.restart().await?;
+        unanswered += kill_amid_claims(race, relay).await?;
     }
     until_settled(race, seekers).await;
     Ok(unanswered)
+}
+
+/// Kills while a claim is unanswered. One may be answered just before the relay is gone: that is no
+/// kill that counts, and it is tried again. Answers how many claims it met.
+async fn kill_amid_claims(race: &Race, relay: &mut Relay) -> Result<usize, Failure> {
+    for _ in 0..KILL_TRIES_MAX {
+        if !race.until_claiming().await {
+            break;
+        }
+        relay.kill().await?;
+        let met = race.claiming.load(Ordering::SeqCst);
+        relay.restart().await?;
+        if met > 0 {
+            return Ok(met);
+        }
+    }
+    Err(Failure::could_not_run("no kill met an unanswered claim"))
 }
 
 /// Waits until so many tickets are answered or gone, or nothing moves any more.

@@ -5,17 +5,26 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// A lease as its holder saw it.
+/// A lease as its holder saw it. Where its answer came no later than `until`, it was live from the one
+/// to the other, whatever the relay's clock said; an answer that came later, as that of a claim which
+/// a kill left unanswered may, says of no moment that it was live.
 struct Seen {
     lease: u64,
-    /// It was live at least until then, whatever the relay's clock said.
+    heard: Instant,
     until: Instant,
+}
+
+impl Seen {
+    fn overlaps(&self, other: &Self) -> bool {
+        self.heard.max(other.heard) < self.until.min(other.until)
+    }
 }
 
 /// One for all clients of a race.
 #[derive(Default)]
 pub(super) struct Ledger {
-    holders: BTreeMap<u64, Seen>,
+    /// Of each ticket all leases, in the order in which they were heard of.
+    holders: BTreeMap<u64, Vec<Seen>>,
     left: BTreeMap<u64, Instant>,
     settled: BTreeSet<u64>,
     times: Vec<Duration>,
@@ -41,11 +50,19 @@ impl Ledger {
         if self.left.get(&seq).is_some_and(|left| *left < span.sent) {
             self.claims_after_leaving += 1;
         }
-        let until = span.sent + lasts;
-        let before = self.holders.insert(seq, Seen { lease, until });
-        if before.is_some_and(|before| before.lease != lease && span.heard < before.until) {
+        let seen = Seen {
+            lease,
+            heard: span.heard,
+            until: span.sent + lasts,
+        };
+        let all = self.holders.entry(seq).or_default();
+        if all.iter().any(|before| before.lease == lease) {
+            return;
+        }
+        if all.iter().any(|before| before.overlaps(&seen)) {
             self.double_claims += 1;
         }
+        all.push(seen);
     }
 
     /// A claim was refused.
@@ -56,19 +73,16 @@ impl Ledger {
 
     /// The holder is done with the ticket, as of when it said so.
     pub(super) fn ended(&mut self, seq: u64, lease: u64, sent: Instant) {
-        if let Some(seen) = self
-            .holders
-            .get_mut(&seq)
-            .filter(|seen| seen.lease == lease)
-        {
+        let all = self.holders.get_mut(&seq).into_iter().flatten();
+        for seen in all.filter(|seen| seen.lease == lease) {
             seen.until = seen.until.min(sent);
         }
     }
 
     /// Whether another claim than this one was granted since.
     pub(super) fn is_superseded(&self, seq: u64, lease: u64) -> bool {
-        let holder = self.holders.get(&seq);
-        self.settled.contains(&seq) || holder.is_some_and(|seen| seen.lease != lease)
+        let last = self.holders.get(&seq).and_then(|all| all.last());
+        self.settled.contains(&seq) || last.is_some_and(|seen| seen.lease != lease)
     }
 
     /// The owner heard that the ticket is gone.
@@ -132,10 +146,25 @@ mod tests {
         assert_eq!(ledger.double_claims, 0);
         ledger.granted(1, 12, span(begun, 61, 62), LASTS);
         assert_eq!(ledger.double_claims, 1);
-        ledger.ended(1, 12, begun + Duration::from_secs(63));
+        for lease in [11, 12] {
+            ledger.ended(1, lease, begun + Duration::from_secs(63));
+        }
         ledger.granted(1, 13, span(begun, 63, 64), LASTS);
         assert_eq!((ledger.double_claims, ledger.claims_granted), (1, 5));
         assert!(ledger.is_superseded(1, 12) && !ledger.is_superseded(1, 13));
+    }
+
+    #[tokio::test]
+    async fn a_grant_that_was_heard_of_after_its_lease_is_no_second_holder() {
+        let begun = Instant::now();
+        let mut ledger = Ledger::default();
+        ledger.granted(1, 11, span(begun, 5, 6), LASTS);
+        // Granted before the other for a second, and told only after a kill.
+        ledger.granted(1, 10, span(begun, 0, 9), Duration::from_secs(1));
+        assert_eq!(ledger.double_claims, 0);
+        // The one that lives is not forgotten over it.
+        ledger.granted(1, 12, span(begun, 10, 11), LASTS);
+        assert_eq!(ledger.double_claims, 1);
     }
 
     #[tokio::test]

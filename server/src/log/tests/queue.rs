@@ -75,6 +75,23 @@ async fn exactly_one_gets_the_lease_and_only_it_brings_the_held_part() {
     assert_eq!(code(bench.claim(log, 1, 3).await), ErrorCode::NoSuchEntry);
 }
 
+/// Its holder counts from when they asked, and the relay's clock is amid a millisecond.
+#[tokio::test]
+async fn a_lease_lasts_all_of_its_time_whenever_within_a_millisecond_it_was_claimed() {
+    let mut bench = Bench::new().await;
+    let log = bench.create(1, vec![grant(3, Rights::ALL)]).await;
+    bench.append(vec![item(log, 1)], &[3]).await.unwrap();
+    bench.clock.advance_monotonic(Duration::from_micros(999));
+    bench.claim(log, 1, 3).await.unwrap();
+    let minute = Duration::from_secs(60);
+    bench
+        .clock
+        .advance_monotonic(minute - Duration::from_micros(1));
+    assert_eq!(code(bench.claim(log, 1, 3).await), ErrorCode::Claimed);
+    bench.clock.advance_monotonic(Duration::from_millis(2));
+    bench.claim(log, 1, 3).await.unwrap();
+}
+
 #[tokio::test]
 async fn a_live_lease_goes_on_after_a_restart_and_its_number_is_not_used_again() {
     let mut bench = Bench::new().await;
