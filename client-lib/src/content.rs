@@ -22,6 +22,7 @@ use crate::attachment::{
 use crate::desk::{Revocation, ShownBadge, SignedKeys};
 use crate::link::DoorLink;
 use crate::mls::{LeafId, LeafKey};
+use crate::people::{SafeCheck, SafeTry};
 use crate::random;
 
 /// The longest text in bytes: what one run of entries carries, with room for what surrounds it.
@@ -129,6 +130,12 @@ pub(crate) enum ContentBody {
     Retold(Vec<RetoldLine>),
     /// The author asks who is here to come into another conversation, by knocking at its door.
     Call(Box<Call>),
+    /// The author goes off the line here.
+    Away,
+    /// What to know the author by, should they come back from nothing.
+    SafeWord(SafeCheck),
+    /// The author came back, and gives their safe word, or none.
+    SafeTry(SafeTry),
 }
 
 /// One thing said before, in somebody's retelling: nothing proves it but their word.
@@ -308,6 +315,9 @@ impl ContentBody {
         match self {
             Self::Alive
             | Self::Typing
+            | Self::Away
+            | Self::SafeWord(_)
+            | Self::SafeTry(_)
             | Self::Delete(_)
             | Self::DoorAsk(_)
             | Self::BadgeRevoked(_) => true,
@@ -352,6 +362,8 @@ impl ContentBody {
                 | Self::DoorAsk(_)
                 | Self::Desk(_)
                 | Self::Retold(_)
+                | Self::SafeWord(_)
+                | Self::SafeTry(_)
         )
     }
 }

@@ -6,6 +6,7 @@
 //! | file | what lives there |
 //! |---|---|
 //! | `event` | what an app tells and is told |
+//! | `safety` | safe words, and whether who came back gave theirs |
 //! | `saved` | what is kept, and under which names |
 //! | `begin` | founding, joining by link, loading |
 //! | `backing` | what a backup holds, and the way back in from one |
@@ -39,6 +40,7 @@
 //! | `upkeep` | fresh keys, signs of life, a look at the grants |
 //! | `message` | what was said, as an app is told of it |
 //! | `talk` | what was said, and which of it counts |
+//! | `parting` | that one is away, and the last word before all is erased |
 //! | `pace` | time, where the device's clock cannot be trusted |
 //! | `transfers` | attachments on their way, and their logs |
 //! | `uploading` | attachments of ours: taken in, sent, said |
@@ -86,11 +88,13 @@ mod message;
 mod obeying;
 mod office;
 mod pace;
+mod parting;
 mod pool;
 mod putting_off;
 mod reading;
 mod rereading;
 mod returning;
+mod safety;
 mod saved;
 mod sending;
 mod taking;
@@ -107,6 +111,7 @@ pub use asking::{AskOptions, Asked, Place};
 pub use begin::{Admission, JoinOptions, RoomOptions};
 pub use duty::{DeskTicket, TicketId};
 pub use inbox::InboxOptions;
+pub use safety::{SAFE_TRIES_MAX, Safety};
 #[cfg(feature = "native")]
 pub(crate) use saved::{decode as decode_kept, encode as encode_kept};
 pub use taking::TicketKeys;
@@ -122,7 +127,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use sotto_protocol::id::{LogId, RetryId};
 use x25519_dalek::StaticSecret;
 
-use crate::content::{Content, ContentBody, MessageId};
+use crate::content::MessageId;
 use crate::error::{Error, ErrorKind, Result};
 use crate::jitter::Jitter;
 use crate::link::Link;
@@ -220,6 +225,7 @@ pub struct Engine {
     /// By how many days the device's date is said to be off.
     clock_off: i64,
     badging: badging::Badging,
+    safe: safety::Safe,
     /// Those who wait to be taken in.
     waiting: waiting::Queue,
     /// Doors and inboxes.
@@ -287,6 +293,8 @@ impl Engine {
                 is_me: leaf == me,
                 heard_ms: self.heard_of(&leaf),
                 badge: self.badging.of(&leaf),
+                safety: self.safe.of(&leaf),
+                is_away: self.is_away(&leaf),
             })
             .collect()
     }
@@ -317,7 +325,7 @@ impl Engine {
         let uploads = self.unsent_uploads();
         let waiting = self.outbox.values();
         uploads
-            .chain(waiting.filter_map(|one| unsent(&one.content)))
+            .chain(waiting.filter_map(|one| keeping::unsent(&one.content)))
             .collect()
     }
 
@@ -568,7 +576,11 @@ impl Engine {
         if self.is_over() {
             return;
         }
-        if let Err(error) = self.keep_line().and_then(|()| self.keep_badges()) {
+        if let Err(error) = self
+            .keep_line()
+            .and_then(|()| self.keep_badges())
+            .and_then(|()| self.keep_safety())
+        {
             self.fault(&error);
         }
         if let Err(error) = self.keep_disputes() {
@@ -634,31 +646,6 @@ impl Engine {
             .find(|line| line.leaf == *leaf)
             .map(|line| line.name.clone())
     }
-}
-
-/// What an app may show of a content that waits.
-fn unsent(content: &Content) -> Option<Unsent> {
-    let (reply_to, text, attachment) = match &content.body {
-        ContentBody::Text(text) => (None, text, None),
-        ContentBody::Reply { to, text } => (Some(*to), text, None),
-        ContentBody::Attach(attach) => {
-            let attachment = Attachment {
-                name: attach.name.clone(),
-                media_type: attach.media_type.clone(),
-                bytes: attach.bytes,
-                is_here: true,
-            };
-            (attach.to, &attach.text, Some(attachment))
-        }
-        _ => return None,
-    };
-    Some(Unsent {
-        id: content.id,
-        reply_to,
-        minute: content.minute,
-        text: text.clone(),
-        attachment,
-    })
 }
 
 /// Where a kept text is and whose it is.

@@ -294,10 +294,10 @@ pub use desk::{
 pub use engine::{
     Admission, AskOptions, Asked, Attaching, Attachment, Choices, Command, Delivery, DeskTicket,
     Event, Fingerprint, InboxOptions, Invitation, InvitationId, JoinOptions, Knock, Member,
-    Message, NewAttachment, Place, Reaction, Reply, RoomOptions, Standing, Text, TicketId,
-    Transfer, Undone, Unsent,
+    Message, NewAttachment, Place, Reaction, Reply, RoomOptions, SAFE_TRIES_MAX, Safety, Standing,
+    Text, TicketId, Transfer, Undone, Unsent,
 };
 pub use error::{Error, ErrorKind, Result};
 pub use link::{BadAddress, BadLink, InboxLink, Link, RelayAddress};
 pub use mls::{LeafId, Suite};
-pub use people::{BadWords, NearWords, ReturnWords};
+pub use people::{BadSafeWord, BadWords, NearWords, ReturnWords, SafeCheck, SafeTry, SafeWord};

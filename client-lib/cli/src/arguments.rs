@@ -54,6 +54,8 @@ pub(crate) enum Command {
     Chat(ChatArgs),
     /// Speak the conversations of a file through a relay that runs elsewhere.
     Replay(ReplayArgs),
+    /// Erase everything that this device keeps, at once and without a question.
+    Exit(ExitArgs),
     /// Say what this device keeps.
     Residue(ResidueArgs),
     /// Measure, under load and kills.
@@ -177,7 +179,7 @@ pub(crate) enum WordsCommand {
     /// Keep a backup on a relay, and print the eight words that bring it back.
     New(WordsArgs),
     /// Come back with words, which are read from stdin.
-    Use(WordsArgs),
+    Use(WordsUseArgs),
     /// End the backup of this device: its words open nothing any more.
     End(DeviceArgs),
 }
@@ -295,6 +297,18 @@ pub(crate) struct WordsArgs {
     /// The relay that keeps the backup, as it prints its address.
     #[arg(long, value_name = "URL")]
     pub(crate) relay: RelayAddress,
+    #[command(flatten)]
+    pub(crate) device: DeviceArgs,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct WordsUseArgs {
+    /// The relay that keeps the backup, as it prints its address.
+    #[arg(long, value_name = "URL")]
+    pub(crate) relay: RelayAddress,
+    /// Take the safe word from the second line of stdin; at a terminal it is asked for in any case.
+    #[arg(long)]
+    pub(crate) safe_word: bool,
     #[command(flatten)]
     pub(crate) device: DeviceArgs,
 }
@@ -551,8 +565,15 @@ pub(crate) struct BadgeRevokeArgs {
 }
 
 #[derive(Args, Debug)]
+pub(crate) struct ExitArgs {
+    /// Where this device keeps its conversations.
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) folder: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
 pub(crate) struct ResidueArgs {
-    /// Exit with 1 if anything is kept.
+    /// Exit with 1 if anything is kept, or a file lies there that an empty device does not have.
     #[arg(long)]
     pub(crate) expect_empty: bool,
     /// Where this device keeps its conversations.
@@ -592,6 +613,7 @@ mod tests {
             "sotto demo --file x.csv --all --as room --members 12 --seed 7",
             "sotto relay --dev --json",
             "sotto residue --expect-empty",
+            "sotto exit --folder ana",
             "sotto desk card --address sotto-desk:1:AA --png x.png",
             "sotto desk card --words zoo --host relay.example --json",
             "sotto bench claim-race --seekers 1000 --supporters 50 --restarts 5 --json",

@@ -20,12 +20,14 @@ use tokio::time::timeout;
 use crate::arguments::ChatArgs;
 use crate::attached::{self, Attachments};
 use crate::device;
+use crate::exit;
 use crate::inbox;
 use crate::output::{Done, Failure, Output};
 use crate::screen::{shown, shown_short};
 
 use self::lines::{
-    HELP, HELP_AT_A_DOOR, NAME_CHARACTERS_MAX, NAMELESS, find, find_knock, last_words, line_of,
+    HELP, HELP_AT_A_DOOR, NAME_CHARACTERS_MAX, NAMELESS, WHICH_SAFE_WORD, find, find_knock,
+    last_words, line_of, safety_name, safety_of,
 };
 pub(crate) use self::lines::{name_of, words_of};
 
@@ -58,6 +60,15 @@ struct Chat<'a> {
 enum Then {
     GoOn,
     Quit,
+    Exit,
+}
+
+/// How a talk ended.
+pub(crate) enum Ended {
+    /// With so much unsent.
+    Quit(usize),
+    /// Nothing is to be left: [`exit::quick_exit`].
+    Exit,
 }
 
 /// Talks until `/quit`, `/leave`, the end of stdin or of the conversation.
@@ -72,9 +83,14 @@ pub(crate) async fn run(arguments: ChatArgs, output: &Output) -> Result<Done, Fa
     }
     let patience = arguments.device.patience();
     let outcome = talk(&conversation, &mut typed(), patience, output).await;
+    if matches!(outcome, Ok(Ended::Exit)) {
+        return exit::quick_exit(&client, &device::Folder::of(&arguments.device)?).await;
+    }
     client.close().await;
     let mut done = Done::new();
-    done.insert("unsent".into(), json!(outcome?));
+    if let Ended::Quit(unsent) = outcome? {
+        done.insert("unsent".into(), json!(unsent));
+    }
     Ok(done)
 }
 
@@ -85,13 +101,13 @@ pub(crate) fn typed() -> Typed {
     BufReader::new(tokio::io::stdin()).lines()
 }
 
-/// Talks in one conversation; how much is unsent at the end.
+/// Talks in one conversation.
 pub(crate) async fn talk(
     conversation: &Conversation,
     lines: &mut Typed,
     patience: Duration,
     output: &Output,
-) -> Result<usize, Failure> {
+) -> Result<Ended, Failure> {
     let mut chat = Chat {
         members: conversation.members().await?,
         knocks: conversation.knocks().await?,
@@ -106,8 +122,10 @@ pub(crate) async fn talk(
         said_unsent: false,
         attachments: Attachments::default(),
     };
-    chat.talk(lines).await?;
-    Ok(chat.unsent.len())
+    match chat.talk(lines).await? {
+        Then::Exit => Ok(Ended::Exit),
+        Then::GoOn | Then::Quit => Ok(Ended::Quit(chat.unsent.len())),
+    }
 }
 
 /// The conversation with this number, or the only one.
@@ -144,7 +162,7 @@ pub(crate) async fn choose(
 }
 
 impl Chat<'_> {
-    async fn talk(&mut self, lines: &mut Typed) -> Result<(), Failure> {
+    async fn talk(&mut self, lines: &mut Typed) -> Result<Then, Failure> {
         let history = self.conversation.history_before(None, HISTORY_MAX);
         for message in history.await? {
             self.show_message(&message, true);
@@ -169,8 +187,8 @@ impl Chat<'_> {
         }
         loop {
             let then = self.one(lines).await?;
-            if then == Then::Quit {
-                return Ok(());
+            if then != Then::GoOn {
+                return Ok(then);
             }
         }
     }
@@ -224,7 +242,12 @@ impl Chat<'_> {
         let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
         match word {
             "" => {}
-            "/quit" => return Ok(Then::Quit),
+            "/x" => return Ok(Then::Exit),
+            "/quit" => {
+                // Who may not say it any more is away already.
+                let _ = self.conversation.step_away().await;
+                return Ok(Then::Quit);
+            }
             "/help" => self.output.words(HELP),
             "/members" => self.show_members(),
             "/link" => self.show_link().await?,
@@ -237,6 +260,9 @@ impl Chat<'_> {
             "/knocks" => self.show_knocks().await?,
             "/admit" => self.answer(rest.trim(), true).await,
             "/turn-away" => self.answer(rest.trim(), false).await,
+            "/safe-word" => self.agree_safe_word(rest).await,
+            "/give-safe-word" => self.give_safe_word(rest).await,
+            "/allow-safe-word" => self.allow_safe_word(rest.trim()).await,
             "/attach" => self.attach(rest.trim()).await,
             "/save" => {
                 if let Err(words) = self.attachments.save(&self.conversation, rest.trim()) {
@@ -341,6 +367,43 @@ impl Chat<'_> {
         }
     }
 
+    async fn agree_safe_word(&self, word: &str) {
+        let Ok(word) = word.parse() else {
+            self.note(WHICH_SAFE_WORD);
+            return;
+        };
+        match self.conversation.agree_safe_word(&word).await {
+            Ok(()) => self.note(
+                "Whoever comes back here in your name is shown as unverified until they give it. It is \
+                 kept nowhere on this device; remember it.",
+            ),
+            Err(error) => self.note(&format!("not agreed: {error}")),
+        }
+    }
+
+    /// Whether it was right is for the others to know.
+    async fn give_safe_word(&self, word: &str) {
+        let Ok(word) = word.parse() else {
+            self.note(WHICH_SAFE_WORD);
+            return;
+        };
+        match self.conversation.give_safe_word(&word).await {
+            Ok(()) => self.note("Given."),
+            Err(error) => self.note(&format!("not given: {error}")),
+        }
+    }
+
+    async fn allow_safe_word(&self, whom: &str) {
+        let Some(leaf) = find(&self.members, whom) else {
+            self.note("Whom? Say /members and take the number.");
+            return;
+        };
+        match self.conversation.allow_safe_word(leaf).await {
+            Ok(()) => self.note("Their next safe words are looked at again, three at most."),
+            Err(error) => self.note(&format!("not done: {error}")),
+        }
+    }
+
     async fn show_link(&self) -> Result<(), Failure> {
         match self.conversation.link().await? {
             Some(link) => {
@@ -391,6 +454,11 @@ impl Chat<'_> {
                 )
                 .await?;
             }
+            Event::Away { leaf } => {
+                self.changed(leaf, "is away; they may come back at any time")
+                    .await?;
+            }
+            Event::Safety { leaf, safety } => self.changed(leaf, safety_of(safety)).await?,
             Event::Left { leaf } => self.changed(leaf, "left").await?,
             Event::Removed { leaf, .. } => self.changed(leaf, "was removed").await?,
             Event::Returned { leaf } => {
@@ -533,7 +601,8 @@ impl Chat<'_> {
             .map(|member| {
                 json!({
                     "name": name_of(member), "me": member.is_me,
-                    "facilitates": member.facilitates,
+                    "facilitates": member.facilitates, "away": member.is_away,
+                    "safety": member.safety.map(safety_name),
                 })
             })
             .collect();

@@ -22,7 +22,7 @@ use crate::output::{Failure, Output};
 /// Under the person's home, unless a folder is given.
 const FOLDER: &str = ".local/share/sotto";
 const KEY_FILE: &str = "key";
-const KEY_BYTES: usize = 32;
+pub(crate) const KEY_BYTES: usize = 32;
 
 /// The folder that was given, or the usual one.
 pub(crate) fn folder(given: Option<&PathBuf>) -> Result<PathBuf, Failure> {
@@ -34,6 +34,26 @@ pub(crate) fn folder(given: Option<&PathBuf>) -> Result<PathBuf, Failure> {
                 Failure::usage("there is no home folder", "Name a folder with --folder")
             }),
     }
+}
+
+/// A device's folder, once it was made.
+#[derive(Debug)]
+pub(crate) struct Folder(PathBuf);
+
+impl Folder {
+    /// The one that a command works in.
+    pub(crate) fn of(arguments: &DeviceArgs) -> Result<Self, Failure> {
+        folder(arguments.folder.as_ref()).map(Self)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+/// Where its key is, unless a passphrase opens it.
+pub(crate) fn key_file(folder: &Path) -> PathBuf {
+    folder.join(KEY_FILE)
 }
 
 /// Where the vault is in a device's folder.
@@ -50,7 +70,7 @@ pub(crate) async fn open(arguments: &DeviceArgs) -> Result<Client, Failure> {
         let _echo = Echo::now();
         VaultKey::passphrase(typed(move || ask_passphrase(is_new)).await?)
     } else {
-        VaultKey::raw(own_key(&folder.join(KEY_FILE))?)
+        VaultKey::raw(own_key(&key_file(&folder))?)
     };
     let mut options = ClientOptions::folder(vault(&folder), key);
     if let Some(path) = &arguments.authority {

@@ -11,6 +11,7 @@ mod chat;
 mod demo;
 mod desk;
 mod device;
+mod exit;
 mod inbox;
 mod output;
 mod replay;
@@ -89,6 +90,7 @@ async fn run(cli: Cli) -> ExitCode {
         Command::Badge { command } => unless_interrupted(badge_of(command, &output)).await,
         Command::Words { command } => unless_interrupted(words_of(command, &output)).await,
         Command::Chat(arguments) => unless_interrupted(chat::run(arguments, &output)).await,
+        Command::Exit(arguments) => unless_interrupted(exit::run(arguments)).await,
         Command::Residue(arguments) => unless_interrupted(residue::run(arguments, &output)).await,
     };
     ExitCode::from(output.finish(outcome))

@@ -2,11 +2,15 @@
 //!
 //! Words are read from stdin and never from the arguments, which any process of the machine can see.
 
+use std::io::IsTerminal;
+
 use serde_json::json;
-use sotto_client::{BadWords, Conversation, NearWords, ReturnWords, Standing};
+use sotto_client::{
+    BadSafeWord, BadWords, Conversation, NearWords, ReturnWords, SafeWord, Standing,
+};
 use tokio::time::timeout;
 
-use crate::arguments::{DeviceArgs, WordsArgs};
+use crate::arguments::{DeviceArgs, WordsArgs, WordsUseArgs};
 use crate::device;
 use crate::output::{Done, Failure, Output};
 
@@ -34,11 +38,14 @@ pub(crate) async fn new(arguments: WordsArgs, output: &Output) -> Result<Done, F
 }
 
 /// Comes back with words, into everything they lead to.
-pub(crate) async fn come_back(arguments: WordsArgs, output: &Output) -> Result<Done, Failure> {
+pub(crate) async fn come_back(arguments: WordsUseArgs, output: &Output) -> Result<Done, Failure> {
     let line = device::read_line("Type the eight words:", output).await?;
     let words: ReturnWords = line.parse().map_err(|bad| not_words(&bad))?;
+    let safe = safe_word(&arguments, output).await?;
     let client = device::open(&arguments.device).await?;
-    let conversations = client.come_back(&words, &arguments.relay).await?;
+    let relay = &arguments.relay;
+    let conversations = client.come_back_with(&words, safe.as_ref(), relay);
+    let conversations = conversations.await?;
     let (mut inside, mut outside) = (0_u64, 0_u64);
     for conversation in &conversations {
         if is_back(conversation, &arguments.device).await? {
@@ -72,6 +79,22 @@ pub(crate) async fn end(arguments: DeviceArgs, output: &Output) -> Result<Done, 
     ended?;
     output.words("The backup is gone; its words open nothing any more.");
     Ok(Done::new())
+}
+
+/// Asked for at a terminal whether there is one or not, and elsewhere if the arguments say so.
+async fn safe_word(arguments: &WordsUseArgs, output: &Output) -> Result<Option<SafeWord>, Failure> {
+    if !(arguments.safe_word || std::io::stdin().is_terminal()) {
+        return Ok(None);
+    }
+    let ask = "Type the safe word, or nothing if none was agreed:";
+    let line = device::read_line(ask, output).await?;
+    if line.trim().is_empty() {
+        return Ok(None);
+    }
+    let word = line
+        .parse()
+        .map_err(|bad: BadSafeWord| Failure::usage(bad.to_string(), "Type it again"))?;
+    Ok(Some(word))
 }
 
 /// Whether one has a place in it again before patience ends.

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use serde::{Deserialize, Serialize};
 use sotto_protocol::error_code::ErrorCode;
 use sotto_protocol::frame::{Answer, Delete, Item, NewEntry, Opened, Trim};
-use sotto_protocol::id::{Commitment, RetryId};
+use sotto_protocol::id::{Commitment, RelayIdentity, RetryId};
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::DropGuard;
@@ -24,7 +24,8 @@ use crate::jitter::Jitter;
 use crate::link::RelayAddress;
 use crate::log::{Ask, NewLog};
 use crate::people::backup::{Backup, BackupKeys, LINES_MAX, Master, digest_of};
-use crate::people::{BackupLine, ReturnWords};
+use crate::people::safe::SafeMaster;
+use crate::people::{BackupLine, ReturnWords, SafeWord};
 use crate::random;
 use crate::time::Now;
 use crate::vault::{Batch, Key, Row, Space, Vault};
@@ -208,8 +209,27 @@ impl Client {
         words: &ReturnWords,
         relay: &RelayAddress,
     ) -> Result<Vec<Conversation>> {
+        self.come_back_with(words, None, relay).await
+    }
+
+    /// [`Client::come_back`], with the safe word that was agreed in a chat. It is given to those who
+    /// agreed on it and to nobody else, and nothing tells here whether it was right, or whether one was
+    /// agreed at all: with none or a wrong one all goes the same way.
+    ///
+    /// # Errors
+    /// As [`Client::come_back`].
+    ///
+    /// # Cancel safety
+    /// As [`Client::come_back`].
+    pub async fn come_back_with(
+        &self,
+        words: &ReturnWords,
+        safe: Option<&SafeWord>,
+        relay: &RelayAddress,
+    ) -> Result<Vec<Conversation>> {
         self.without_backup()?;
         let master = stretch(words, relay).await?;
+        let safe = stretch_safe(safe, relay.identity()).await?;
         let keys = master.keys();
         let (opened, backup) = timeout(VISIT_MAX, self.fetch(&keys, relay))
             .await
@@ -226,7 +246,7 @@ impl Client {
             if here.iter().any(|one| one.log == line.log) {
                 continue;
             }
-            let (engine, mut effects) = Engine::come_back(line, now)?;
+            let (engine, mut effects) = Engine::come_back(line, &safe, now)?;
             batch.then(core::mem::take(&mut effects.store));
             engines.push((engine, effects));
         }
@@ -399,6 +419,11 @@ impl Client {
         *self.0.backup.running() = None;
         self.0.backup.standing.send_replace(standing);
         Ok(())
+    }
+
+    /// In memory only: what is at the relay stays.
+    pub(super) fn forget_backup_here(&self) {
+        *self.0.backup.running() = None;
     }
 
     fn tell_backup(&self, is_due: bool) {
@@ -625,6 +650,14 @@ fn item_of(
 async fn stretch(words: &ReturnWords, relay: &RelayAddress) -> Result<Master> {
     let (words, identity) = (words.clone(), *relay.identity());
     on_disk(move || Master::stretch(&words, &identity)).await
+}
+
+pub(super) async fn stretch_safe(
+    word: Option<&SafeWord>,
+    relay: &RelayIdentity,
+) -> Result<SafeMaster> {
+    let (word, relay) = (word.cloned(), *relay);
+    on_disk(move || SafeMaster::stretch(word.as_ref(), &relay)).await
 }
 
 fn lines_of(vault: &mut dyn Vault) -> Result<Vec<Vec<u8>>> {

@@ -1,11 +1,12 @@
 //! An app's handle to one running conversation.
 
 use core::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use futures_util::Stream;
 use futures_util::stream;
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
 
 use super::on_disk;
 use crate::content::MessageId;
@@ -42,6 +43,8 @@ pub struct Conversation {
     pub(super) attaching: Arc<Mutex<()>>,
     events: Arc<Mutex<mpsc::Receiver<Event>>>,
     standing: watch::Receiver<Standing>,
+    /// Nothing is to be left: no event either that is here already.
+    vanish: CancellationToken,
 }
 
 impl fmt::Debug for Conversation {
@@ -63,19 +66,42 @@ pub(super) struct Seat {
     pub(super) asks: mpsc::Receiver<Ask>,
     pub(super) events: mpsc::Sender<Event>,
     pub(super) standing: watch::Sender<Standing>,
+    pub(super) unread: Unread,
 }
 
-pub(super) fn pair(space: Space, vault: SharedVault, standing: Standing) -> (Conversation, Seat) {
+/// Events that no app has taken yet, as long as one could.
+#[derive(Clone)]
+pub(super) struct Unread(Weak<Mutex<mpsc::Receiver<Event>>>);
+
+impl Unread {
+    pub(super) async fn forget(&self) {
+        if let Some(events) = self.0.upgrade() {
+            let mut events = events.lock().await;
+            events.close();
+            while events.recv().await.is_some() {}
+        }
+    }
+}
+
+pub(super) fn pair(
+    space: Space,
+    vault: SharedVault,
+    standing: Standing,
+    vanish: &CancellationToken,
+) -> (Conversation, Seat) {
     let (asks, asks_in) = mpsc::channel(COMMANDS_MAX);
     let (standing, standing_in) = watch::channel(standing);
     let (events_out, events) = mpsc::channel(EVENTS_MAX);
+    let events = Arc::new(Mutex::new(events));
+    let unread = Unread(Arc::downgrade(&events));
     let conversation = Conversation {
         id: ConversationId(space),
         vault,
         asks,
         attaching: Arc::default(),
-        events: Arc::new(Mutex::new(events)),
+        events,
         standing: standing_in,
+        vanish: vanish.clone(),
     };
     (
         conversation,
@@ -83,6 +109,7 @@ pub(super) fn pair(space: Space, vault: SharedVault, standing: Standing) -> (Con
             asks: asks_in,
             events: events_out,
             standing,
+            unread,
         },
     )
 }
@@ -284,13 +311,30 @@ impl Conversation {
         self.command(Command::Leave).await.map(drop)
     }
 
-    /// The next event; nothing once the conversation has ended or the client was closed. Events come
-    /// once: of several callers each gets some.
+    /// Tells the others that one is away from here, where few are ([`Command::Away`]): before the app is
+    /// closed. A [quick exit](super::Client::quick_exit) says the same.
+    ///
+    /// # Errors
+    /// As [`Conversation::command`].
+    ///
+    /// # Cancel safety
+    /// As [`Conversation::command`].
+    pub async fn step_away(&self) -> Result<()> {
+        self.command(Command::Away).await.map(drop)
+    }
+
+    /// The next event; nothing once the conversation has ended or the client was closed, nor after a
+    /// [quick exit](super::Client::quick_exit). Events come once: of several callers each gets some.
     ///
     /// # Cancel safety
     /// Cancel safe: an event is given out or stays.
     pub async fn next_event(&self) -> Option<Event> {
-        self.events.lock().await.recv().await
+        let next = async { self.events.lock().await.recv().await };
+        tokio::select! {
+            biased;
+            () = self.vanish.cancelled() => None,
+            event = next => event,
+        }
     }
 
     /// The events as a stream; see [`Conversation::next_event`].

@@ -145,6 +145,11 @@ impl Seat {
         desks.space = Some(space);
         Ok(true)
     }
+
+    /// In memory only.
+    pub(super) async fn forget(&self) {
+        *self.0.lock().await = Desks::default();
+    }
 }
 
 impl Desks {

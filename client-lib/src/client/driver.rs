@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
@@ -36,6 +36,8 @@ const OUTGOING_BYTES_MAX: usize = 32 << 20;
 const SEND_TIMEOUT: Duration = Duration::from_secs(180);
 /// Calls that may wait for attachments at once: as many as may be wanted, with some to spare.
 const FETCHING_MAX: usize = 2 * ATTACHMENTS_WANTED_MAX;
+/// How long what was sealed before everything was erased may take to be handed to the system.
+pub(super) const LAST_WORD_MAX: Duration = Duration::from_millis(300);
 /// Tries of a proof of work between two looks at whether it is still wanted.
 const WORK_TRIES: u32 = 1 << 16;
 
@@ -50,6 +52,10 @@ pub(super) struct Driver {
     /// Told when what a backup holds has changed.
     pub(super) backup: Arc<Notify>,
     pub(super) stop: CancellationToken,
+    /// Set before `stop` where nothing of it all is to be left.
+    pub(super) vanish: CancellationToken,
+    /// Told then whether everything on the disk is erased.
+    pub(super) erased: watch::Receiver<Option<bool>>,
 }
 
 /// What ended a wait.
@@ -194,16 +200,32 @@ impl Run {
 }
 
 impl Driver {
-    pub(super) async fn run(mut self) {
+    pub(super) async fn run(self) {
+        let (vanish, unread) = (self.vanish.clone(), self.seat.unread.clone());
+        self.run_to_the_end().await;
+        if vanish.is_cancelled() {
+            // An app that stopped in the middle of taking one keeps the others from nobody.
+            let _ = timeout(LAST_WORD_MAX, unread.forget()).await;
+        }
+    }
+
+    async fn run_to_the_end(mut self) {
         let mut run = Run::new(&self.stop);
         let first = core::mem::take(&mut self.effects);
         self.let_out(&mut run, first).await;
         while !(run.is_broken || self.engine.is_over() && run.is_quiet()) {
             match self.wait(&mut run).await {
+                Woken::Stop if self.vanish.is_cancelled() => break,
                 Woken::Stop | Woken::Asked(None) => {
                     // What was being sent may still go; it is kept anyway.
+                    let mut line = run.line.take();
                     if let Some(sending) = run.sending.take() {
-                        let _ = timeout(Duration::from_secs(2), sending).await;
+                        let sent = timeout(Duration::from_secs(2), sending).await;
+                        line = sent.ok().and_then(Result::ok);
+                    }
+                    if let Some(line) = line.filter(|_| self.engine.has_said_away()) {
+                        // Heard or not, as below.
+                        let _ = timeout(LAST_WORD_MAX, hear_out(line)).await;
                     }
                     return;
                 }
@@ -211,12 +233,50 @@ impl Driver {
                 woken => self.woken(&mut run, woken).await,
             }
         }
+        if self.vanish.is_cancelled() {
+            return self.vanish(run).await;
+        }
         run.fetching.clear();
         // No more events come. Texts of a conversation that is over can still be asked for.
         self.seat.events = mpsc::channel(1).0;
         while let Some(Some(ask)) = self.stop.run_until_cancelled(self.seat.asks.recv()).await {
             self.answer_only(ask);
         }
+    }
+
+    /// Forgets everything, and then hands over what was sealed by then, if the line stands and takes it
+    /// at once. Nobody waits for it. It goes out only once the disk holds no state that could seal
+    /// something else with the same keys.
+    async fn vanish(mut self, run: Run) {
+        let Run {
+            line,
+            sending,
+            mut outgoing,
+            ..
+        } = run;
+        if line.is_some() || sending.is_some() {
+            outgoing.extend(self.engine.last_word(self.clock.now()));
+        }
+        let mut erased = self.erased.clone();
+        drop(self);
+        let told = erased.wait_for(Option::is_some).await.map(|told| *told);
+        if !matches!(told, Ok(Some(true))) {
+            return;
+        }
+        let say = async move {
+            let mut line = match (sending, line) {
+                (Some(sending), _) => sending.await?,
+                (None, Some(line)) => line,
+                (None, None) => return Ok::<_, Error>(()),
+            };
+            for message in outgoing {
+                line.send(message).await?;
+            }
+            hear_out(line).await;
+            Ok(())
+        };
+        // Said or not: everything else is gone.
+        let _ = timeout(LAST_WORD_MAX, say).await;
     }
 
     /// Waits for whatever comes first. Each branch is cancel safe, or is kept in `run`.
@@ -396,6 +456,13 @@ impl Driver {
                 let (vault, batch) = (self.vault.clone(), core::mem::take(&mut effects.store));
                 let write = move || vault.with(|vault| write(vault, &batch, effects.scrub));
                 if let Err(error) = on_disk(write).await {
+                    if self.vanish.is_cancelled() {
+                        // It goes out only if the vault is gone, and with it whatever could use a key
+                        // twice.
+                        run.outgoing.append(&mut effects.send.into());
+                        run.is_broken = true;
+                        return;
+                    }
                     tracing::error!(
                         kind = error.kind().name(),
                         "the vault could not be written; a conversation stops"
@@ -471,6 +538,12 @@ impl Driver {
     }
 }
 
+/// Reads on until the line ends. A system that closes a connection with something unread may take back
+/// what was just sent.
+async fn hear_out(mut line: Box<dyn Line>) {
+    while let Ok(Some(_)) = line.receive().await {}
+}
+
 /// A future that may not be there.
 async fn or_never<T>(future: &mut Option<Pending<'static, T>>) -> T {
     match future {
@@ -532,7 +605,12 @@ mod tests {
     fn driver() -> (Driver, MessageId) {
         let (engine, id) = Engine::without_an_attachment();
         let vault = SharedVault::new(MemoryVault::new());
-        let (_, seat) = conversation::pair(engine.space(), vault.clone(), engine.standing());
+        let (_, seat) = conversation::pair(
+            engine.space(),
+            vault.clone(),
+            engine.standing(),
+            &CancellationToken::new(),
+        );
         let noon = Duration::from_millis(1_700_000_000_000);
         let driver = Driver {
             engine,
@@ -543,6 +621,8 @@ mod tests {
             clock: Clock::start(Wall(Arc::new(move || UNIX_EPOCH + noon))),
             backup: Arc::default(),
             stop: CancellationToken::new(),
+            vanish: CancellationToken::new(),
+            erased: watch::channel(None).1,
         };
         (driver, id)
     }

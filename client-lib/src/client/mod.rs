@@ -10,7 +10,9 @@ mod conversation;
 mod desk;
 mod driver;
 mod errand;
+mod exit;
 mod inbox;
+mod safety;
 #[cfg(test)]
 mod tests;
 
@@ -19,6 +21,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -116,6 +119,9 @@ pub(crate) struct Shared {
     clock: Clock,
     tasks: TaskTracker,
     stop: CancellationToken,
+    vanish: CancellationToken,
+    /// Told after `vanish`: whether everything on the disk is erased.
+    erased: watch::Sender<Option<bool>>,
     conversations: Mutex<BTreeMap<Space, Conversation>>,
     inboxes: Mutex<BTreeMap<Space, Inbox>>,
     backup: backup::Seat,
@@ -152,6 +158,8 @@ impl Client {
             clock: Clock::start(options.wall),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
+            vanish: CancellationToken::new(),
+            erased: watch::Sender::new(None),
             conversations: Mutex::default(),
             inboxes: Mutex::default(),
             backup: backup::Seat::default(),
@@ -246,6 +254,10 @@ impl Client {
         self.0.stop.cancel();
         self.0.tasks.close();
         self.0.tasks.wait().await;
+        self.forget_conversations();
+    }
+
+    fn forget_conversations(&self) {
         self.0
             .conversations
             .lock()
@@ -262,8 +274,12 @@ impl Client {
 
     fn run(&self, engine: Engine, effects: Effects) -> Conversation {
         let (space, is_inbox) = (engine.space(), engine.is_inbox());
-        let (conversation, seat) =
-            conversation::pair(space, self.0.vault.clone(), engine.standing());
+        let (conversation, seat) = conversation::pair(
+            space,
+            self.0.vault.clone(),
+            engine.standing(),
+            &self.0.vanish,
+        );
         let driver = driver::Driver {
             engine,
             effects,
@@ -273,6 +289,8 @@ impl Client {
             clock: self.0.clock.clone(),
             backup: self.0.backup.changed(),
             stop: self.0.stop.child_token(),
+            vanish: self.0.vanish.clone(),
+            erased: self.0.erased.subscribe(),
         };
         self.0.tasks.spawn(driver.run());
         if is_inbox {

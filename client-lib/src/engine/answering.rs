@@ -282,6 +282,7 @@ impl Engine {
                 let knock = self.beside.knocks.get(leaf);
                 self.saved.retell_due |= knock.is_some_and(|knock| knock.retells);
                 if let Some(one) = knock.and_then(|knock| knock.was.clone()) {
+                    self.safe.answered(*leaf, one.was);
                     self.want(Intent::Remove(one.was));
                 }
                 self.forget_knock(leaf);

@@ -18,16 +18,17 @@ use super::disputing::SPOILED_JOINS_MAX;
 use super::door::Door;
 use super::pace::Pace;
 use super::reading::SeenRing;
+use super::safety::Safe;
 use super::saved::{self, FlightKind, RootKey, Saved, Stage};
 use super::transfers::Transfers;
 use super::upkeep::Suspicion;
 use super::{Choices, Effects, Engine, Indexed, group_id, internal, no_randomness, retry_id};
-use crate::content::{ContentBody, name_is_fit};
+use crate::content::{ContentBody, MessageId, name_is_fit};
 use crate::error::{Error, ErrorKind, Result};
 use crate::jitter::Jitter;
 use crate::link::{Link, LinkBody, RelayAddress};
 use crate::log::{Cursor, Keeps, NewLog, Session};
-use crate::mls::{Group, LeafKey, Suite, Values};
+use crate::mls::{Group, LeafId, LeafKey, Suite, Values};
 use crate::policy::{CLIENT_VERSION, Facilitator, Policy, UNDATED};
 use crate::random;
 use crate::seal::ConversationSecret;
@@ -202,10 +203,12 @@ impl Engine {
             (None, None, BTreeMap::new(), BTreeMap::<_, Indexed>::new());
         let mut reactions = Vec::new();
         let (mut beside, mut transfers) = (Beside::default(), Transfers::default());
-        let (mut disputes, mut badging) = (Loading::default(), Badging::default());
+        let mut disputes = Loading::default();
+        let (mut badging, mut safe) = (Badging::default(), Safe::default());
         for row in rows {
             if beside.load(&row)?
                 || badging.load(&row)?
+                || safe.load(&row)?
                 || disputes.take(&row)?
                 || transfers.load(&row)?
             {
@@ -237,11 +240,7 @@ impl Engine {
                 reactions.push(reaction);
             }
         }
-        for (to, by) in reactions {
-            if let Some(message) = index.get_mut(&to) {
-                message.reacted.insert(by);
-            }
-        }
+        note_reactions(&mut index, reactions);
         let state = state.ok_or_else(|| {
             Error::new(ErrorKind::VaultDamaged, "a conversation without its state")
         })?;
@@ -263,8 +262,9 @@ impl Engine {
         }
         engine.start()?;
         let now = engine.paced(now);
+        engine.safe = safe;
         engine.begin_with_badges(badging, now);
-        engine.plan_receipts(now);
+        engine.come_again(now)?;
         let effects = engine.finish(now);
         Ok((engine, effects))
     }
@@ -306,6 +306,7 @@ impl Engine {
             suspicion: Suspicion::default(),
             clock_off: 0,
             badging: Badging::default(),
+            safe: Safe::default(),
             waiting: super::waiting::Queue::default(),
             beside: Beside::default(),
             line_of: None,
@@ -498,6 +499,15 @@ impl Engine {
     }
 }
 
+/// Who reacted to what is kept.
+fn note_reactions(index: &mut BTreeMap<MessageId, Indexed>, reactions: Vec<(MessageId, LeafId)>) {
+    for (to, by) in reactions {
+        if let Some(message) = index.get_mut(&to) {
+            message.reacted.insert(by);
+        }
+    }
+}
+
 pub(super) fn grant(key: &StaticSecret, rights: Rights) -> Grant {
     Grant {
         key: public_key(key),
@@ -576,6 +586,8 @@ pub(super) fn new_saved(relay: RelayAddress, log: LogId, name: &str) -> Result<S
         retell_due: false,
         hands_over: None,
         way_back: None,
+        said_away: false,
+        away: Vec::new(),
         lined: None,
     })
 }

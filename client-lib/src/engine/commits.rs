@@ -191,8 +191,10 @@ impl Engine {
         let had_facilitator = self.has_facilitator(&leaves_before(&leaves, facts));
         let rules = rules.map_err(|_| internal("rules that were admitted"))?;
         let before = self.policy.replace(rules);
+        let who_was = self.who_was(&facts.added, &body.returns);
         self.keepers_changed(facts, before.as_ref())?;
         self.tell_changes(facts);
+        self.safety_after(facts, &who_was);
         if had_facilitator && !self.has_facilitator(&leaves) {
             self.tell(Event::NoFacilitator);
         }

@@ -1,18 +1,24 @@
 //! What an app tells a conversation, and what a conversation tells an app.
 
+mod attaching;
+
 use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
+pub use attaching::{Attaching, NewAttachment};
+
 use super::asking::Place;
 use super::duty::{DeskTicket, TicketId};
 use super::message::{Message, Transfer};
+use super::safety::Safety;
 use crate::content::MessageId;
 use crate::desk::{Badge, DeskFounding, HeldBadge, OrganisationId, Revocation, RevokedList};
 use crate::error::ErrorKind;
 use crate::link::{InboxLink, Link};
 use crate::log::Doubt;
 use crate::mls::LeafId;
+use crate::people::{SafeCheck, SafeTry};
 use sotto_protocol::id::LogId;
 
 /// Somebody in a conversation.
@@ -31,6 +37,10 @@ pub struct Member {
     pub heard_ms: Option<u64>,
     /// What an organisation that is trusted here says of them; show it only with its state.
     pub badge: Option<Badge>,
+    /// Where a safe word was agreed with them: whether who sits there now gave it. Absent of oneself.
+    pub safety: Option<Safety>,
+    /// Whether they said that they are away from their device, and nothing since.
+    pub is_away: bool,
 }
 
 impl fmt::Debug for Member {
@@ -317,6 +327,19 @@ pub enum Event {
         /// What their organisation says of them, and what that is worth.
         badge: Box<Badge>,
     },
+    /// Somebody went off the line, in a conversation of few; why is not said. They may come back at any
+    /// time, from this device or another.
+    Away {
+        /// Who.
+        leaf: LeafId,
+    },
+    /// A safe word was agreed with somebody, or who came back gave it, or did not. They are not told.
+    Safety {
+        /// Who.
+        leaf: LeafId,
+        /// What it says of them now.
+        safety: Safety,
+    },
     /// Somebody asked to leave; they are gone with the next change of members.
     Leaving {
         /// Who.
@@ -434,64 +457,6 @@ impl fmt::Debug for Text {
     }
 }
 
-/// Something to be sent: what its readers are told of it.
-#[derive(Clone, PartialEq, Eq)]
-pub struct NewAttachment {
-    /// As in [`Attachment::name`](super::Attachment::name).
-    pub name: String,
-    /// As in [`Attachment::media_type`](super::Attachment::media_type).
-    pub media_type: String,
-    /// What is said with it; at most [`TEXT_BYTES_MAX`](crate::TEXT_BYTES_MAX) bytes, may be empty.
-    pub text: String,
-    /// The message it answers.
-    pub reply_to: Option<MessageId>,
-}
-
-impl NewAttachment {
-    /// Without words, and an answer to nothing.
-    #[must_use]
-    pub fn new(name: impl Into<String>, media_type: impl Into<String>) -> Self {
-        Self {
-            name: name.into(),
-            media_type: media_type.into(),
-            text: String::new(),
-            reply_to: None,
-        }
-    }
-}
-
-impl fmt::Debug for NewAttachment {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("NewAttachment(…)")
-    }
-}
-
-/// An attachment is taken in piece by piece, one attachment at a time, and goes out once it is
-/// whole. What is not whole when the process ends is forgotten.
-#[derive(Clone)]
-#[non_exhaustive]
-pub enum Attaching {
-    /// Begins; one that was begun before and is not whole is forgotten.
-    Begin(NewAttachment),
-    /// The next bytes, at most a mebibyte at once.
-    More {
-        /// Of the message that beginning gave.
-        id: MessageId,
-        /// Of any length.
-        bytes: Vec<u8>,
-    },
-    /// That was all of it.
-    End(MessageId),
-    /// Never mind.
-    Cancel(MessageId),
-}
-
-impl fmt::Debug for Attaching {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Attaching(…)")
-    }
-}
-
 /// What an app wants of a conversation.
 #[derive(Clone)]
 #[non_exhaustive]
@@ -528,6 +493,16 @@ pub enum Command {
     /// We are writing. Told to others if [`Choices::sends_typing`], at once or not at all, at most
     /// once in ten seconds.
     Typing,
+    /// We go off the line here. Told where members are few and were each let in, at once or not at all.
+    Away,
+    /// What to know us by, should we come back from nothing; a later one takes its place. Made by
+    /// [`Conversation::agree_safe_word`](crate::Conversation::agree_safe_word).
+    AgreeSafeWord(SafeCheck),
+    /// The safe word, of one who came back. Made by
+    /// [`Conversation::give_safe_word`](crate::Conversation::give_safe_word).
+    GiveSafeWord(SafeTry),
+    /// Look again at safe words of a member who gave three wrong ones.
+    AllowSafeWord(LeafId),
     /// We have read these messages. Told to others if [`Choices::sends_receipts`], within a minute,
     /// together with what else was read by then.
     Read(Vec<MessageId>),

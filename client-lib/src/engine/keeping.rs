@@ -2,8 +2,8 @@
 //! counts.
 
 use super::saved::{self, Stored};
-use super::{Engine, Event, Indexed, Message, Reaction, Text};
-use crate::content::MessageId;
+use super::{Attachment, Engine, Event, Indexed, Message, Reaction, Text, Unsent};
+use crate::content::{Content, ContentBody, MessageId};
 use crate::error::{Error, ErrorKind, Result};
 use crate::mls::LeafId;
 use crate::time::Now;
@@ -181,4 +181,29 @@ fn kept_messages(messages: &[Row], reactions: &[Row], here: &[Row]) -> Result<Ve
 
 fn nameless() -> Error {
     Error::new(ErrorKind::VaultDamaged, "a message without its name")
+}
+
+/// What an app may show of a content that waits.
+pub(super) fn unsent(content: &Content) -> Option<Unsent> {
+    let (reply_to, text, attachment) = match &content.body {
+        ContentBody::Text(text) => (None, text, None),
+        ContentBody::Reply { to, text } => (Some(*to), text, None),
+        ContentBody::Attach(attach) => {
+            let attachment = Attachment {
+                name: attach.name.clone(),
+                media_type: attach.media_type.clone(),
+                bytes: attach.bytes,
+                is_here: true,
+            };
+            (attach.to, &attach.text, Some(attachment))
+        }
+        _ => return None,
+    };
+    Some(Unsent {
+        id: content.id,
+        reply_to,
+        minute: content.minute,
+        text: text.clone(),
+        attachment,
+    })
 }

@@ -57,6 +57,7 @@ impl Engine {
                 .queue(ContentBody::React { to, emoji }, now)
                 .map(|_| Reply::Kept),
             Command::Typing => self.type_on(now),
+            Command::Away => self.step_away(now),
             Command::Read(of) => {
                 self.read(&of, now);
                 Ok(Reply::Kept)
@@ -110,7 +111,7 @@ impl Engine {
             Command::AdmitAndRetell(leaf) => self.admit(leaf, true)?,
             Command::Call { asks, link } => self.call(asks, &link, now)?,
             Command::HandOver(leaf) => return self.hand_over(leaf),
-            command => return self.obey_of_badges(command, now),
+            command => return self.obey_of_safety(command, now),
         }
         Ok(Reply::Kept)
     }
@@ -294,6 +295,7 @@ impl Engine {
         state.door = None;
         state.door_ask = None;
         state.way_back = None;
+        state.away.clear();
         state.intents.clear();
         let saved = self.group.iter().flat_map(crate::mls::Group::saved_names);
         for key in saved {
@@ -309,6 +311,7 @@ impl Engine {
         self.out.store.delete(Key::new(self.space, saved::FLIGHT));
         self.out.store.delete(Key::new(self.space, saved::LINE));
         self.out.store.delete(Key::new(self.space, saved::BADGES));
+        self.out.store.delete(Key::new(self.space, saved::SAFE));
         self.out
             .store
             .put(Key::new(self.space, saved::STATE), saved::encode(&state)?);

@@ -43,6 +43,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::link::{DoorLink, RelayAddress};
 use crate::mls::{LeafId, Suite};
 use crate::seal::{ConversationSecret, Farewell};
+use zeroize::Zeroize as _;
 
 pub(super) const STATE: &[u8] = b"state";
 pub(super) const FLIGHT: &[u8] = b"flight";
@@ -55,6 +56,7 @@ pub(super) const OUT: &[u8] = b"out/";
 pub(super) const MESSAGE: &[u8] = b"msg/";
 pub(super) const REACTION: &[u8] = b"act/";
 pub(super) const BADGES: &[u8] = b"badges";
+pub(super) const SAFE: &[u8] = b"safe";
 pub(super) const LINE: &[u8] = b"line";
 pub(super) const DOOR: &[u8] = b"door";
 pub(super) const KNOCK: &[u8] = b"knock/";
@@ -169,8 +171,27 @@ pub(super) struct Saved {
     pub(super) hands_over: Option<LeafId>,
     /// On the way in from a backup.
     pub(super) way_back: Option<WayBack>,
+    /// The last thing that we said here was that we are away.
+    #[serde(default)]
+    pub(super) said_away: bool,
+    /// Who said so, and nothing since.
+    #[serde(default)]
+    pub(super) away: Vec<LeafId>,
     /// What the line for a backup was made of.
     pub(super) lined: Option<Digest>,
+}
+
+impl Drop for Saved {
+    fn drop(&mut self) {
+        self.seed.zeroize();
+        self.manage.zeroize();
+        if let Some(root) = &mut self.root {
+            root.key.zeroize();
+        }
+        if let Some(way) = &mut self.way_back {
+            way.member.zeroize();
+        }
+    }
 }
 
 /// The secret half of an ask for the door's keys.

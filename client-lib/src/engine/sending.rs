@@ -122,7 +122,7 @@ impl Engine {
         Ok(())
     }
 
-    fn is_flying(&self, number: u64) -> bool {
+    pub(super) fn is_flying(&self, number: u64) -> bool {
         self.saved.flying.iter().any(|one| one.number == number)
     }
 
@@ -199,6 +199,7 @@ impl Engine {
 
     fn fly_messages(&mut self, now: Now) -> Result<()> {
         self.queue_badges(now)?;
+        self.queue_safety(now)?;
         if self.saved.roster_due {
             self.saved.roster_due = false;
             self.queue_roster(now)?;

@@ -189,6 +189,9 @@ impl Engine {
             }
             ContentBody::Badge(shown) => self.badge_shown(author, *shown),
             ContentBody::BadgeRevoked(revocation) => self.badge_revoked(*revocation),
+            ContentBody::SafeWord(check) => self.safe_word_said(author, check),
+            ContentBody::SafeTry(given) => self.safe_word_given(author, given),
+            ContentBody::Away => self.member_away(author),
             ContentBody::Alive => Ok(()),
             ContentBody::Door { to, sealed } => self.door_handed(author, to, &sealed),
             ContentBody::DoorAsk(key) => self.door_asked(author, key, now),
@@ -198,6 +201,7 @@ impl Engine {
 
     fn heard_from(&mut self, author: LeafId, now: Now) {
         if author != self.key.id() {
+            self.member_here(author);
             self.heard_at(author, now);
             if self.saved.stage == Stage::Waiting {
                 self.set_stage(Stage::In);

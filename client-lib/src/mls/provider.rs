@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use openmls_libcrux_crypto::CryptoProvider;
 use openmls_memory_storage::MemoryStorage;
 use openmls_traits::OpenMlsProvider;
+use zeroize::Zeroize;
 
 use super::MlsError;
 
@@ -68,6 +69,15 @@ impl Provider {
         };
         *saved = now;
         Ok(state)
+    }
+}
+
+/// The group's secrets go with the group.
+impl Drop for Provider {
+    fn drop(&mut self) {
+        if let Ok(mut values) = self.storage.values.write() {
+            values.values_mut().for_each(Zeroize::zeroize);
+        }
     }
 }
 

@@ -23,7 +23,7 @@ use sotto_protocol::proof::public_key;
 use sotto_protocol::right::Rights;
 use sotto_protocol::size_class::SizeClass;
 use x25519_dalek::StaticSecret;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize as _, Zeroizing};
 
 use super::{BackupLine, ReturnWords};
 use crate::error::{Error, ErrorKind, Result};
@@ -66,17 +66,29 @@ impl core::fmt::Debug for BackupKeys {
     }
 }
 
+impl Drop for Master {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
+/// 32 bytes from what a person knows.
+pub(super) fn argon2id(password: &[u8], salt: &[u8]) -> Result<Zeroizing<[u8; 32]>> {
+    let fault = || Error::new(ErrorKind::Internal, "words could not be stretched");
+    let params = Params::new(MEMORY_KIB, PASSES, 1, Some(32)).map_err(|_| fault())?;
+    let mut out = Zeroizing::new([0; 32]);
+    Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
+        .hash_password_into(password, salt, out.as_mut())
+        .map_err(|_| fault())?;
+    Ok(out)
+}
+
 impl Master {
     /// Takes 64 MiB and a good part of a second.
     pub(crate) fn stretch(words: &ReturnWords, relay: &RelayIdentity) -> Result<Self> {
-        let fault = || Error::new(ErrorKind::Internal, "return words could not be stretched");
         let salt = [b"sotto/v1/words".as_slice(), relay.as_bytes()].concat();
-        let params = Params::new(MEMORY_KIB, PASSES, 1, Some(32)).map_err(|_| fault())?;
-        let mut master = [0; 32];
-        Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
-            .hash_password_into(words.entropy().as_slice(), &salt, &mut master)
-            .map_err(|_| fault())?;
-        Ok(Self(master))
+        let master = argon2id(words.entropy().as_slice(), &salt)?;
+        Ok(Self(*master))
     }
 
     #[cfg(test)]

@@ -15,6 +15,12 @@ use crate::error::{Error, ErrorKind, Result};
 const LOCK_FILE: &str = "vault.lock";
 /// The database's name in the folder.
 pub(super) const DATABASE_FILE: &str = "vault.sqlite";
+/// What the database is accompanied by, behind its name.
+const BESIDE_DATABASE: [&str; 3] = ["-wal", "-journal", "-shm"];
+/// So much of each file is overwritten when a vault is destroyed. The sealed root key, without which
+/// all else is noise, lies in the first pages of the database and of its journal; to overwrite a
+/// gigabyte of noise would take longer than somebody may have.
+pub(super) const OVERWRITTEN_BYTES_MAX: u64 = 16 << 20;
 
 /// A folder that is ours until this is dropped.
 pub(super) struct Folder {
@@ -37,6 +43,40 @@ impl Folder {
             Ok(false) => Ok(None),
             Err(error) => Err(io(error)),
         }
+    }
+
+    /// Locks a folder in which anything of a vault may be.
+    pub(super) fn enter_if_any(path: &Path) -> Result<Option<Self>> {
+        let is_there = |name: &PathBuf| name.try_exists().unwrap_or(true);
+        if files(path).iter().any(is_there) {
+            Self::lock(path).map(Some)
+        } else {
+            Ok(None)
+        }
+    }
+
+    /// Overwrites and removes every file of the vault, and the folder if nothing else is in it. What
+    /// cannot be overwritten is removed all the same.
+    pub(super) fn wipe(self) -> Result<()> {
+        let mut outcome = Ok(());
+        let mut note = |result: std::io::Result<()>| match result {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                outcome = Err(io(error));
+            }
+            _ => {}
+        };
+        let files = files(&self.path);
+        for file in &files {
+            note(overwrite(file));
+        }
+        for file in &files {
+            note(std::fs::remove_file(file));
+        }
+        // Somebody else's files may be in it.
+        if std::fs::remove_dir(&self.path).is_err() {
+            sync_folder(&self.path)?;
+        }
+        outcome
     }
 
     fn lock(path: &Path) -> Result<Self> {
@@ -88,6 +128,23 @@ impl Folder {
             tracing::warn!("the vault's generation could not be noted");
         }
     }
+}
+
+/// Every file that a vault may have, the journal first: it may be the fresher one.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let beside = BESIDE_DATABASE.map(|end| format!("{DATABASE_FILE}{end}"));
+    let names = beside.iter().map(String::as_str);
+    names
+        .chain([DATABASE_FILE, LOCK_FILE])
+        .map(|name| folder.join(name))
+        .collect()
+}
+
+fn overwrite(path: &Path) -> std::io::Result<()> {
+    let mut file = OpenOptions::new().write(true).open(path)?;
+    let length = file.metadata()?.len().min(OVERWRITTEN_BYTES_MAX);
+    std::io::copy(&mut std::io::repeat(0).take(length), &mut file)?;
+    file.sync_data()
 }
 
 #[cfg(unix)]

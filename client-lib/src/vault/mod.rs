@@ -10,6 +10,7 @@
 //! | [`MemoryVault`] | tests, browsers without storage, people who want nothing kept |
 //! | `SqliteVault` (feature `native`) | everything else |
 
+mod gone;
 #[cfg(feature = "native")]
 mod lock;
 mod memory;
@@ -300,6 +301,20 @@ pub trait Vault: Send {
     fn scrub(&mut self) -> Result<()> {
         Ok(())
     }
+
+    /// Ends the vault: nothing of it can be read any more, whoever has the key. It looks for no
+    /// network and asks nobody, and goes on behind what could not be erased.
+    ///
+    /// # Errors
+    /// [`ErrorKind::VaultIo`] if something may be left.
+    fn destroy(mut self: Box<Self>) -> Result<()> {
+        let batch = Batch {
+            erase: self.spaces()?,
+            ..Batch::default()
+        };
+        self.apply(&batch)?;
+        self.scrub()
+    }
 }
 
 /// A vault that several conversations of one process use, one at a time.
@@ -318,6 +333,20 @@ impl SharedVault {
         // A panic of another holder cannot leave half a batch: the store's transaction is undone.
         let mut vault = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         work(vault.as_mut())
+    }
+
+    /// Ends the vault ([`Vault::destroy`]) for everybody who shares it: from then on it takes nothing
+    /// and holds nothing.
+    ///
+    /// # Errors
+    /// As [`Vault::destroy`]; nobody can use it all the same, and each further call says it again.
+    pub fn destroy(&self) -> Result<()> {
+        let mut shared = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mark = shared.mark();
+        let gone = || gone::GoneVault::after(mark);
+        let outcome = core::mem::replace(&mut *shared, Box::new(gone())).destroy();
+        *shared = Box::new(gone().but_for(outcome.clone().err()));
+        outcome
     }
 }
 

@@ -15,6 +15,7 @@ use core::fmt;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
 use super::lock::Folder;
@@ -156,6 +157,18 @@ impl SqliteVault {
             return Ok(Residue::default());
         }
         count(&connection)
+    }
+
+    /// Destroys the vault in a folder without its key: the same as [`Vault::destroy`], for one that is
+    /// not open. A folder that is not there, or without a vault, is left as it is.
+    ///
+    /// # Errors
+    /// [`ErrorKind::VaultInUse`]; [`ErrorKind::VaultIo`] if something may be left.
+    pub fn destroy_in(folder: &Path) -> Result<()> {
+        match Folder::enter_if_any(folder)? {
+            Some(folder) => folder.wipe(),
+            None => Ok(()),
+        }
     }
 
     fn opened_name(&self, opened: &Opened, space: Space, sealed: &[u8]) -> Result<Vec<u8>> {
@@ -447,6 +460,22 @@ impl Vault for SqliteVault {
         }
         self.unscrubbed = 0;
         Ok(())
+    }
+
+    fn destroy(self: Box<Self>) -> Result<()> {
+        let Self {
+            connection, folder, ..
+        } = *self;
+        // Closing would write the journal back and free it with what it holds; it is to be
+        // overwritten where it is. Where that cannot be set, it is the file system that frees it.
+        if connection
+            .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)
+            .is_err()
+        {
+            tracing::debug!("the vault's journal could not be kept for overwriting");
+        }
+        drop(connection);
+        folder.wipe()
     }
 }
 

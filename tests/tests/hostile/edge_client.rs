@@ -547,6 +547,10 @@ const OUTSIDE: &[(&str, Rows)] = &[
             ("GATHER_BYTES_MAX", PACE),
             ("OUTGOING_BYTES_MAX", OUTGOING),
             ("SEND_TIMEOUT", SEND),
+            (
+                "LAST_WORD_MAX",
+                By(&["a_last_word_may_take_so_long_and_no_longer"]),
+            ),
             ("FETCHING_MAX", FETCHING),
             ("WORK_TRIES", PACE),
         ],

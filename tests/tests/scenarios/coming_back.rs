@@ -52,7 +52,7 @@ async fn until_backup(client: &Client, standing: BackupStanding) {
     panic!("the backup is {:?}", client.backup_standing());
 }
 
-async fn founder_with_door(world: &World, name: &str) -> Person {
+pub(crate) async fn founder_with_door(world: &World, name: &str) -> Person {
     let options = RoomOptions {
         admission: Admission::Approval,
         ..world.room(name)
@@ -60,7 +60,7 @@ async fn founder_with_door(world: &World, name: &str) -> Person {
     world.founder_of(options, ClientOptions::memory()).await
 }
 
-async fn let_in(world: &World, ann: &Person, name: &str) -> Person {
+pub(crate) async fn let_in(world: &World, ann: &Person, name: &str) -> Person {
     let person = world.knocking(name, &ann.link().await).await;
     let leaf = ann
         .until("a knock", |event| match event {

@@ -168,6 +168,47 @@ impl Drop for SlowLine {
     }
 }
 
+/// What is given to the system after everything was erased may take so long.
+const LAST_WORD: Duration = Duration::from_millis(300);
+
+#[tokio::test(start_paused = true)]
+async fn a_last_word_may_take_so_long_and_no_longer() {
+    let hair = Duration::from_millis(5);
+    for (takes, is_said) in [(LAST_WORD - hair, true), (LAST_WORD + hair, false)] {
+        let world = World::start().await;
+        let ann = world.founder("Ann").await;
+        let slow = Arc::<Slow>::default();
+        let network = Network::to(&world.relay);
+        let dialer = Arc::new(SlowNetwork(network.clone(), Arc::clone(&slow)));
+        let options = ClientOptions::memory().dialer(dialer);
+        let client = Client::open(options).await.unwrap();
+        let options = JoinOptions { name: "Ben".into() };
+        let conversation = client.join(&ann.link().await, &options).await.unwrap();
+        let ben = Person {
+            client,
+            network,
+            conversation,
+        };
+        ben.until_standing(Standing::In).await;
+        pass(Duration::from_secs(5)).await;
+        *slow.takes.lock().unwrap() = Some(takes);
+        ben.says("on its way").await;
+        for _ in 0..1_000 {
+            if slow.takes.lock().unwrap().is_none() {
+                break;
+            }
+            pass(Duration::from_millis(1)).await;
+        }
+        assert_eq!(*slow.takes.lock().unwrap(), None, "nothing was said");
+        let before = Instant::now();
+        ben.client.quick_exit().await.unwrap();
+        assert!(before.elapsed() <= LAST_WORD + hair);
+        assert_eq!(*slow.sent.lock().unwrap(), is_said);
+        let ended_after = slow.ended_after.lock().unwrap().unwrap();
+        assert!(ended_after <= LAST_WORD + hair, "{ended_after:?}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_message_may_take_three_minutes_to_be_handed_over_and_no_longer() {
     for (takes, is_kept) in [(SEND - HAIR, true), (SEND + HAIR, false)] {

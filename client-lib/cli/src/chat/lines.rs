@@ -1,6 +1,6 @@
 //! What is said at the terminal that needs no conversation: members, events and help in plain words.
 
-use sotto_client::{Event, Knock, LeafId, Member, Standing, Undone};
+use sotto_client::{Event, Knock, LeafId, Member, SAFE_TRIES_MAX, Safety, Standing, Undone};
 
 use crate::screen::shown_short;
 
@@ -17,6 +17,9 @@ What you type is said to everybody here. A line that begins with / does somethin
   /attach FILE         send a file
   /save NUMBER [FILE]  keep a file that somebody sent
   /leave               leave for good; nothing of it is kept here
+  /safe-word WORDS     agree on what to know you by, should you come back with return words
+  /give-safe-word WORDS, /allow-safe-word WHO
+  /x                   gone at once: everything on this device is erased; return words still work
   /quit                stop for now";
 pub(super) const HELP_AT_A_DOOR: &str =
     "/knocks  who waits to come in    /admit NUMBER    /turn-away NUMBER";
@@ -31,16 +34,54 @@ pub(crate) fn name_of(member: &Member) -> String {
 
 pub(super) fn line_of((at, member): (usize, &Member)) -> String {
     let is_said = member.is_me && member.name.is_some();
-    let roles: Vec<_> = [(is_said, "you"), (member.facilitates, "facilitator")]
-        .into_iter()
-        .filter_map(|(is, word)| is.then_some(word))
-        .collect();
+    let is_unverified = matches!(member.safety, Some(Safety::Unverified { .. }));
+    let roles: Vec<_> = [
+        (is_said, "you"),
+        (member.facilitates, "facilitator"),
+        (member.is_away, "away"),
+        (is_unverified, "UNVERIFIED"),
+    ]
+    .into_iter()
+    .filter_map(|(is, word)| is.then_some(word))
+    .collect();
     let roles = if roles.is_empty() {
         String::new()
     } else {
         format!(" ({})", roles.join(", "))
     };
     format!("{} {}{roles}", at + 1, name_of(member))
+}
+
+pub(super) const WHICH_SAFE_WORD: &str =
+    "Which? Say it behind the command: a word or a short sentence of your own.";
+
+/// For programs.
+pub(super) const fn safety_name(safety: Safety) -> &'static str {
+    match safety {
+        Safety::Agreed => "agreed",
+        Safety::Verified => "verified",
+        Safety::Unverified { .. } => "unverified",
+        _ => "unknown",
+    }
+}
+
+/// What is said behind a name.
+pub(super) const fn safety_of(safety: Safety) -> &'static str {
+    match safety {
+        Safety::Agreed => "agreed on a safe word with you",
+        Safety::Verified => "gave the safe word: it is they",
+        Safety::Unverified { wrong: 0 } => {
+            "came back, and is UNVERIFIED until they give the safe word. Tell them nothing that only \
+             they should know; they do not see this"
+        }
+        Safety::Unverified { wrong } if wrong < SAFE_TRIES_MAX => {
+            "gave a WRONG safe word, and stays unverified. They do not see this"
+        }
+        _ => {
+            "gave three WRONG safe words; no further one is looked at until you say /allow-safe-word. \
+             They do not see this"
+        }
+    }
 }
 
 /// By number, or by a name that only one of them has.
@@ -140,6 +181,8 @@ mod tests {
             is_me: number == 1,
             heard_ms: None,
             badge: None,
+            safety: None,
+            is_away: false,
         }
     }
 

@@ -8,14 +8,16 @@ use tokio::time::timeout;
 
 use super::card::now_ms;
 use crate::arguments::AskArgs;
-use crate::chat::{self, Typed};
+use crate::chat::{self, Ended, Typed};
 use crate::device;
+use crate::exit;
 use crate::output::{Done, Failure, Output};
 
 const HELP: &str = "\
 You can close this: your place is kept, and `sotto chat` shows it again.
   /leave   give the place up; nothing of it is kept
-  /quit    stop looking for now";
+  /quit    stop looking for now
+  /x       gone at once: the place is given up, everything on this device is erased";
 
 /// Asks, waits, and talks with who answers.
 pub(crate) async fn run(arguments: AskArgs, output: &Output) -> Result<Done, Failure> {
@@ -46,13 +48,16 @@ pub(crate) async fn run(arguments: AskArgs, output: &Output) -> Result<Done, Fai
                 output,
             )
             .await
-            .map(drop)
         }
-        Ok(Waited::Stopped) => Ok(()),
+        Ok(Waited::Stopped) => Ok(Ended::Quit(0)),
+        Ok(Waited::Exits) => Ok(Ended::Exit),
         Err(failure) => Err(failure),
     };
+    if matches!(outcome, Ok(Ended::Exit)) {
+        return exit::quick_exit(&client, &device::Folder::of(&arguments.device)?).await;
+    }
     client.close().await;
-    outcome.map(|()| done)
+    outcome.map(|_| done)
 }
 
 /// Leaves a letter.
@@ -125,6 +130,7 @@ fn show_card(card: &Card, visit: &Visit, output: &Output) {
 enum Waited {
     Answered,
     Stopped,
+    Exits,
 }
 
 /// Waits in the queue, or for the next line.
@@ -143,6 +149,7 @@ async fn wait(
                     is_leaving = true;
                     output.note("Leaving the queue.");
                 }
+                Some("/x") => return Ok(Waited::Exits),
                 Some("/quit") => return Ok(Waited::Stopped),
                 Some("") => {}
                 Some(text) if text.starts_with('/') => output.words(HELP),

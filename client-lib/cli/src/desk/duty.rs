@@ -5,15 +5,17 @@ use sotto_client::{Client, Conversation, DeskTicket, Event};
 use tokio::time::timeout;
 
 use crate::arguments::DutyArgs;
-use crate::chat::{self, Typed};
+use crate::chat::{self, Ended, Typed};
 use crate::device;
+use crate::exit;
 use crate::output::{Done, Failure, Output};
 use crate::screen::{shown, shown_short};
 
 const HELP: &str = "\
   /tickets      who waits
   /take NUMBER  answer one of them
-  /quit         go off duty";
+  /quit         go off duty
+  /x            gone at once: everything on this device is erased";
 /// A topic's or language's place on a line.
 const CHOICE_CHARACTERS_MAX: usize = 32;
 
@@ -41,8 +43,11 @@ pub(crate) async fn run(arguments: DutyArgs, output: &Output) -> Result<Done, Fa
     };
     let mut lines = chat::typed();
     let outcome = duty.watch(&mut lines).await;
+    if matches!(outcome, Ok(Then::Exit)) {
+        return exit::quick_exit(&client, &device::Folder::of(&arguments.device)?).await;
+    }
     client.close().await;
-    outcome.map(|()| Done::new())
+    outcome.map(|_| Done::new())
 }
 
 /// The room of this device that is a desk's team.
@@ -64,15 +69,20 @@ async fn team_of(client: &Client) -> Result<Conversation, Failure> {
 enum Then {
     GoOn,
     Quit,
+    Exit,
 }
 
 impl Duty<'_> {
-    async fn watch(&mut self, lines: &mut Typed) -> Result<(), Failure> {
+    async fn watch(&mut self, lines: &mut Typed) -> Result<Then, Failure> {
         self.output.object(&json!({"type": "on_duty"}));
         self.output.words("You are on duty.");
         self.output.words(HELP);
-        while self.one(lines).await? == Then::GoOn {}
-        Ok(())
+        loop {
+            let then = self.one(lines).await?;
+            if then != Then::GoOn {
+                return Ok(then);
+            }
+        }
     }
 
     async fn one(&mut self, lines: &mut Typed) -> Result<Then, Failure> {
@@ -104,7 +114,8 @@ impl Duty<'_> {
             "" => {}
             "/quit" => return Ok(Then::Quit),
             "/tickets" => self.show().await?,
-            "/take" => self.take(rest.trim(), lines).await?,
+            "/x" => return Ok(Then::Exit),
+            "/take" => return self.take(rest.trim(), lines).await,
             _ => self.output.words(HELP),
         }
         Ok(Then::GoOn)
@@ -151,7 +162,7 @@ impl Duty<'_> {
     }
 
     /// Answers one, and comes back to the list once that chat is left alone.
-    async fn take(&mut self, number: &str, lines: &mut Typed) -> Result<(), Failure> {
+    async fn take(&mut self, number: &str, lines: &mut Typed) -> Result<Then, Failure> {
         let at = number
             .parse::<usize>()
             .ok()
@@ -159,7 +170,7 @@ impl Duty<'_> {
         let Some(ticket) = at.and_then(|at| self.tickets.get(at)) else {
             self.output
                 .note("Which? Say it with the number of a ticket.");
-            return Ok(());
+            return Ok(Then::GoOn);
         };
         let (id, words) = (ticket.id, ticket.ticket.words.clone());
         let taken = self.client.take(&self.team, id, &self.arguments.name).await;
@@ -167,7 +178,7 @@ impl Duty<'_> {
             Ok(chat) => chat,
             Err(error) => {
                 self.output.note(&format!("not taken: {error}"));
-                return Ok(());
+                return Ok(Then::GoOn);
             }
         };
         let patience = self.arguments.device.patience();
@@ -177,7 +188,8 @@ impl Duty<'_> {
                 self.output.object(&json!({"type": "not_taken"}));
                 self.output
                     .note("Somebody else answers this one, or they are gone.");
-                return self.show().await;
+                self.show().await?;
+                return Ok(Then::GoOn);
             }
             // It goes on by itself, so nobody shall think that it does not.
             Err(_) => self.output.note(
@@ -191,7 +203,11 @@ impl Duty<'_> {
         if !words.is_empty() {
             self.output.quote(&format!("(asked) {}", shown(&words)));
         }
-        chat::talk(&chat, lines, patience, self.output).await?;
-        self.show().await
+        let ended = chat::talk(&chat, lines, patience, self.output).await?;
+        if matches!(ended, Ended::Exit) {
+            return Ok(Then::Exit);
+        }
+        self.show().await?;
+        Ok(Then::GoOn)
     }
 }

@@ -17,7 +17,7 @@ const TALK: &str = "conversation,turn,role,text\na,0,seeker,Is anybody there?\n"
 /// What no test can bring about from outside: a broken promise, which is judged in `speak::count`, a
 /// disk that fails in the middle, files that the superuser may not read, and an interruption of what
 /// takes no time.
-const NOT_MET: [(&str, i32); 9] = [
+const NOT_MET: [(&str, i32); 10] = [
     ("bench", 1),
     ("demo", 1),
     ("replay", 1),
@@ -26,6 +26,7 @@ const NOT_MET: [(&str, i32); 9] = [
     ("replay", 4),
     ("residue", 3),
     ("badge", 130),
+    ("exit", 130),
     ("residue", 130),
 ];
 
@@ -133,6 +134,8 @@ fn fine(folder: &Path, met: &mut Met) {
     }
     let kept = ["residue", "--expect-empty", "--folder", &ana];
     ended(Running::start(&kept), &kept, 1, "promise", met);
+    let exit = ["exit", "--folder", &ana];
+    ended(Running::start(&exit), &exit, 0, "", met);
     let office = path(folder, "office");
     let new = [desk.as_slice(), &["--folder", &office]].concat();
     ended(Running::start(&new), &new, 0, "", met);
@@ -224,10 +227,23 @@ fn people_meet_them(folder: &Path, met: &mut Met) {
         running.type_if_read(typed);
         ended(running, arguments, code, kind, met);
     }
-    let damaged = ["residue", "--folder", &broken];
+    what_is_kept_meets_them(folder, &broken, met);
+}
+
+/// Looking at what is kept, and erasing it.
+fn what_is_kept_meets_them(folder: &Path, broken: &str, met: &mut Met) {
+    let damaged = ["residue", "--folder", broken];
     ended(Running::start(&damaged), &damaged, 4, "vault_io", met);
-    let misspelt = ["residue", "--expect-emty"];
-    ended(Running::start(&misspelt), &misspelt, 2, "usage", met);
+    for misspelt in [["residue", "--expect-emty"], ["exit", "--foldr"]] {
+        ended(Running::start(&misspelt), &misspelt, 2, "usage", met);
+    }
+    let damaged = ["exit", "--folder", broken];
+    ended(Running::start(&damaged), &damaged, 4, "vault_io", met);
+    // A key that is a folder cannot be overwritten.
+    let no_key = path(folder, "no key");
+    std::fs::create_dir_all(Path::new(&no_key).join("key")).expect("a folder");
+    let exit = ["exit", "--folder", &no_key];
+    ended(Running::start(&exit), &exit, 3, "system", met);
 }
 
 /// A relay's settings, port and store, and commands without a place for their scratch folder.

@@ -10,6 +10,7 @@
 mod badge;
 mod codes;
 mod desk;
+mod exit;
 mod inbox;
 mod running;
 mod tls;

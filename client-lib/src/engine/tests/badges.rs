@@ -1,6 +1,7 @@
 //! Badges among members: shown, checked, renewed, taken back, and kept from those who have none.
 
 use super::*;
+use crate::content::ContentBody;
 use crate::desk::{
     Badge, BadgeAttributes, BadgeList, BadgeState, HeldBadge, OrganisationKey, Revocation,
     RevokedList, Wallet, week_end,

@@ -5,6 +5,7 @@ use sotto_protocol::size_class::SizeClass;
 use x25519_dalek::StaticSecret;
 
 use super::*;
+use crate::content::ContentBody;
 use crate::engine::beside::Side;
 use crate::engine::door::NextKeeper;
 use crate::link::{DoorLink, LinkBody, RelayAddress};

@@ -7,6 +7,7 @@ use sotto_protocol::size_class::SizeClass;
 use x25519_dalek::StaticSecret;
 
 use super::*;
+use crate::content::ContentBody;
 use crate::desk::{
     Confidentiality, DeskFounding, DeskKeys, DeskPlan, Hours, OPENINGS_MAX, OpeningKey, Openings,
     OrganisationKey, SignedKeys, Ticket,

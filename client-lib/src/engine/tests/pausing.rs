@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::forgeries::inject;
 use super::leaving::{Forged, forge};
 use super::*;
+use crate::content::ContentBody;
 use crate::mls::Plan;
 use crate::policy::{CLIENT_VERSION, Facilitator};
 use crate::seal::{EnvelopeBody, SnapshotBody};

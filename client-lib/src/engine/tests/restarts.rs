@@ -3,6 +3,7 @@
 use super::disputes::{ALL, noise, others};
 use super::spoiling::{Falsely, spoil_commit, spoil_join};
 use super::*;
+use crate::content::ContentBody;
 use crate::mls::spoil;
 
 /// Whoever is named is started again after everything it does.
@@ -81,4 +82,25 @@ fn what_was_put_aside_is_gone_once_a_commit_is_decided_or_the_conversation_is_ov
         room.step(ben);
     }
     assert!(room.of("Ben").rows.is_empty());
+}
+
+#[test]
+fn that_one_was_away_is_not_said_once_one_is_back() {
+    let mut room = Room::new(&["Ann", "Ben"]);
+    room.go_offline("Ben", true);
+    let now = room.now;
+    room.engine("Ben").queue(ContentBody::Away, now).unwrap();
+    room.say("Ben", "later");
+    let waits = |room: &Room| {
+        let all = room.of("Ben").engine.outbox.values();
+        all.map(|one| one.content.body == ContentBody::Away)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(waits(&room), [true, false]);
+    room.device("Ben").restart(now);
+    assert_eq!(waits(&room), [false]);
+    room.go_offline("Ben", false);
+    room.settle();
+    assert_eq!(room.texts("Ann"), ["later"]);
+    assert!(!room.has("Ann", |event| matches!(event, Event::Away { .. })));
 }

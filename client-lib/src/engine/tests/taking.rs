@@ -7,6 +7,7 @@ use sotto_protocol::proof::public_key;
 use super::door::denied;
 use super::duty::{OPENING, QUEUE, relay, taking};
 use super::*;
+use crate::content::ContentBody;
 use crate::desk::{Card, DeskAddress, QueueKeys, Ticket};
 use crate::engine::beside::Side;
 

@@ -358,3 +358,93 @@ fn several_threads_share_one_vault() {
     });
     assert_eq!(shared.with(|vault| vault.load(A)).unwrap().len(), 40);
 }
+
+#[test]
+fn a_destroyed_vault_is_overwritten_before_its_files_go_and_takes_nothing_more() {
+    let outside = tempfile::tempdir().unwrap();
+    let folder = outside.path().join("vault");
+    let shared = SharedVault::new(open(&folder));
+    // Some of it in the database, some of it in its journal still.
+    for number in 0..200 {
+        let name = format!("m/{number:03}");
+        let put = put(A, &name, &name.repeat(20));
+        shared.with(|vault| vault.apply(&put)).unwrap();
+    }
+    let names = ["vault.sqlite", "vault.sqlite-wal", "vault.lock"];
+    for name in names {
+        fs::hard_link(folder.join(name), outside.path().join(name)).unwrap();
+    }
+    assert!(fs::metadata(outside.path().join(names[1])).unwrap().len() > 0);
+    shared.destroy().unwrap();
+    assert!(!folder.exists());
+    // What the blocks of its files hold now, whoever finds them.
+    for name in names {
+        let bytes = fs::read(outside.path().join(name)).unwrap();
+        assert!(bytes.iter().all(|byte| *byte == 0), "{name}");
+    }
+    let late = shared.with(|vault| vault.apply(&put(A, "late", "x")));
+    assert_eq!(late.unwrap_err().kind(), ErrorKind::Closed);
+    assert_eq!(shared.with(|vault| vault.spaces()).unwrap(), []);
+    assert!(shared.with(|vault| vault.get(&key(A, "m/001"))).is_err());
+    shared.destroy().unwrap();
+    assert!(!folder.exists());
+    // A new one in its place knows nothing of it.
+    assert!(open(&folder).spaces().unwrap().is_empty());
+}
+
+#[test]
+fn a_vault_is_destroyed_without_its_key_and_others_files_stay() {
+    let outside = tempfile::tempdir().unwrap();
+    let folder = outside.path().join("vault");
+    SqliteVault::destroy_in(&folder).unwrap();
+    assert!(!folder.exists());
+    let vault = open(&folder);
+    let refused = SqliteVault::destroy_in(&folder).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::VaultInUse);
+    drop(vault);
+    fs::write(folder.join("a picture"), b"mine").unwrap();
+    SqliteVault::destroy_in(&folder).unwrap();
+    let left: Vec<_> = fs::read_dir(&folder).unwrap().collect();
+    assert_eq!(left.len(), 1);
+    // A journal that a kill left behind goes as well.
+    fs::write(folder.join("vault.sqlite-journal"), b"pages").unwrap();
+    SqliteVault::destroy_in(&folder).unwrap();
+    assert!(!folder.join("vault.sqlite-journal").exists());
+    fs::remove_file(folder.join("a picture")).unwrap();
+}
+
+#[test]
+fn a_vault_of_which_something_is_left_says_so_each_time_and_takes_nothing_more() {
+    let outside = tempfile::tempdir().unwrap();
+    let folder = outside.path().join("vault");
+    let shared = SharedVault::new(open(&folder));
+    shared.with(|vault| vault.apply(&put(A, "m", "x"))).unwrap();
+    let stuck = folder.join("vault.sqlite-journal");
+    fs::create_dir(&stuck).unwrap();
+    for _ in 0..2 {
+        let failed = shared.destroy().unwrap_err();
+        assert_eq!(failed.kind(), ErrorKind::VaultIo);
+    }
+    // All that could be erased is.
+    let left: Vec<_> = fs::read_dir(&folder).unwrap().collect();
+    assert_eq!(left.len(), 1);
+    let late = shared.with(|vault| vault.apply(&put(A, "late", "x")));
+    assert_eq!(late.unwrap_err().kind(), ErrorKind::Closed);
+    fs::remove_dir(&stuck).unwrap();
+    SqliteVault::destroy_in(&folder).unwrap();
+}
+
+#[test]
+fn of_a_large_vault_so_much_is_overwritten_and_not_a_byte_more() {
+    let outside = tempfile::tempdir().unwrap();
+    let folder = outside.path().join("vault");
+    drop(open(&folder));
+    let most = usize::try_from(super::super::lock::OVERWRITTEN_BYTES_MAX).unwrap();
+    fs::write(folder.join("vault.sqlite-wal"), vec![7; most + 1]).unwrap();
+    let link = outside.path().join("link");
+    fs::hard_link(folder.join("vault.sqlite-wal"), &link).unwrap();
+    SqliteVault::destroy_in(&folder).unwrap();
+    let bytes = fs::read(link).unwrap();
+    assert_eq!(bytes.iter().rposition(|byte| *byte == 0), Some(most - 1));
+    assert_eq!((bytes.len(), bytes[most]), (most + 1, 7));
+}

@@ -97,6 +97,34 @@ pub(super) const PEOPLE: &[(&str, Rows)] = &[
         ],
     ),
     (
+        "vault/lock.rs",
+        &[(
+            "OVERWRITTEN_BYTES_MAX",
+            By(&["of_a_large_vault_so_much_is_overwritten_and_not_a_byte_more"]),
+        )],
+    ),
+    (
+        "people/safe.rs",
+        &[(
+            "SAFE_WORD_BYTES_MAX",
+            By(&["a_safe_word_is_the_same_however_it_is_typed_and_as_long_as_its_limit"]),
+        )],
+    ),
+    (
+        "engine/safety.rs",
+        &[(
+            "SAFE_TRIES_MAX",
+            By(&["who_has_only_the_words_stays_unverified_and_three_tries_are_all"]),
+        )],
+    ),
+    (
+        "engine/parting.rs",
+        &[(
+            "FEW_MAX",
+            By(&["eight_members_hear_who_is_away_and_nine_do_not"]),
+        )],
+    ),
+    (
         "desk/matching.rs",
         &[
             (

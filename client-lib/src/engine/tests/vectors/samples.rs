@@ -23,6 +23,7 @@ use crate::link::{DoorKeys, DoorLink, InboxLink, Link, LinkBody, RelayAddress, R
 use crate::mls::{LeafId, LeafKey, Suite};
 use crate::people::backup::Backup;
 use crate::people::backup::tests::backup;
+use crate::people::{SafeCheck, SafeTry};
 use crate::policy::{Facilitator, Policy};
 use crate::seal::letter::tests::write_under;
 use crate::seal::letter::{
@@ -359,6 +360,7 @@ fn contents() -> Vec<Sample> {
         .chain(contents_of_entering())
         .chain(super::badges::bodies())
         .chain([super::team::body()])
+        .chain(of_safety())
         .map(|(name, body)| sample("content.json", "Content", name, &content(body), takes))
         .collect();
     all.push(super::team::keys());
@@ -371,6 +373,15 @@ fn contents() -> Vec<Sample> {
         text: None,
     });
     all
+}
+
+fn of_safety() -> [(&'static str, ContentBody); 3] {
+    let (check, given) = (SafeCheck::new([0x2a; 32]), SafeTry::new([0x2b; 32]));
+    [
+        ("away", ContentBody::Away),
+        ("safe word", ContentBody::SafeWord(check)),
+        ("safe try", ContentBody::SafeTry(given)),
+    ]
 }
 
 /// "hello" as the founder says it, and the commitment.

@@ -6,13 +6,15 @@ use sotto_protocol::id::RelayIdentity;
 use sotto_protocol::proof::public_key;
 
 use super::recipes::{bytes, find, hexed, printed};
-use crate::people::ReturnWords;
 use crate::people::backup::tests::backup;
 use crate::people::backup::{Backup, BackupKeys, Master};
+use crate::people::safe::SafeMaster;
+use crate::people::{ReturnWords, SafeTry, SafeWord};
 use crate::seal::open_box;
 
 const IDENTITY: [u8; 32] = [0x31; 32];
 const NONCE: u8 = 0x3b;
+const SAFE_WORD: &str = "blue teapot";
 
 fn entropies() -> [[u8; 10]; 3] {
     [
@@ -59,7 +61,25 @@ pub(super) fn words() -> Value {
         "slip": printed(&open_box(keys.seal_key(), &ad(&keys), &sealed).unwrap()),
         "sealed": printed(&sealed),
     }));
+    let (word, at): (SafeWord, _) = (SAFE_WORD.parse().unwrap(), RelayIdentity::new(IDENTITY));
+    let given = SafeMaster::stretch(Some(&word), &at)
+        .unwrap()
+        .given(&keys.log());
+    all.push(json!({
+        "name": "safe-word",
+        "word": SAFE_WORD,
+        "identity": hexed(IDENTITY),
+        "log": hexed(keys.log().as_bytes()),
+        "try": hexed(cbor_bytes(&given)),
+        "check": hexed(cbor_bytes(&given.check())),
+    }));
     all.into()
+}
+
+/// The 32 bytes of what is encoded as a byte string.
+fn cbor_bytes(value: &impl serde::Serialize) -> Vec<u8> {
+    let encoded = cbor::encode(value).unwrap();
+    encoded[encoded.len() - 32..].to_vec()
 }
 
 fn ad(keys: &BackupKeys) -> Vec<u8> {
@@ -88,4 +108,7 @@ pub(super) fn open_all(vectors: &Value) {
     assert_eq!(bytes(&vector["log"]), master.keys().log().as_bytes());
     let held: Backup = cbor::decode(&bytes(&vector["backup"])).unwrap();
     assert_eq!(held, backup(2));
+    let vector = find(vectors, "safe-word");
+    let given = SafeTry::new(bytes(&vector["try"]).try_into().unwrap());
+    assert_eq!(cbor_bytes(&given.check()), bytes(&vector["check"]));
 }
