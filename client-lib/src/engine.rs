@@ -280,16 +280,14 @@ impl Engine {
     #[must_use]
     pub fn members(&self) -> Vec<Member> {
         let leaves = self.group.as_ref().map(Group::leaves).unwrap_or_default();
-        let me = self.key.id();
+        let (me, policy) = (self.key.id(), self.policy.as_ref());
         leaves
             .into_iter()
             .map(|leaf| Member {
                 leaf,
                 name: self.name_of(&leaf),
-                facilitates: self
-                    .policy
-                    .as_ref()
-                    .is_some_and(|policy| policy.is_facilitator(&leaf)),
+                facilitates: policy.is_some_and(|policy| policy.is_facilitator(&leaf)),
+                is_host: policy.is_some_and(|policy| policy.hosts.contains(&leaf)),
                 is_me: leaf == me,
                 heard_ms: self.heard_of(&leaf),
                 badge: self.badging.of(&leaf),

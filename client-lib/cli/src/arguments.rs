@@ -443,6 +443,9 @@ pub(crate) struct AskArgs {
     /// Where the supporter should not be from; may be given several times.
     #[arg(long)]
     pub(crate) not: Vec<String>,
+    /// Ask also if this device waits at the desk already, and take a second place.
+    #[arg(long)]
+    pub(crate) again: bool,
     #[command(flatten)]
     pub(crate) device: DeviceArgs,
 }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use serde_json::json;
+use serde_json::{Value, json};
 use sotto_client::{
     Badge, BadgeAttributes, BadgeBatch, BadgeList, BadgeRequests, BadgeState, Command,
     Conversation, Event, Issued, NotIssued, OrganisationKey, RevokedList, week_end,
@@ -23,6 +23,7 @@ use crate::arguments::{
 use crate::chat::{choose, name_of};
 use crate::device;
 use crate::output::{Done, Failure, Output};
+use crate::screen::shown;
 
 /// A file is read so far and no further: twice the longest of these texts.
 const FILE_BYTES_MAX: u64 = 400_000;
@@ -169,12 +170,14 @@ pub(crate) async fn check(arguments: BadgeCheckArgs, output: &Output) -> Result<
     for member in &members {
         let Some(badge) = &member.badge else { continue };
         count += 1;
-        let (name, state) = (name_of(member), word_of(badge.state));
-        output.object(&json!({
-            "type": "badge", "name": name, "state": state, "role": badge.attributes.role,
-            "training": badge.attributes.training, "languages": badge.attributes.languages,
-            "been_there": badge.attributes.been_there, "mine": member.is_me,
-        }));
+        let name = name_of(member);
+        let mut line = as_object(badge);
+        if let Some(line) = line.as_object_mut() {
+            line.insert("type".into(), json!("badge"));
+            line.insert("name".into(), json!(name));
+            line.insert("mine".into(), json!(member.is_me));
+        }
+        output.object(&line);
         output.words(&format!("{name}: {}", words_of(badge)));
     }
     if count == 0 {
@@ -227,20 +230,35 @@ pub(crate) fn revoke(arguments: &BadgeRevokeArgs, output: &Output) -> Result<Don
     Ok(count_of("revoked", list.count()))
 }
 
-/// A badge in words, always with what it is worth.
-fn words_of(badge: &Badge) -> String {
+/// A badge for programs.
+pub(crate) fn as_object(badge: &Badge) -> Value {
     let of = &badge.attributes;
-    let mut said = of.role.clone();
+    json!({
+        "state": word_of(badge.state), "role": of.role, "training": of.training,
+        "languages": of.languages, "been_there": of.been_there,
+    })
+}
+
+/// A badge in words, always with what it is worth.
+pub(crate) fn words_of(badge: &Badge) -> String {
+    let of = &badge.attributes;
+    let mut said = shown(&of.role);
     for (what, list) in [
         ("trained in", &of.training),
         ("speaks", &of.languages),
         ("has been there:", &of.been_there),
     ] {
         if !list.is_empty() {
-            said.push_str(&format!("; {what} {}", list.join(", ")));
+            said.push_str(&format!("; {what} {}", shown(&list.join(", "))));
         }
     }
-    format!("{said} ({})", word_of(badge.state).replace('_', " "))
+    let worth = match badge.state {
+        BadgeState::Valid => "the badge is valid",
+        BadgeState::Expired => "but the badge is out of date",
+        BadgeState::Revoked => "but the badge was taken back",
+        _ => "whether the badge was taken back cannot be checked now",
+    };
+    format!("{said}; {worth}")
 }
 
 const fn word_of(state: BadgeState) -> &'static str {

@@ -3,7 +3,10 @@
 //!
 //! What others wrote reaches the terminal through [`shown`] only.
 
+mod entering;
 mod lines;
+pub(crate) mod queue;
+mod safe_word;
 
 use std::collections::BTreeSet;
 use std::io::IsTerminal;
@@ -19,15 +22,17 @@ use tokio::time::timeout;
 
 use crate::arguments::ChatArgs;
 use crate::attached::{self, Attachments};
+use crate::badge;
 use crate::device;
 use crate::exit;
 use crate::inbox;
 use crate::output::{Done, Failure, Output};
 use crate::screen::{shown, shown_short};
 
+use self::entering::Answer;
 use self::lines::{
-    HELP, HELP_AT_A_DOOR, NAME_CHARACTERS_MAX, NAMELESS, WHICH_SAFE_WORD, find, find_knock,
-    last_words, line_of, safety_name, safety_of,
+    HELP, HELP_OF_A_TEAM, IS_A_TEAM, NAME_CHARACTERS_MAX, NAMELESS, find, last_words, line_of,
+    safety_name, safety_of,
 };
 pub(crate) use self::lines::{name_of, words_of};
 
@@ -36,6 +41,10 @@ const HISTORY_MAX: usize = 20;
 /// One conversation at the terminal.
 struct Chat<'a> {
     conversation: Conversation,
+    /// The team of a desk that this device is in, where somebody can be called from.
+    team: Option<Conversation>,
+    /// Whether this is no chat yet, as one waits at a desk.
+    queue: Queue,
     output: &'a Output,
     members: Vec<Member>,
     /// Who waited at the door when it was last shown; numbers are places in this list.
@@ -53,6 +62,16 @@ struct Chat<'a> {
     /// It was said that something is unsent, and not yet that it is sent.
     said_unsent: bool,
     attachments: Attachments,
+}
+
+/// How it stands with a ticket.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Queue {
+    /// There is none (any more).
+    Outside,
+    Waiting,
+    /// It was said that nobody answered.
+    Unanswered,
 }
 
 /// Whether to go on.
@@ -82,7 +101,9 @@ pub(crate) async fn run(arguments: ChatArgs, output: &Output) -> Result<Done, Fa
         ));
     }
     let patience = arguments.device.patience();
-    let outcome = talk(&conversation, &mut typed(), patience, output).await;
+    let team = team_of(&client).await?;
+    let team = team.filter(|team| team.id() != conversation.id());
+    let outcome = talk(&conversation, team, &mut typed(), patience, output).await;
     if matches!(outcome, Ok(Ended::Exit)) {
         return exit::quick_exit(&client, &device::Folder::of(&arguments.device)?).await;
     }
@@ -101,9 +122,20 @@ pub(crate) fn typed() -> Typed {
     BufReader::new(tokio::io::stdin()).lines()
 }
 
+/// The room of this device that is a desk's team.
+pub(crate) async fn team_of(client: &Client) -> Result<Option<Conversation>, Failure> {
+    for conversation in client.conversations() {
+        if conversation.desk_address().await?.is_some() {
+            return Ok(Some(conversation));
+        }
+    }
+    Ok(None)
+}
+
 /// Talks in one conversation.
 pub(crate) async fn talk(
     conversation: &Conversation,
+    team: Option<Conversation>,
     lines: &mut Typed,
     patience: Duration,
     output: &Output,
@@ -111,6 +143,12 @@ pub(crate) async fn talk(
     let mut chat = Chat {
         members: conversation.members().await?,
         knocks: conversation.knocks().await?,
+        team,
+        queue: if conversation.has_ticket().await? {
+            Queue::Waiting
+        } else {
+            Queue::Outside
+        },
         patience,
         unsent: BTreeSet::new(),
         conversation: conversation.clone(),
@@ -146,9 +184,16 @@ pub(crate) async fn choose(
         for (at, conversation) in all.iter().enumerate() {
             let members = conversation.members().await?;
             let names: Vec<_> = members.iter().map(name_of).collect();
-            let number = at + 1;
-            output.object(&json!({"type": "conversation", "number": number, "members": names}));
-            output.words(&format!("{number}: {}", names.join(", ")));
+            let (number, waits) = (at + 1, conversation.has_ticket().await?);
+            output.object(&json!({
+                "type": "conversation", "number": number, "members": names, "waits_at_a_desk": waits,
+            }));
+            let who = if waits {
+                "your place at a desk".to_owned()
+            } else {
+                names.join(", ")
+            };
+            output.words(&format!("{number}: {who}"));
         }
         return Err(Failure::usage(
             "there are several conversations on this device",
@@ -177,10 +222,21 @@ impl Chat<'_> {
         }
         self.output
             .words("What you type is said to everybody here. /help shows what else there is.");
-        if self.conversation.standing().await? == Standing::Joining {
+        if self.queue == Queue::Waiting {
+            self.note(
+                "Nobody has answered yet, and your place is kept. What you write is said once \
+                 somebody is there; /leave gives the place up.",
+            );
+            if let Some(place) = self.conversation.place().await? {
+                queue::show_place(place, self.output);
+            }
+        } else if self.conversation.standing().await? == Standing::Joining {
             self.note("You are not in yet. What you write goes out once you are.");
         } else {
             self.show_members();
+        }
+        if self.conversation.desk_address().await?.is_some() {
+            self.note(IS_A_TEAM);
         }
         if !self.knocks.is_empty() {
             self.show_knocks().await?;
@@ -248,7 +304,12 @@ impl Chat<'_> {
                 let _ = self.conversation.step_away().await;
                 return Ok(Then::Quit);
             }
-            "/help" => self.output.words(HELP),
+            "/help" => {
+                self.output.words(HELP);
+                if self.team.is_some() {
+                    self.output.words(HELP_OF_A_TEAM);
+                }
+            }
             "/members" => self.show_members(),
             "/link" => self.show_link().await?,
             "/leave" => {
@@ -258,8 +319,11 @@ impl Chat<'_> {
             "/remove" => self.remove(rest.trim()).await,
             "/add" => self.add(rest.trim()).await,
             "/knocks" => self.show_knocks().await?,
-            "/admit" => self.answer(rest.trim(), true).await,
-            "/turn-away" => self.answer(rest.trim(), false).await,
+            "/admit" => self.answer(rest.trim(), Answer::Yes).await,
+            "/admit-and-tell" => self.answer(rest.trim(), Answer::YesAndTell).await,
+            "/turn-away" => self.answer(rest.trim(), Answer::No).await,
+            "/call" => self.call(rest.trim()).await?,
+            "/hand-over" => self.hand_over(rest.trim()).await,
             "/safe-word" => self.agree_safe_word(rest).await,
             "/give-safe-word" => self.give_safe_word(rest).await,
             "/allow-safe-word" => self.allow_safe_word(rest.trim()).await,
@@ -328,82 +392,6 @@ impl Chat<'_> {
         }
     }
 
-    /// Who waits at the door, oldest first.
-    async fn show_knocks(&mut self) -> Result<(), Failure> {
-        self.knocks = self.conversation.knocks().await?;
-        if self.knocks.is_empty() {
-            self.note("Nobody waits at the door.");
-            return Ok(());
-        }
-        for (knock, number) in self.knocks.iter().zip(1_u64..) {
-            let name = shown_short(&knock.name, NAME_CHARACTERS_MAX);
-            let was = knock.was.map(|leaf| self.name(leaf));
-            self.output
-                .object(&json!({"type": "knock", "number": number, "name": name, "was": was}));
-            let was = was.map_or_else(String::new, |was| {
-                format!(" (proves to have been {was} here before)")
-            });
-            self.output
-                .words(&format!("at the door: {number} {name}{was}"));
-        }
-        self.output.words(HELP_AT_A_DOOR);
-        Ok(())
-    }
-
-    async fn answer(&mut self, whom: &str, yes: bool) {
-        let Some(leaf) = find_knock(&self.knocks, whom) else {
-            self.note("Whom? Say /knocks and take the number.");
-            return;
-        };
-        let answered = if yes {
-            self.conversation.admit(leaf).await
-        } else {
-            self.conversation.turn_away(leaf).await
-        };
-        match answered {
-            Ok(()) if yes => self.note("Will be let in."),
-            Ok(()) => self.note("Will be told no."),
-            Err(error) => self.note(&format!("not answered: {error}")),
-        }
-    }
-
-    async fn agree_safe_word(&self, word: &str) {
-        let Ok(word) = word.parse() else {
-            self.note(WHICH_SAFE_WORD);
-            return;
-        };
-        match self.conversation.agree_safe_word(&word).await {
-            Ok(()) => self.note(
-                "Whoever comes back here in your name is shown as unverified until they give it. It is \
-                 kept nowhere on this device; remember it.",
-            ),
-            Err(error) => self.note(&format!("not agreed: {error}")),
-        }
-    }
-
-    /// Whether it was right is for the others to know.
-    async fn give_safe_word(&self, word: &str) {
-        let Ok(word) = word.parse() else {
-            self.note(WHICH_SAFE_WORD);
-            return;
-        };
-        match self.conversation.give_safe_word(&word).await {
-            Ok(()) => self.note("Given."),
-            Err(error) => self.note(&format!("not given: {error}")),
-        }
-    }
-
-    async fn allow_safe_word(&self, whom: &str) {
-        let Some(leaf) = find(&self.members, whom) else {
-            self.note("Whom? Say /members and take the number.");
-            return;
-        };
-        match self.conversation.allow_safe_word(leaf).await {
-            Ok(()) => self.note("Their next safe words are looked at again, three at most."),
-            Err(error) => self.note(&format!("not done: {error}")),
-        }
-    }
-
     async fn show_link(&self) -> Result<(), Failure> {
         match self.conversation.link().await? {
             Some(link) => {
@@ -422,6 +410,9 @@ impl Chat<'_> {
     }
 
     async fn told(&mut self, event: Event) -> Result<Then, Failure> {
+        if let Some(then) = self.told_in_queue(&event).await? {
+            return Ok(then);
+        }
         if let Some(words) = last_words(&event) {
             self.note(words);
             return Ok(Then::Quit);
@@ -440,11 +431,7 @@ impl Chat<'_> {
             Event::Unreached(why) if why.is_retryable() => self.say_offline(),
             Event::Unreached(why) => self.note(&Failure::not_reached(why).to_string()),
             Event::Knock { .. } => self.show_knocks().await?,
-            Event::Joined { leaf, by } => {
-                let by = by.map(|by| format!("was let in by {}", self.name(by)));
-                self.changed(leaf, by.as_deref().unwrap_or("came in"))
-                    .await?;
-            }
+            Event::Joined { leaf, by } => self.joined(leaf, by).await?,
             Event::Named { leaf, .. } => self.named(leaf).await?,
             Event::Leaving { leaf } => self.changed(leaf, "is leaving").await?,
             Event::Unheard { leaf, .. } => {
@@ -471,10 +458,43 @@ impl Chat<'_> {
                     "WARNING: {name} wrote a change that cannot be opened"
                 ));
             }
+            Event::Called { by, asks, link } => self.called(by, &asks.0, &link),
+            Event::Badge { leaf, badge } => self.badge_shown(leaf, &badge).await?,
             Event::Edited { text, .. } => self.note(&format!("edited: {}", shown(&text.0))),
             _ => {}
         }
         Ok(Then::GoOn)
+    }
+
+    /// What is told while one waits at a desk, and is not told of a chat.
+    async fn told_in_queue(&mut self, event: &Event) -> Result<Option<Then>, Failure> {
+        if self.queue == Queue::Outside {
+            return Ok(None);
+        }
+        match event {
+            Event::Standing(Standing::In | Standing::Waiting) => {
+                self.queue = Queue::Outside;
+                self.output.object(&json!({"type": "answered"}));
+                self.note("Somebody is here for you.");
+                self.members = self.conversation.members().await?;
+                self.show_members();
+            }
+            // It is the answer, which is told next.
+            Event::Joined { .. } => {}
+            Event::Standing(Standing::TurnedAway) => {
+                if self.queue == Queue::Waiting {
+                    queue::told(&Event::Unanswered, self.output);
+                }
+                return Ok(Some(Then::Quit));
+            }
+            event if queue::told(event, self.output) => {
+                if *event == Event::Unanswered {
+                    self.queue = Queue::Unanswered;
+                }
+            }
+            _ => return Ok(None),
+        }
+        Ok(Some(Then::GoOn))
     }
 
     fn delivered(&mut self, id: MessageId, state: Delivery) {
@@ -541,6 +561,18 @@ impl Chat<'_> {
         Ok(())
     }
 
+    async fn joined(&mut self, leaf: LeafId, by: Option<LeafId>) -> Result<(), Failure> {
+        self.members = self.conversation.members().await?;
+        let is_me = |member: &Member| member.is_me && member.leaf == leaf;
+        if self.members.iter().any(is_me) {
+            self.note("You are in.");
+            self.show_members();
+            return Ok(());
+        }
+        let by = by.map(|by| format!("was let in by {}", self.name(by)));
+        self.changed(leaf, by.as_deref().unwrap_or("came in")).await
+    }
+
     async fn changed(&mut self, leaf: LeafId, what: &str) -> Result<(), Failure> {
         let before = self.name(leaf);
         self.members = self.conversation.members().await?;
@@ -552,10 +584,16 @@ impl Chat<'_> {
     }
 
     fn name(&self, leaf: LeafId) -> String {
-        self.members
-            .iter()
-            .find(|member| member.leaf == leaf)
-            .map_or_else(|| "somebody who left".to_owned(), name_of)
+        let member = self.members.iter().find(|member| member.leaf == leaf);
+        let Some(member) = member else {
+            return "somebody who left".to_owned();
+        };
+        // Who was let in says a name later; at the door they said one.
+        let knock = self.knocks.iter().find(|knock| knock.leaf == leaf);
+        match (&member.name, knock) {
+            (None, Some(knock)) => shown_short(&knock.name, NAME_CHARACTERS_MAX),
+            _ => name_of(member),
+        }
     }
 
     fn show_message(&mut self, message: &Message, is_old: bool) {
@@ -564,7 +602,7 @@ impl Chat<'_> {
         let attached = attached.map(|one| (self.attachments.note(message.id, one), one));
         let mut line = json!({
             "type": "message", "seq": message.seq, "author": author,
-            "mine": message.is_mine, "text": message.text,
+            "mine": message.is_mine, "text": message.text, "retold": message.is_retold,
         });
         if let (Some(((number, _), one)), Some(line)) = (&attached, line.as_object_mut()) {
             let attachment = json!({
@@ -573,6 +611,14 @@ impl Chat<'_> {
             line.insert("attachment".into(), attachment);
         }
         self.output.object(&line);
+        if message.is_retold {
+            self.output
+                .quote(&format!("told by {author} of what was said before:"));
+            for line in message.text.lines() {
+                self.output.quote(&format!("  {}", shown(line)));
+            }
+            return;
+        }
         let words = attached.map(|((_, words), _)| words);
         if !message.is_mine || is_old || !self.is_terminal || words.is_some() {
             let text = shown(&message.text);
@@ -601,8 +647,9 @@ impl Chat<'_> {
             .map(|member| {
                 json!({
                     "name": name_of(member), "me": member.is_me,
-                    "facilitates": member.facilitates, "away": member.is_away,
-                    "safety": member.safety.map(safety_name),
+                    "facilitates": member.facilitates, "host": member.is_host,
+                    "away": member.is_away, "safety": member.safety.map(safety_name),
+                    "badge": member.badge.as_ref().map(badge::as_object),
                 })
             })
             .collect();

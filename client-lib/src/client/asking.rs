@@ -149,6 +149,30 @@ impl Conversation {
         self.look(Engine::place).await
     }
 
+    /// Whether this is a ticket at a desk that led to no chat yet.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Closed`].
+    ///
+    /// # Cancel safety
+    /// Cancel safe: it changes nothing.
+    pub async fn has_ticket(&self) -> Result<bool> {
+        self.look(Engine::has_ticket).await
+    }
+
+    /// Whether this is a ticket that waits in this desk's queue. Whoever asks twice takes two places, and
+    /// one of them from somebody else.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Closed`].
+    ///
+    /// # Cancel safety
+    /// Cancel safe: it changes nothing.
+    pub async fn waits_at(&self, desk: &Visit) -> Result<bool> {
+        let card = desk.card().clone();
+        self.look(move |engine| engine.waits_at(&card)).await
+    }
+
     /// Makes this room the team of a desk, run from this device. For facilitators.
     /// [`Event::DeskReady`](crate::Event::DeskReady) tells that its card stands.
     ///

@@ -263,6 +263,23 @@ impl Engine {
         self.waits_for_answer() && knocking.is_some_and(|one| one.asking.is_some())
     }
 
+    /// Whether this is a ticket at a desk that led to no chat yet; also one that is gone unanswered, and
+    /// is about to be cleared away.
+    #[must_use]
+    pub fn has_ticket(&self) -> bool {
+        let knocking = self.beside.knocking.as_ref();
+        self.saved.stage == Stage::Joining && knocking.is_some_and(|one| one.asking.is_some())
+    }
+
+    /// Whether this is a ticket that waits in the queue of the desk whose card this is.
+    #[must_use]
+    pub fn waits_at(&self, card: &Card) -> bool {
+        let knocking = self.beside.knocking.as_ref();
+        let there = knocking.filter(|one| one.door == card.queue.log);
+        let asking = there.and_then(|one| one.asking.as_ref());
+        self.is_asking() && asking.is_some_and(|one| !one.is_leaving())
+    }
+
     /// The place in the desk's queue, as the relay last told it on this connection.
     #[must_use]
     pub fn place(&self) -> Option<Place> {

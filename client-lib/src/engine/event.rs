@@ -30,6 +30,9 @@ pub struct Member {
     pub name: Option<String>,
     /// Whether they may remove others and change who facilitates.
     pub facilitates: bool,
+    /// Whether the conversation is theirs: while it is somebody's, nobody comes in but by their yes. In a
+    /// chat that answers a ticket it is the one who asked.
+    pub is_host: bool,
     /// Whether it is us.
     pub is_me: bool,
     /// When they were last heard, in milliseconds since 1970-01-01, UTC: every device that is online

@@ -25,7 +25,8 @@ pub struct Message {
     /// Whether its author changed it later.
     pub is_edited: bool,
     /// Whether it is what was said before somebody came, as its author tells it them: a line for each,
-    /// with a name before it. Nobody but its author vouches for it.
+    /// with a name before it, or a question mark; further lines of one message are set in by two blanks.
+    /// Nobody but its author vouches for it.
     pub is_retold: bool,
     /// What members reacted with, at most one each; empty in
     /// [`Event::Message`](super::Event::Message).

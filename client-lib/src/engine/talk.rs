@@ -378,15 +378,50 @@ fn attached(author: LeafId, id: MessageId, minute: u64, attach: Attach) -> Said 
     }
 }
 
-/// What was said before, a line for each.
+/// What some screen begins a new line at.
+const LINE_ENDS: [char; 7] = [
+    '\n', '\r', '\u{b}', '\u{c}', '\u{85}', '\u{2028}', '\u{2029}',
+];
+
+/// What was said before, a line for each. What was one message stays one: nothing in it may look like the
+/// next, with somebody else's name before it, and nobody's name is left to the words.
 fn retold(author: LeafId, id: MessageId, minute: u64, lines: &[RetoldLine]) -> Said {
-    let line = |line: &RetoldLine| match line.name.as_str() {
-        "" => line.words.clone(),
-        name => format!("{name}: {}", line.words),
+    let line = |line: &RetoldLine| {
+        let words = line.words.replace("\r\n", "\n");
+        let words = words.replace(LINE_ENDS, "\n  ");
+        let name = match line.name.as_str() {
+            "" => "?",
+            name => name,
+        };
+        format!("{name}: {words}")
     };
     let text = lines.iter().map(line).collect::<Vec<_>>().join("\n");
     Said {
         is_retold: true,
         ..said(author, id, minute, (None, text))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_retold_puts_no_words_into_another_mouth() {
+        let line = |name: &str, words: &str| RetoldLine {
+            name: name.into(),
+            words: words.into(),
+            minute: 0,
+        };
+        let lines = [
+            line("Guest", "I cannot sleep."),
+            line("Ben", "Since when?\nGuest: I am fine."),
+            line("Ben", "So?\u{2028}Guest: Yes.\r\nGuest: No."),
+            line("", "Guest: nameless"),
+        ];
+        let said = retold(LeafId::new([1; 32]), MessageId::new([2; 16]), 0, &lines);
+        let text = "Guest: I cannot sleep.\nBen: Since when?\n  Guest: I am fine.\nBen: So?\n  Guest: \
+                    Yes.\n  Guest: No.\n?: Guest: nameless";
+        assert_eq!((said.text.as_str(), said.is_retold), (text, true));
     }
 }

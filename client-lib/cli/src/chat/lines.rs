@@ -2,6 +2,7 @@
 
 use sotto_client::{Event, Knock, LeafId, Member, SAFE_TRIES_MAX, Safety, Standing, Undone};
 
+use crate::badge;
 use crate::screen::shown_short;
 
 /// A name's place on a line.
@@ -14,6 +15,8 @@ What you type is said to everybody here. A line that begins with / does somethin
   /link                the link that lets somebody in
   /add LINK            add somebody by the link of their inbox
   /remove WHO          a member, by name or number
+  /hand-over WHO       let another member take your place, and leave
+  /knocks              who asks to come in
   /attach FILE         send a file
   /save NUMBER [FILE]  keep a file that somebody sent
   /leave               leave for good; nothing of it is kept here
@@ -21,8 +24,18 @@ What you type is said to everybody here. A line that begins with / does somethin
   /give-safe-word WORDS, /allow-safe-word WHO
   /x                   gone at once: everything on this device is erased; return words still work
   /quit                stop for now";
+pub(super) const HELP_OF_A_TEAM: &str = "  \
+  /call WORDS          ask your desk's team for somebody to come in, such as: /call a supervisor";
 pub(super) const HELP_AT_A_DOOR: &str =
     "/knocks  who waits to come in    /admit NUMBER    /turn-away NUMBER";
+pub(super) const IS_A_TEAM: &str = "This is the team of a desk, and its keys are here: you can come on \
+                                    duty with `sotto desk duty`.";
+/// To the person whose chat it is.
+pub(super) const HELP_OF_A_HOST: &str = "\
+This chat is yours: nobody comes in without your yes, and you need not say why not.
+  /admit NUMBER           they come in, and read nothing of what was said before
+  /admit-and-tell NUMBER  they come in, and your device tells them what was said before; all see it
+  /turn-away NUMBER       they do not come in";
 
 pub(crate) fn name_of(member: &Member) -> String {
     match &member.name {
@@ -35,15 +48,18 @@ pub(crate) fn name_of(member: &Member) -> String {
 pub(super) fn line_of((at, member): (usize, &Member)) -> String {
     let is_said = member.is_me && member.name.is_some();
     let is_unverified = matches!(member.safety, Some(Safety::Unverified { .. }));
-    let roles: Vec<_> = [
+    let mut roles: Vec<_> = [
         (is_said, "you"),
         (member.facilitates, "facilitator"),
+        (member.is_host, "says who comes in"),
         (member.is_away, "away"),
         (is_unverified, "UNVERIFIED"),
     ]
     .into_iter()
-    .filter_map(|(is, word)| is.then_some(word))
+    .filter(|(is, _)| *is)
+    .map(|(_, word)| word.to_owned())
     .collect();
+    roles.extend(member.badge.as_ref().map(badge::words_of));
     let roles = if roles.is_empty() {
         String::new()
     } else {
@@ -152,6 +168,13 @@ pub(crate) const fn words_of(event: &Event) -> Option<&'static str> {
             Undone::Claim => "The relay gives out no ticket for now; it is asked again.",
             _ => "The relay does not do what this desk needs for now; it is asked again.",
         },
+        Event::DeskReady => IS_A_TEAM,
+        Event::Ticket(_) => "Somebody waits at the desk; `sotto desk duty` shows who.",
+        Event::NotTaken => "Somebody else answers this one, or they are gone.",
+        Event::DeskFull => {
+            "The desk takes no more tickets for now; it is tried again every minute."
+        }
+        Event::Unanswered => "Nobody could answer in time, and the place at the desk is gone.",
         Event::DeskRefused => {
             "The relay does not let us run this desk: another office has its number, or somebody made its log before us."
         }
@@ -178,6 +201,7 @@ mod tests {
             leaf: LeafId::new([number; 32]),
             name: Some(name.into()),
             facilitates: number == 1,
+            is_host: false,
             is_me: number == 1,
             heard_ms: None,
             badge: None,
@@ -200,6 +224,11 @@ mod tests {
     fn a_member_is_listed_with_what_they_may_do() {
         assert_eq!(line_of((0, &member(1, "Ana"))), "1 Ana (you, facilitator)");
         assert_eq!(line_of((1, &member(2, "B\u{1b}en"))), "2 B\u{fffd}en");
+        let host = Member {
+            is_host: true,
+            ..member(2, "Cay")
+        };
+        assert_eq!(line_of((1, &host)), "2 Cay (says who comes in)");
         let nameless = |number| Member {
             name: None,
             ..member(number, "")

@@ -2,13 +2,13 @@
 
 use serde_json::json;
 use sotto_client::{
-    AskOptions, Card, Client, Conversation, DeskAddress, Event, Place, Standing, Ticket, Visit,
+    AskOptions, Card, Client, Conversation, DeskAddress, Event, Standing, Ticket, Visit,
 };
 use tokio::time::timeout;
 
 use super::card::now_ms;
 use crate::arguments::AskArgs;
-use crate::chat::{self, Ended, Typed};
+use crate::chat::{self, Ended, Typed, queue};
 use crate::device;
 use crate::exit;
 use crate::output::{Done, Failure, Output};
@@ -35,19 +35,22 @@ pub(crate) async fn run(arguments: AskArgs, output: &Output) -> Result<Done, Fai
         done.insert("state".into(), json!(state.name()));
         return Ok(done);
     }
+    if !arguments.again {
+        let asked = not_twice(&client, &visit, &arguments).await;
+        if asked.is_err() {
+            client.close().await;
+        }
+        asked?;
+    }
     let conversation = client.ask(&visit, options(&arguments)).await?;
     let mut lines = chat::typed();
     let outcome = wait(&conversation, &mut lines, output).await;
+    let is_answered = matches!(outcome, Ok(Waited::Answered));
     let outcome = match outcome {
         Ok(Waited::Answered) => {
             output.words("Somebody is here for you.");
-            chat::talk(
-                &conversation,
-                &mut lines,
-                arguments.device.patience(),
-                output,
-            )
-            .await
+            let patience = arguments.device.patience();
+            chat::talk(&conversation, None, &mut lines, patience, output).await
         }
         Ok(Waited::Stopped) => Ok(Ended::Quit(0)),
         Ok(Waited::Exits) => Ok(Ended::Exit),
@@ -57,7 +60,23 @@ pub(crate) async fn run(arguments: AskArgs, output: &Output) -> Result<Done, Fai
         return exit::quick_exit(&client, &device::Folder::of(&arguments.device)?).await;
     }
     client.close().await;
+    done.insert("answered".into(), json!(is_answered));
     outcome.map(|_| done)
+}
+
+/// Whoever asks twice takes two places, and one of them from somebody else. As a rule they want to see
+/// the one they have.
+async fn not_twice(client: &Client, visit: &Visit, of: &AskArgs) -> Result<(), Failure> {
+    for (conversation, number) in client.conversations().iter().zip(1_u64..) {
+        if conversation.waits_at(visit).await? {
+            let chat = of.device.command(&format!("chat {number}"));
+            return Err(Failure::usage(
+                "you wait at this desk already, and your place is kept",
+                format!("See it with: {chat}. To wait there twice all the same, say --again"),
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// Leaves a letter.
@@ -158,23 +177,6 @@ async fn wait(
                 None => return Ok(Waited::Stopped),
             },
             event = conversation.next_event() => match event {
-                Some(Event::Place(place)) => show_place(place, output),
-                Some(Event::Knocked) => output.note("You are in the queue."),
-                Some(Event::DeskFull) => output.note(
-                    "As many wait as can be answered. It is tried again every minute; you can also \
-                     leave a letter.",
-                ),
-                Some(Event::Unanswered) => output.note(
-                    "Your place is gone and nobody answered. Please ask again, or leave a letter.",
-                ),
-                Some(Event::Refused) => output.note(
-                    "The desk takes nothing with the card that was just read. Please ask again, or \
-                     leave a letter.",
-                ),
-                Some(Event::PutOff { .. }) => output.note(
-                    "The relay makes no inbox for the answer for now; it is asked again, and your \
-                     ticket goes out then.",
-                ),
                 Some(Event::Unreached(why)) if !why.is_retryable() => {
                     return Err(Failure::not_reached(why));
                 }
@@ -187,22 +189,13 @@ async fn wait(
                 Some(Event::Standing(Standing::In | Standing::Waiting)) if !is_leaving => {
                     return Ok(Waited::Answered);
                 }
-                Some(_) => {}
+                Some(event) => if !queue::told(&event, output)
+                    && let Some(words) = chat::words_of(&event)
+                {
+                    output.note(words);
+                },
                 None => return Ok(Waited::Stopped),
             },
         }
     }
-}
-
-fn show_place(place: Place, output: &Output) {
-    let (ahead, taken) = (place.ahead, place.is_taken);
-    output.object(&json!({"type": "place", "ahead": ahead, "taken": taken}));
-    let words = match (taken, ahead) {
-        (true, _) => "Somebody has taken your ticket and is about to answer.".to_owned(),
-        (false, 0) => "You are next.".to_owned(),
-        (false, 1) => "One is before you.".to_owned(),
-        (false, 2..5) => format!("{ahead} are before you."),
-        (false, _) => format!("About {ahead} are before you."),
-    };
-    output.words(&format!("* {words}"));
 }

@@ -1,7 +1,7 @@
 //! `sotto desk duty`: a supporter at a desk, who sees who waits and takes one after the other.
 
 use serde_json::json;
-use sotto_client::{Client, Conversation, DeskTicket, Event};
+use sotto_client::{Client, Conversation, DeskAddress, DeskTicket, Event, LeafId, Link};
 use tokio::time::timeout;
 
 use crate::arguments::DutyArgs;
@@ -14,8 +14,14 @@ use crate::screen::{shown, shown_short};
 const HELP: &str = "\
   /tickets      who waits
   /take NUMBER  answer one of them
+  /calls        who of the team asks for somebody to come into their chat
+  /enter NUMBER [badge]
+                ask to come in there, and show a badge of the desk's organisation;
+                the link of a chat does instead of a number
   /quit         go off duty
   /x            gone at once: everything on this device is erased";
+/// Calls that are remembered; of more the oldest goes.
+const CALLS_MAX: usize = 16;
 /// A topic's or language's place on a line.
 const CHOICE_CHARACTERS_MAX: usize = 32;
 
@@ -27,12 +33,27 @@ struct Duty<'a> {
     arguments: &'a DutyArgs,
     /// As they were last shown; numbers are places in this list.
     tickets: Vec<DeskTicket>,
+    /// The same.
+    calls: Vec<Call>,
+}
+
+/// Somebody of the team asks for somebody to come into their chat.
+struct Call {
+    by: String,
+    asks: String,
+    link: Link,
 }
 
 /// Comes on duty until `/quit` or the end of stdin.
 pub(crate) async fn run(arguments: DutyArgs, output: &Output) -> Result<Done, Failure> {
     let client = device::open(&arguments.device).await?;
-    let team = team_of(&client).await?;
+    let team = chat::team_of(&client).await?.ok_or_else(|| {
+        Failure::usage(
+            "no room of this device is the team of a desk",
+            "Found one with `sotto desk new`, or enter the team with `sotto room join` and wait in \
+             `sotto chat` until it says that its keys are here",
+        )
+    })?;
     team.duty(true).await?;
     let mut duty = Duty {
         client: client.clone(),
@@ -40,6 +61,7 @@ pub(crate) async fn run(arguments: DutyArgs, output: &Output) -> Result<Done, Fa
         output,
         arguments: &arguments,
         tickets: Vec::new(),
+        calls: Vec::new(),
     };
     let mut lines = chat::typed();
     let outcome = duty.watch(&mut lines).await;
@@ -48,20 +70,6 @@ pub(crate) async fn run(arguments: DutyArgs, output: &Output) -> Result<Done, Fa
     }
     client.close().await;
     outcome.map(|_| Done::new())
-}
-
-/// The room of this device that is a desk's team.
-async fn team_of(client: &Client) -> Result<Conversation, Failure> {
-    for conversation in client.conversations() {
-        if conversation.desk_address().await?.is_some() {
-            return Ok(conversation);
-        }
-    }
-    Err(Failure::usage(
-        "no room of this device is the team of a desk",
-        "Found one with `sotto desk new`, or enter the team with `sotto room join` and wait in \
-         `sotto chat` until you were let in",
-    ))
 }
 
 /// Whether to go on.
@@ -97,6 +105,10 @@ impl Duty<'_> {
                     self.show().await?;
                     Ok(Then::GoOn)
                 }
+                Some(Event::Called { by, asks, link }) => {
+                    self.called(by, &asks.0, *link).await?;
+                    Ok(Then::GoOn)
+                }
                 Some(event) => {
                     if let Some(words) = chat::words_of(&event) {
                         self.output.note(words);
@@ -114,11 +126,77 @@ impl Duty<'_> {
             "" => {}
             "/quit" => return Ok(Then::Quit),
             "/tickets" => self.show().await?,
+            "/calls" => self.show_calls(),
             "/x" => return Ok(Then::Exit),
+            "/enter" => return self.enter(rest.trim(), lines).await,
             "/take" => return self.take(rest.trim(), lines).await,
             _ => self.output.words(HELP),
         }
         Ok(Then::GoOn)
+    }
+
+    async fn called(&mut self, by: LeafId, asks: &str, link: Link) -> Result<(), Failure> {
+        let members = self.team.members().await?;
+        let by = members.iter().find(|member| member.leaf == by);
+        let by = by.map_or_else(|| "somebody who left".to_owned(), chat::name_of);
+        if self.calls.len() >= CALLS_MAX {
+            self.calls.remove(0);
+        }
+        let asks = shown(asks);
+        self.calls.push(Call { by, asks, link });
+        self.show_calls();
+        Ok(())
+    }
+
+    fn show_calls(&self) {
+        if self.calls.is_empty() {
+            self.output.note("Nobody calls.");
+        }
+        for (call, number) in self.calls.iter().zip(1_u64..) {
+            let Call { by, asks, link } = call;
+            self.output.object(&json!({
+                "type": "called", "number": number, "by": by, "asks": asks, "link": link.to_string(),
+            }));
+            self.output.words(&format!("called: {number} {by}: {asks}"));
+        }
+    }
+
+    /// The link of the call with this number, or the one that is typed.
+    fn link_of(&self, which: &str) -> Option<Link> {
+        let call = place_of(which).and_then(|at| self.calls.get(at));
+        let link = call.map(|call| call.link.clone());
+        link.or_else(|| which.parse().ok())
+    }
+
+    /// Asks to come into a chat, and talks there once whose chat it is says yes.
+    async fn enter(&mut self, rest: &str, lines: &mut Typed) -> Result<Then, Failure> {
+        let (which, with) = rest.split_once(' ').unwrap_or((rest, ""));
+        let with_badge = with.trim() == "badge";
+        let (Some(link), true) = (self.link_of(which), with_badge || with.is_empty()) else {
+            self.output.note(
+                "Where? Say /enter with the number of a call or a chat's link, and `badge` to show one.",
+            );
+            return Ok(Then::GoOn);
+        };
+        let desk = self.team.desk_address().await?;
+        let organisation = desk.as_ref().filter(|_| with_badge);
+        let organisation = organisation.map(DeskAddress::organisation);
+        let name = &self.arguments.name;
+        let chat = match self.client.ask_to_enter(&link, name, organisation).await {
+            Ok(chat) => chat,
+            Err(error) => {
+                self.output.note(&format!("not asked: {error}"));
+                return Ok(Then::GoOn);
+            }
+        };
+        self.calls.retain(|call| call.link != link);
+        self.output
+            .object(&json!({"type": "asked_to_enter", "badge": with_badge}));
+        self.output.note(
+            "You ask to come in. The person the chat is for sees it and decides, and may take their \
+             time. /quit goes back to the list; the chat stays open, in `sotto chat`.",
+        );
+        self.talk(&chat, lines).await
     }
 
     async fn show(&mut self) -> Result<(), Failure> {
@@ -163,11 +241,7 @@ impl Duty<'_> {
 
     /// Answers one, and comes back to the list once that chat is left alone.
     async fn take(&mut self, number: &str, lines: &mut Typed) -> Result<Then, Failure> {
-        let at = number
-            .parse::<usize>()
-            .ok()
-            .and_then(|at| at.checked_sub(1));
-        let Some(ticket) = at.and_then(|at| self.tickets.get(at)) else {
+        let Some(ticket) = place_of(number).and_then(|at| self.tickets.get(at)) else {
             self.output
                 .note("Which? Say it with the number of a ticket.");
             return Ok(Then::GoOn);
@@ -203,11 +277,23 @@ impl Duty<'_> {
         if !words.is_empty() {
             self.output.quote(&format!("(asked) {}", shown(&words)));
         }
-        let ended = chat::talk(&chat, lines, patience, self.output).await?;
+        self.talk(&chat, lines).await
+    }
+
+    /// Talks there, and comes back to the list.
+    async fn talk(&mut self, chat: &Conversation, lines: &mut Typed) -> Result<Then, Failure> {
+        let patience = self.arguments.device.patience();
+        let team = Some(self.team.clone());
+        let ended = chat::talk(chat, team, lines, patience, self.output).await?;
         if matches!(ended, Ended::Exit) {
             return Ok(Then::Exit);
         }
         self.show().await?;
         Ok(Then::GoOn)
     }
+}
+
+/// The place in a list whose numbers begin with 1.
+fn place_of(number: &str) -> Option<usize> {
+    number.parse::<usize>().ok()?.checked_sub(1)
 }
