@@ -1,6 +1,8 @@
 //! People around a relay: clients whose network is memory and can be cut, and helpers that wait for
 //! what must happen.
 
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
@@ -48,9 +50,20 @@ pub struct Network {
     connector: Arc<Mutex<Option<MemoryConnector>>>,
     cut: Arc<Mutex<CancellationToken>>,
     /// What passed, one WebSocket message after the other, once somebody listens.
-    overheard: Arc<Mutex<Option<Vec<Vec<u8>>>>>,
+    overheard: Arc<Mutex<Option<Vec<Overheard>>>>,
+    /// Connections so far.
+    lines: Arc<AtomicUsize>,
     /// Whether what the relay says is held up on the way.
     held: watch::Sender<bool>,
+}
+
+/// A WebSocket message that passed.
+#[derive(Clone, Debug)]
+struct Overheard {
+    line: usize,
+    /// By the client, or by the relay.
+    is_said: bool,
+    message: Vec<u8>,
 }
 
 impl Network {
@@ -61,6 +74,7 @@ impl Network {
             connector: Arc::new(Mutex::new(Some(relay.connector.clone()))),
             cut: Arc::default(),
             overheard: Arc::default(),
+            lines: Arc::default(),
             held: watch::Sender::new(false),
         }
     }
@@ -85,8 +99,25 @@ impl Network {
     /// Never, unless another thread did.
     #[must_use]
     pub fn overheard(&self) -> Vec<Vec<u8>> {
-        let overheard = self.overheard.lock().expect("a lock");
-        overheard.clone().unwrap_or_default()
+        let all = self.overheard.lock().expect("a lock").clone();
+        let all = all.into_iter().flatten();
+        all.map(|one| one.message).collect()
+    }
+
+    /// The sizes of what the client said and of what the relay said, in their order, of each connection.
+    ///
+    /// # Panics
+    /// Never, unless another thread did.
+    #[must_use]
+    pub fn sizes(&self) -> Vec<[Vec<usize>; 2]> {
+        let mut lines: BTreeMap<usize, [Vec<usize>; 2]> = BTreeMap::new();
+        let all = self.overheard.lock().expect("a lock").clone();
+        for one in all.into_iter().flatten() {
+            let [said, heard] = lines.entry(one.line).or_default();
+            let of = if one.is_said { said } else { heard };
+            of.push(one.message.len());
+        }
+        lines.into_values().collect()
     }
 
     /// Ends every connection; none can be made until [`Network::mend`].
@@ -138,6 +169,7 @@ impl Network {
             stream,
             cut,
             overheard: Arc::clone(&self.overheard),
+            line: self.lines.fetch_add(1, Ordering::Relaxed),
             held: self.held.subscribe(),
             arrived: None,
         }))
@@ -153,16 +185,21 @@ impl Dial for Network {
 struct MemoryLine {
     stream: WebSocketStream<DuplexStream>,
     cut: CancellationToken,
-    overheard: Arc<Mutex<Option<Vec<Vec<u8>>>>>,
+    overheard: Arc<Mutex<Option<Vec<Overheard>>>>,
+    line: usize,
     held: watch::Receiver<bool>,
     /// Came from the relay, and is held up.
     arrived: Option<Vec<u8>>,
 }
 
 impl MemoryLine {
-    fn overhear(&self, message: &[u8]) {
+    fn overhear(&self, message: &[u8], is_said: bool) {
         if let Some(overheard) = &mut *self.overheard.lock().expect("a lock") {
-            overheard.push(message.to_vec());
+            overheard.push(Overheard {
+                line: self.line,
+                is_said,
+                message: message.to_vec(),
+            });
         }
     }
 }
@@ -171,7 +208,7 @@ impl Line for MemoryLine {
     fn send(&mut self, message: Vec<u8>) -> Pending<'_, Result<()>> {
         Box::pin(async move {
             let gone = || Error::new(ErrorKind::Unreachable, "the line is cut");
-            self.overhear(&message);
+            self.overhear(&message, true);
             let sent = self
                 .cut
                 .run_until_cancelled(self.stream.send(WsMessage::Binary(message.into())))
@@ -192,7 +229,7 @@ impl Line for MemoryLine {
                 }
                 match self.cut.run_until_cancelled(self.stream.next()).await {
                     Some(Some(Ok(WsMessage::Binary(message)))) => {
-                        self.overhear(&message);
+                        self.overhear(&message, false);
                         self.arrived = Some(message.into());
                     }
                     Some(Some(Ok(WsMessage::Ping(_) | WsMessage::Pong(_)))) => {}

@@ -180,6 +180,8 @@ pub(crate) enum WordsCommand {
     New(WordsArgs),
     /// Come back with words, which are read from stdin.
     Use(WordsUseArgs),
+    /// Show the words of this device's backup once more.
+    Show(DeviceArgs),
     /// End the backup of this device: its words open nothing any more.
     End(DeviceArgs),
 }

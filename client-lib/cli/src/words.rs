@@ -29,11 +29,23 @@ pub(crate) async fn new(arguments: WordsArgs, output: &Output) -> Result<Done, F
     client.close().await;
     output.object(&json!({"type": "words", "words": words.text().as_str()}));
     output.words(&format!(
-        "These eight words bring you back on any device. Write them down on paper; they are not\n\
-         shown again, and whoever reads them is you:\n\n    {}\n",
+        "These eight words bring you back on any device. Write them down on paper;\n\
+         whoever reads them is you:\n\n    {}\n",
         words.text().as_str()
     ));
     output.words("Come back with: sotto words use --relay ADDRESS");
+    output.words("To see them again: sotto words show");
+    Ok(Done::new())
+}
+
+/// Shows the words of this device's backup once more.
+pub(crate) async fn show(arguments: DeviceArgs, output: &Output) -> Result<Done, Failure> {
+    let client = device::open(&arguments).await?;
+    let words = client.return_words().await;
+    client.close().await;
+    let words = words?.text();
+    output.object(&json!({"type": "words", "words": words.as_str()}));
+    output.words(words.as_str());
     Ok(Done::new())
 }
 
@@ -104,7 +116,12 @@ async fn is_back(conversation: &Conversation, device: &DeviceArgs) -> Result<boo
         return Ok(false);
     }
     let standing = conversation.standing().await?;
-    Ok(matches!(standing, Standing::In | Standing::Waiting))
+    let is_back = matches!(standing, Standing::In | Standing::Waiting);
+    if is_back {
+        // What was not given before this ends the next start gives.
+        let _ = timeout(device.patience(), conversation.safe_word_given()).await;
+    }
+    Ok(is_back)
 }
 
 fn not_words(bad: &BadWords) -> Failure {

@@ -17,6 +17,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::DropGuard;
 
 use super::errand::Errand;
+use super::words::KeptWords;
 use super::{Client, Conversation, Shared, on_disk};
 use crate::engine::{Engine, decode_kept, encode_kept};
 use crate::error::{Error, ErrorKind, Result};
@@ -91,11 +92,14 @@ impl Seat {
     }
 }
 
-/// What a device keeps of its backup: the keys, never the words.
+/// What a device keeps of its backup.
 #[derive(Clone, Serialize, Deserialize)]
 pub(super) struct Kept {
     relay: RelayAddress,
     master: Master,
+    /// What the keys were made from; a device of an earlier version did not keep it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) words: Option<KeptWords>,
     #[serde(with = "serde_bytes")]
     writer: [u8; 16],
     /// Backups that this writer wrote.
@@ -127,10 +131,11 @@ fn retry_id() -> Result<RetryId> {
 }
 
 impl Kept {
-    fn new(relay: RelayAddress, master: Master, now: Now) -> Result<Self> {
+    fn new(relay: RelayAddress, words: &ReturnWords, master: Master, now: Now) -> Result<Self> {
         Ok(Self {
             relay,
             master,
+            words: Some(KeptWords::of(words)),
             writer: random::array().map_err(no_randomness)?,
             count: 0,
             fence: 0,
@@ -168,8 +173,8 @@ enum Visit {
 
 impl Client {
     /// Begins to keep a backup on this relay, and makes the words that bring it back. Show them
-    /// once, for the person to write down; they are kept nowhere. The relay need not be reachable:
-    /// wait for [`Client::backed_up`] before saying that the words are good.
+    /// for the person to write down, and again on demand ([`Client::return_words`]). The relay need not
+    /// be reachable: wait for [`Client::backed_up`] before saying that the words are good.
     ///
     /// From then on the backup follows every change by itself. It holds 800 conversations at most: of
     /// more, those beyond are not in it, and nothing says so; an app that comes near has to.
@@ -183,7 +188,7 @@ impl Client {
         self.without_backup()?;
         let words = ReturnWords::random().map_err(no_randomness)?;
         let master = stretch(&words, relay).await?;
-        let kept = Kept::new(relay.clone(), master, self.0.clock.now())?;
+        let kept = Kept::new(relay.clone(), &words, master, self.0.clock.now())?;
         self.keep_backup(kept, Batch::default()).await?;
         Ok(words)
     }
@@ -239,7 +244,7 @@ impl Client {
         let kept = Kept {
             fence: opened.fence,
             is_made: true,
-            ..Kept::new(relay.clone(), master, now)?
+            ..Kept::new(relay.clone(), words, master, now)?
         };
         let (mut engines, mut batch) = (Vec::new(), Batch::default());
         for line in backup.lines {
@@ -277,10 +282,7 @@ impl Client {
             .await
             .map_err(|_| Error::new(ErrorKind::Closed, "the client was closed"))?;
         match *settled {
-            BackupStanding::Absent => Err(Error::new(
-                ErrorKind::Invalid,
-                "this client keeps no backup",
-            )),
+            BackupStanding::Absent => Err(no_backup()),
             BackupStanding::Elsewhere => Err(Error::new(
                 ErrorKind::Conflict,
                 "the backup is kept by another device",
@@ -298,30 +300,30 @@ impl Client {
     /// # Cancel safety
     /// Cancelled, it may be erased at the relay and not here; call it again.
     pub async fn end_backup(&self) -> Result<()> {
-        let running = self
-            .0
-            .backup
-            .running()
-            .as_ref()
-            .map(|running| running.space);
-        let Some(space) = running else {
+        let Some(space) = self.backup_space() else {
             if self.backup_standing() == BackupStanding::Elsewhere {
                 self.0.backup.standing.send_replace(BackupStanding::Absent);
                 return Ok(());
             }
-            return Err(Error::new(
-                ErrorKind::Invalid,
-                "this client keeps no backup",
-            ));
+            return Err(no_backup());
         };
-        let vault = self.0.vault.clone();
-        let rows = on_disk(move || vault.with(|vault| vault.load(space))).await?;
-        if let Some(kept) = Kept::load(&rows)? {
+        if let Some(kept) = self.kept_backup(space).await? {
             timeout(VISIT_MAX, self.erase(&kept))
                 .await
                 .unwrap_or_else(|_| Err(too_slow()))?;
         }
         self.forget_backup(space, BackupStanding::Absent).await
+    }
+
+    pub(super) fn backup_space(&self) -> Option<Space> {
+        let running = self.0.backup.running();
+        running.as_ref().map(|running| running.space)
+    }
+
+    pub(super) async fn kept_backup(&self, space: Space) -> Result<Option<Kept>> {
+        let vault = self.0.vault.clone();
+        let rows = on_disk(move || vault.with(|vault| vault.load(space))).await?;
+        Kept::load(&rows)
     }
 
     async fn erase(&self, kept: &Kept) -> Result<()> {
@@ -674,6 +676,10 @@ fn with_digest(lines: Vec<BackupLine>) -> Result<(Vec<BackupLine>, [u8; 32])> {
 
 fn refused(what: &'static str) -> Error {
     Error::new(ErrorKind::Refused, what)
+}
+
+pub(super) fn no_backup() -> Error {
+    Error::new(ErrorKind::Invalid, "this client keeps no backup")
 }
 
 fn too_slow() -> Error {

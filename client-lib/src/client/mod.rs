@@ -15,6 +15,7 @@ mod inbox;
 mod safety;
 #[cfg(test)]
 mod tests;
+mod words;
 
 use core::fmt;
 use std::collections::BTreeMap;

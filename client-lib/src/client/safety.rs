@@ -1,11 +1,18 @@
 //! Safe words, in an app's handle. SPEC.md, "Safe word".
 
+use core::time::Duration;
+
+use tokio::time::sleep;
+
 use super::backup::stretch_safe;
 use super::conversation::Conversation;
 use crate::engine::{Command, Engine};
 use crate::error::Result;
 use crate::mls::LeafId;
 use crate::people::{SafeTry, SafeWord};
+
+/// Between two looks at whether something went out.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 impl Conversation {
     /// Agrees on a safe word with those in this chat: who comes back here later with return words is
@@ -33,6 +40,21 @@ impl Conversation {
     pub async fn give_safe_word(&self, word: &SafeWord) -> Result<()> {
         let given = self.stretched(word).await?;
         self.command(Command::GiveSafeWord(given)).await.map(drop)
+    }
+
+    /// Waits until the relay has the safe word that was given, or that none was given on the way back
+    /// (which is said just so). Give it a timeout where a person waits: without a relay it waits on.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Closed`](crate::ErrorKind::Closed).
+    ///
+    /// # Cancel safety
+    /// Cancel safe: it changes nothing.
+    pub async fn safe_word_given(&self) -> Result<()> {
+        while self.look(Engine::gives_safe_word_still).await? {
+            sleep(LOOK_AGAIN).await;
+        }
+        Ok(())
     }
 
     /// Looks again at safe words of a member who gave three wrong ones, from this device.

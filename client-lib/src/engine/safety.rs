@@ -149,6 +149,14 @@ impl Engine {
         self.safe.is_changed = true;
     }
 
+    /// Whether what is given to the others on the way back, or later, is not at the relay yet.
+    #[must_use]
+    pub fn gives_safe_word_still(&self) -> bool {
+        let mut waiting = self.outbox.values();
+        self.safe.kept.gives.is_some()
+            || waiting.any(|one| matches!(one.content.body, ContentBody::SafeTry(_)))
+    }
+
     /// A member said what to know them by. Who came back and has not shown who they are cannot
     /// change it, and is not told.
     pub(super) fn safe_word_said(&mut self, author: LeafId, check: SafeCheck) -> Result<()> {

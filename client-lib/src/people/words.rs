@@ -36,7 +36,7 @@ const NEAR_MAX: usize = 3;
 const SLIPS_MAX: usize = 2;
 
 /// Eight words that bring a person back: through them, and nothing else, their backup is found and
-/// opened. Whoever learns them is that person, so show them to nobody else, and keep them nowhere.
+/// opened. Whoever learns them is that person, so show them to nobody else, and keep no copy of them.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ReturnWords(Zeroizing<[u8; ENTROPY_BYTES]>);
 
@@ -71,7 +71,7 @@ impl ReturnWords {
         spell(RETURN, &self.0)
     }
 
-    /// The words with a blank between two, to be shown once and not kept.
+    /// The words with a blank between two, to be shown and not kept.
     #[must_use]
     pub fn text(&self) -> Zeroizing<String> {
         Zeroizing::new(self.words().join(" "))

@@ -243,10 +243,13 @@ async fn words_that_nobody_made_or_that_were_ended_open_nothing() {
     let world = World::start().await;
     let ann = world.founder("Ann").await;
     let words = backs_up(&ann, &world).await;
+    assert_eq!(ann.client.return_words().await.unwrap(), words);
     let again = ann.client.back_up(&world.address()).await;
     assert_eq!(again.unwrap_err().kind(), ErrorKind::Conflict);
     ann.client.end_backup().await.unwrap();
     assert_eq!(ann.client.backup_standing(), BackupStanding::Absent);
+    let gone = ann.client.return_words().await.unwrap_err();
+    assert_eq!(gone.kind(), ErrorKind::Invalid);
     let (client, _) = world.device().await;
     let refused = client.come_back(&words, &world.address()).await;
     assert_eq!(refused.unwrap_err().kind(), ErrorKind::Refused);

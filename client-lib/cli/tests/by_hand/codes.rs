@@ -118,10 +118,11 @@ fn fine(folder: &Path, met: &mut Met) {
     let new = ["room", "new", "--name", "Ana", "--relay", &address];
     let inbox = ["inbox", "--relay", &address];
     let words = ["words", "new", "--relay", &address];
-    let table: [&[&str]; 7] = [
+    let table: [&[&str]; 8] = [
         &new,
         &inbox,
         &words,
+        &["words", "show"],
         &["words", "end"],
         &["badge", "request", &asked],
         &["chat"],
@@ -187,7 +188,7 @@ fn people_meet_them(folder: &Path, met: &mut Met) {
     let (key, nowhere) = (path(folder, "key"), path(folder, "no/such/folder"));
     let desk = desk_new(&address, &key);
     let duty = ["desk", "duty", "--name", "Ana"];
-    let table: [(&[&str], &str, i32, &str); 25] = [
+    let table: [(&[&str], &str, i32, &str); 26] = [
         (&beyond, "", 2, "usage"),
         (&duty, "", 2, "usage"),
         (&desk, "", 3, "unreachable"),
@@ -204,6 +205,7 @@ fn people_meet_them(folder: &Path, met: &mut Met) {
         (&["chat"], "", 2, "usage"),
         (&["inbox"], "", 2, "usage"),
         (&["words", "end"], "", 2, "invalid"),
+        (&["words", "show"], "", 2, "invalid"),
         (&words_use, "zoo zoo", 2, "usage"),
         (&new, "", 3, "unreachable"),
         (&join, "", 3, "unreachable"),

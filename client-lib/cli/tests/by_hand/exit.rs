@@ -35,6 +35,8 @@ fn x_leaves_nothing_and_words_with_the_safe_word_bring_back_who_was_here() {
     let words = new.line("words")["words"].clone();
     let words = words.as_str().expect("words");
     assert_eq!(new.line("summary")["ok"], true);
+    let mut show = Running::start(&["words", "show", "--folder", &ben]);
+    assert_eq!(show.line("words")["words"], words);
     let mut chat = Running::start(&["chat", "--folder", &ben]);
     chat.type_line("/safe-word blue teapot");
     safety_in(&mut ana, "agreed");
@@ -63,10 +65,11 @@ fn x_leaves_nothing_and_words_with_the_safe_word_bring_back_who_was_here() {
     back.type_line("Blue Teapot");
     assert_eq!(back.last()["inside"], 1);
     ana.note("Ben came back, and is UNVERIFIED");
+    // It was given before `words use` ended.
+    safety_in(&mut ana, "verified");
     // An open chat elsewhere keeps `sotto exit` off; then it leaves nothing either.
     let mut open = Running::start(&["chat", "--folder", &borrowed]);
     open.line("members");
-    safety_in(&mut ana, "verified");
     let exit = ["exit", "--folder", &borrowed];
     let (code, refused) = done(&exit);
     assert_eq!(

@@ -1,7 +1,7 @@
 //! The numbers of what people say and of who may do what, of who is offered to whom, and of what is
 //! said of the wait.
 
-use super::{BODIES, By, DEAD, FORM, Inside, Rows, Shown};
+use super::{BODIES, By, DEAD, FORM, Inside, PACE, Rows, Shown};
 
 /// How a range is computed; what that comes to is measured.
 const HONEST: Shown = By(&["eight_in_ten_waits_end_inside_the_range_on_any_evening"]);
@@ -117,6 +117,7 @@ pub(super) const PEOPLE: &[(&str, Rows)] = &[
             By(&["who_has_only_the_words_stays_unverified_and_three_tries_are_all"]),
         )],
     ),
+    ("client/safety.rs", &[("LOOK_AGAIN", PACE)]),
     (
         "engine/parting.rs",
         &[(
