@@ -7,9 +7,9 @@ use crate::content::MessageId;
 /// Something to be sent: what its readers are told of it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct NewAttachment {
-    /// As in [`Attachment::name`](super::Attachment::name).
+    /// As in [`Attachment::name`](crate::Attachment::name).
     pub name: String,
-    /// As in [`Attachment::media_type`](super::Attachment::media_type).
+    /// As in [`Attachment::media_type`](crate::Attachment::media_type).
     pub media_type: String,
     /// What is said with it; at most [`TEXT_BYTES_MAX`](crate::TEXT_BYTES_MAX) bytes, may be empty.
     pub text: String,
