@@ -136,6 +136,30 @@ pub(crate) enum ContentBody {
     SafeWord(SafeCheck),
     /// The author came back, and gives their safe word, or none.
     SafeTry(SafeTry),
+    /// The author is about to answer a ticket of this team's desk.
+    Taken(Taken),
+}
+
+/// A ticket that a supporter claims, and how long it had waited.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Taken {
+    /// Its place in the queue's log.
+    pub(crate) seq: u64,
+    /// Nothing if the author's device did not see it come.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) wait: Option<TakenWait>,
+    /// It is a letter.
+    pub(crate) letter: bool,
+}
+
+/// How long a ticket waited.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TakenWait {
+    /// Those before it when it came.
+    pub(crate) ahead: u32,
+    pub(crate) seconds: u32,
 }
 
 /// One thing said before, in somebody's retelling: nothing proves it but their word.
@@ -314,6 +338,7 @@ impl ContentBody {
     pub(crate) fn is_within_limits(&self) -> bool {
         match self {
             Self::Alive
+            | Self::Taken(_)
             | Self::Typing
             | Self::Away
             | Self::SafeWord(_)
@@ -569,6 +594,14 @@ mod tests {
                 minute: 2,
             }]),
             call("a supervisor"),
+            ContentBody::Taken(Taken {
+                seq: 7,
+                wait: Some(TakenWait {
+                    ahead: 2,
+                    seconds: 300,
+                }),
+                letter: false,
+            }),
         ];
         let key = LeafKey::from_seed(&[3; 32]);
         let log = LogId::new([4; 32]);

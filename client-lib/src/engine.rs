@@ -106,6 +106,7 @@ mod transfers;
 mod upkeep;
 mod uploading;
 mod waiting;
+mod waits;
 
 pub use asking::{AskOptions, Asked, Place};
 pub use begin::{Admission, JoinOptions, RoomOptions};

@@ -18,6 +18,7 @@ use sotto_protocol::size_class::SizeClass;
 
 use super::address::{CardKeys, DeskFingerprint, OrganisationId, OrganisationKey};
 use super::hours::{Door, Hours};
+use super::range::DeskPace;
 use crate::error::{Error, ErrorKind, Result};
 use crate::mls::Suite;
 use crate::seal::{Draw, open_box, seal_box};
@@ -50,6 +51,9 @@ pub struct Card {
     /// Which of the organisation's desks.
     pub(crate) desk: u8,
     pub(crate) name: String,
+    /// How fast it answers, while it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) pace: Option<DeskPace>,
     pub(crate) hours: Hours,
     /// Where tickets go.
     pub(crate) queue: QueueKeys,

@@ -350,6 +350,10 @@ impl Hours {
         ZONES.get(&self.zone).ok()
     }
 
+    pub(crate) fn is_open(&self, now_ms: u64) -> bool {
+        matches!(self.door(now_ms), Door::Open(_))
+    }
+
     /// What the clocks say at this moment. A zone that this client does not know says nothing, which
     /// is closed: a letter can be written.
     pub(crate) fn door(&self, now_ms: u64) -> Door {

@@ -40,6 +40,7 @@ pub use card::{
 };
 pub use hours::{BadHours, DESK_DATES_MAX, DESK_SLOTS_MAX, DeskDate, Hours, Opening, Slot};
 pub use matching::{Fit, Offer, WaitingTicket, Wish, offer_order};
+pub(crate) use range::DeskPace;
 pub use range::{NO_RANGE_TEXT, PastClaim, WaitRange, wait_range};
 #[cfg(test)]
 pub(crate) use team::OPENINGS_MAX;

@@ -12,6 +12,8 @@
 
 use core::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// Claims that the guess is measured by, the newest: with more of them a change of shifts would count
 /// too little.
 const MEASURED_MAX: usize = 60;
@@ -34,6 +36,8 @@ const INSIDE_PER_CENT: usize = 93;
 const GUESS_MIN_MS: u64 = 10_000;
 /// A ratio of one, so that ratios are whole numbers.
 const ONE: u64 = 1 << 10;
+/// What a desk says of its pace is believed for so long, also by clocks that are off by as much.
+const BELIEVED_MS: u64 = 10 * 60 * 1_000;
 
 /// A claim of the desk's recent past.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,17 +69,54 @@ pub fn wait_range(
     opened_ms: Option<u64>,
     now_ms: u64,
 ) -> Option<WaitRange> {
-    let past = Past::of(claims, now_ms);
-    let guess = past.guess(ahead, opened_ms.unwrap_or_default(), now_ms)?;
-    let (low, high) = past.spread()?;
-    let seconds = |ratio: u64| {
-        let ms = u128::from(ratio) * u128::from(guess) / u128::from(ONE);
-        u32::try_from(ms / 1_000).unwrap_or(u32::MAX)
-    };
-    Some(WaitRange {
-        from_s: seconds(low),
-        to_s: seconds(high).saturating_add(1),
-    })
+    DeskPace::of(claims, opened_ms, now_ms)?.range(u64::from(ahead), now_ms)
+}
+
+/// What a range is made of, as a desk's card says it: of each claim nothing is left in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DeskPace {
+    /// When that was so, in seconds since 1970-01-01.
+    pub(crate) at: u64,
+    /// Of the simplest guess, in parts of [`ONE`]: at the earliest,
+    pub(crate) low: u64,
+    /// Milliseconds from one claim to the next.
+    pub(crate) each: u64,
+    /// and at the latest.
+    pub(crate) high: u64,
+}
+
+impl DeskPace {
+    /// As in [`wait_range`].
+    pub(crate) fn of(claims: &[PastClaim], opened_ms: Option<u64>, now_ms: u64) -> Option<Self> {
+        let past = Past::of(claims, now_ms);
+        let each = past.pace(opened_ms.unwrap_or_default(), now_ms)?;
+        let (low, high) = past.spread()?;
+        Some(Self {
+            at: now_ms / 1_000,
+            low,
+            each,
+            high,
+        })
+    }
+
+    /// How long one waits from now on with so many before one; nothing once it is out of
+    /// date, or where it says nothing that makes sense.
+    pub(crate) fn range(&self, ahead: u64, now_ms: u64) -> Option<WaitRange> {
+        let age_ms = now_ms.abs_diff(self.at.saturating_mul(1_000));
+        if age_ms > BELIEVED_MS || self.low > self.high {
+            return None;
+        }
+        let guess = guess(self.each, u32::try_from(ahead).unwrap_or(u32::MAX));
+        let seconds = |ratio: u64| {
+            let ms = u128::from(ratio) * u128::from(guess) / u128::from(ONE);
+            u32::try_from(ms / 1_000).unwrap_or(u32::MAX)
+        };
+        Some(WaitRange {
+            from_s: seconds(self.low),
+            to_s: seconds(self.high).saturating_add(1),
+        })
+    }
 }
 
 /// The newest claims, the oldest first.
@@ -91,8 +132,8 @@ impl Past {
         Self(past)
     }
 
-    /// What the simplest guess was at that time, in milliseconds.
-    fn guess(&self, ahead: u32, opened_ms: u64, at_ms: u64) -> Option<u64> {
+    /// Milliseconds from one claim to the next, as it was at that time.
+    fn pace(&self, opened_ms: u64, at_ms: u64) -> Option<u64> {
         let made = self.0.partition_point(|claim| claim.at_ms <= at_ms);
         let mut since = at_ms;
         let mut count: u64 = 0;
@@ -106,16 +147,14 @@ impl Past {
         if count < PACE_MIN as u64 {
             return None;
         }
-        let pace = u128::from(at_ms.saturating_sub(since)) / u128::from(count);
-        let guess = pace * places(ahead) / u128::from(ONE);
-        Some(u64::try_from(guess).unwrap_or(u64::MAX).max(GUESS_MIN_MS))
+        Some(at_ms.saturating_sub(since) / count)
     }
 
     /// The narrowest range of ratios that holds nearly all that were measured.
     fn spread(&self) -> Option<(u64, u64)> {
         let ratio = |claim: &PastClaim| {
             let came_ms = claim.at_ms.saturating_sub(claim.waited_ms);
-            let guess = self.guess(claim.ahead, 0, came_ms)?;
+            let guess = guess(self.pace(0, came_ms)?, claim.ahead);
             let ratio = u128::from(claim.waited_ms) * u128::from(ONE) / u128::from(guess);
             u64::try_from(ratio).ok()
         };
@@ -132,6 +171,12 @@ impl Past {
             .filter_map(|window| Some((*window.first()?, *window.last()?)))
             .min_by_key(|(low, high)| high - low)
     }
+}
+
+/// The simplest guess, in milliseconds.
+fn guess(pace: u64, ahead: u32) -> u64 {
+    let guess = u128::from(pace) * places(ahead) / u128::from(ONE);
+    u64::try_from(guess).unwrap_or(u64::MAX).max(GUESS_MIN_MS)
 }
 
 /// For how many places one waits with so many before one, in parts of [`ONE`]: the power seven

@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 use super::address::{CardKeys, DeskFingerprint, OrganisationId, OrganisationKey};
 use super::card::{Card, Confidentiality, QueueKeys, Resource};
 use super::hours::Hours;
+use super::range::DeskPace;
 use crate::error::{Error, ErrorKind, Result};
 use crate::mls::Suite;
 
@@ -240,6 +241,7 @@ fn signed(log: &LogId, keys: &[u8]) -> Vec<u8> {
 pub(crate) struct CardFigures<'a> {
     pub(crate) number: u64,
     pub(crate) until: u32,
+    pub(crate) pace: Option<DeskPace>,
     pub(crate) relay: RelayIdentity,
     pub(crate) keys: &'a DeskKeys,
     /// Secret grant keys that append to the queue and to the letters.
@@ -254,6 +256,7 @@ impl DeskPlan {
         Some(Card {
             desk: self.desk,
             name: self.name.clone(),
+            pace: figures.pace,
             hours: self.hours.clone(),
             queue: QueueKeys {
                 log: keys.queue,

@@ -22,7 +22,7 @@ use super::rereading::KeptCard;
 use super::saved::Stage;
 use super::{Effects, Engine, Event, internal, no_randomness, retry_id};
 use crate::content::{ContentBody, MessageId};
-use crate::desk::{Card, CardKeys, DeskAddress, DeskState, QueueKeys, Ticket};
+use crate::desk::{Card, CardKeys, DeskAddress, DeskPace, DeskState, QueueKeys, Ticket, WaitRange};
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::{Ask, Denied};
 use crate::mls::LeafId;
@@ -87,6 +87,17 @@ pub struct Place {
     pub ahead: u64,
     /// Somebody has taken it and is about to answer.
     pub is_taken: bool,
+    /// How long it takes from now on, by what the desk itself did lately. Nothing where nobody can
+    /// honestly say ([`NO_RANGE_TEXT`](crate::NO_RANGE_TEXT)).
+    pub wait: Option<WaitRange>,
+}
+
+impl Place {
+    /// Whether a person would see another one.
+    fn looks_like(&self, other: &Self) -> bool {
+        let said = |place: &Self| place.wait.map(|wait| wait.to_string());
+        (self.ahead, self.is_taken) == (other.ahead, other.is_taken) && said(self) == said(other)
+    }
 }
 
 /// What makes a knock a ticket.
@@ -99,7 +110,11 @@ pub(super) struct Asking {
     is_letter: bool,
     /// When the desk closes (wall clock), by the card; of a letter nothing.
     pub(super) closes_ms: Option<u64>,
-    /// Until it lies there.
+    /// The desk was open when we asked.
+    pub(super) was_open: bool,
+    /// What the card last said of how fast the desk answers.
+    pub(super) pace: Option<DeskPace>,
+    /// Of a letter only until it lies there.
     card: Option<KeptCard>,
     /// Where it lies, once it does.
     seq: Option<u64>,
@@ -120,6 +135,8 @@ impl Asking {
             ticket,
             is_letter,
             closes_ms: None,
+            was_open: false,
+            pace: None,
             card: None,
             seq: None,
             leaving: None,
@@ -137,7 +154,24 @@ impl Asking {
 
     pub(super) fn landed(&mut self, seq: u64) {
         self.seq = Some(seq);
-        self.card = None;
+        if self.is_letter {
+            self.card = None;
+        }
+    }
+
+    /// Whether the ticket lies in the queue and is not taken back.
+    pub(super) const fn waits(&self) -> bool {
+        self.seq.is_some() && self.leaving.is_none()
+    }
+
+    /// What the card that we ask by says of waiting. Of a letter nothing.
+    pub(super) fn goes_by(&mut self, card: &Card, now: Now) {
+        if !self.is_letter {
+            self.closes_ms = card.closes_ms(now.wall_ms);
+            self.was_open = card.state(now.wall_ms).is_open();
+            self.pace = card.pace;
+        }
+        self.is_by(card);
     }
 
     pub(super) const fn card(&self) -> Option<&KeptCard> {
@@ -234,10 +268,8 @@ impl Engine {
         let mut knocking = engine.new_knocking(queue.log, queue.append, card.sealing)?;
         let is_letter = asked == Asked::ByLetter;
         let mut asking = Asking::new(options.ticket, is_letter)?;
-        if !is_letter {
-            asking.closes_ms = card.closes_ms(now.wall_ms);
-        }
         asking.card = keys.map(|keys| KeptCard::new(keys, card));
+        asking.goes_by(card, now);
         knocking.asking = Some(asking);
         engine.beside.card_read_ms = Some(now.steady_ms);
         engine.beside.knocking = Some(knocking);
@@ -333,6 +365,7 @@ impl Engine {
                 self.ask_beside(ask, Side::Withdraw);
             }
             (None, Some(seq)) if self.is_online => {
+                self.read_card_again(now);
                 let is_due = self.beside.place_at_ms <= now.steady_ms;
                 if is_due && !self.beside.is_asked(Side::LastLook) {
                     self.ask_beside(Ask::Position { log, seq, owner }, Side::Place);
@@ -380,7 +413,8 @@ impl Engine {
         };
         let mut knocking = self.new_knocking(old.door, old.knock, old.sealing)?;
         let mut asking = Asking::new(asked.ticket, asked.is_letter)?;
-        asking.closes_ms = asked.closes_ms;
+        (asking.closes_ms, asking.was_open) = (asked.closes_ms, asked.was_open);
+        asking.pace = asked.pace;
         asking.card = asked.card;
         knocking.asking = Some(asking);
         self.beside.knocking = Some(knocking);
@@ -405,13 +439,16 @@ impl Engine {
     ) -> Result<()> {
         match result {
             Ok(Answer::Placed(placed)) => {
-                let place = Place {
+                let mut place = Place {
                     ahead: placed.ahead,
                     is_taken: placed.claimed,
+                    wait: None,
                 };
+                place.wait = self.wait_range(&place, now);
                 let wait = self.place_every() + self.jitter.next() % PLACE_JITTER_MS;
                 self.beside.place_at_ms = now.steady_ms.saturating_add(wait);
-                if self.beside.place.replace(place) != Some(place) {
+                let before = self.beside.place.replace(place);
+                if before.is_none_or(|before| !before.looks_like(&place)) {
                     self.tell(Event::Place(place));
                 }
                 Ok(())

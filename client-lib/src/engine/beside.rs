@@ -26,6 +26,7 @@ use super::putting_off::{Need, PutOff};
 use super::saved::{self, RootKey, Stage};
 use super::taking::Taking;
 use super::tidying::Tidying;
+use super::waits::Past;
 use super::{Engine, Event, inviting, no_randomness, retry_id};
 use crate::content::MessageId;
 use crate::desk::{DeskKeys, SignedKeys};
@@ -78,6 +79,8 @@ pub(super) struct Beside {
     pub(super) knock_at_ms: u64,
     /// What the relay did not do, and when it is asked again.
     pub(super) put_off: PutOff,
+    /// At a desk's office, of who was answered lately.
+    pub(super) past: Past,
     /// The person was told that a log of the desk does not open.
     pub(super) is_desk_refused: bool,
     /// When the card that we ask by was read (steady clock).
@@ -261,6 +264,8 @@ impl Beside {
             self.desk_signed = Some(saved::decode(value)?);
         } else if name == saved::OFFICE {
             self.office = Some(saved::decode(value)?);
+        } else if name == saved::PAST {
+            self.past = saved::decode(value)?;
         } else if name == saved::INBOX {
             self.inbox = Some(saved::decode(value)?);
         } else if let Some(number) = saved::numbered(name, saved::PACKAGE) {
@@ -510,6 +515,8 @@ impl Engine {
             lease,
             self.wake_closing(now),
             self.wake_duty(now),
+            self.wake_pace(now),
+            self.wake_card(now),
             undone,
         ];
         put_off.chain(others.into_iter().flatten()).min()
@@ -529,7 +536,7 @@ impl Engine {
     pub(super) fn forget_beside(&mut self) {
         self.drop_beside(saved::DOOR);
         self.drop_beside(saved::KNOCKING);
-        for name in [saved::TAKING, saved::DESK, saved::OFFICE] {
+        for name in [saved::TAKING, saved::DESK, saved::OFFICE, saved::PAST] {
             self.drop_beside(name);
         }
         let leaves: Vec<_> = self.beside.knocks.keys().copied().collect();

@@ -100,6 +100,7 @@ impl Engine {
             number: 1,
             card_due: true,
             until: 0,
+            pace: None,
             say_due: true,
         };
         // A card that could not be signed later is refused now.
@@ -112,7 +113,7 @@ impl Engine {
         Ok(())
     }
 
-    fn keep_office(&mut self) -> Result<()> {
+    pub(super) fn keep_office(&mut self) -> Result<()> {
         match self.beside.office.clone() {
             Some(office) => self.keep_beside(saved::OFFICE, &office),
             None => Ok(()),
@@ -270,6 +271,7 @@ impl Engine {
         self.look_at_team()?;
         self.forget_openings(now)?;
         self.change_queue_keys(now)?;
+        self.tell_pace(now)?;
         self.publish_card(now)?;
         let said = self.beside.office.as_mut().is_some_and(|office| {
             let stands = office.roots.iter().all(Option::is_none) && office.keys_due == [false; 2];
@@ -461,6 +463,7 @@ impl Engine {
         let figures = CardFigures {
             number: office.number,
             until,
+            pace: office.pace,
             relay: self.saved.relay.identity,
             keys,
             appends: (&office.queue_append, &office.letters_append),

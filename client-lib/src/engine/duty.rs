@@ -14,6 +14,7 @@ use super::beside::Side;
 use super::office::DeskLog;
 use super::taking::{DESK_FLOOR, TicketKeys};
 use super::{Engine, Event};
+use crate::content::{ContentBody, Taken, TakenWait};
 use crate::desk::{OpeningKey, Ticket};
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::{Ask, Cursor, Denied, Keeps};
@@ -77,6 +78,10 @@ pub(super) struct View {
     tickets: BTreeMap<u64, DeskTicket>,
     /// Those that we claim ourselves.
     ours: BTreeSet<u64>,
+    /// The whole queue was read since the line is up: what is new from then on comes just now.
+    is_live: bool,
+    /// Of those that we saw come, how many were before them.
+    came: BTreeMap<u64, u32>,
     /// Entries that are no tickets by the keys we have, and whether they can ever be one.
     pub(super) junk: BTreeMap<u64, Junk>,
     /// Junk was counted up to here.
@@ -116,6 +121,7 @@ impl Duty {
     /// The line is gone: who is back looks at once.
     pub(super) const fn pause(&mut self) {
         (self.waiting.look_at_ms, self.letters.look_at_ms) = (0, 0);
+        (self.waiting.is_live, self.letters.is_live) = (false, false);
     }
 }
 
@@ -135,7 +141,26 @@ impl View {
         self.tickets.retain(|seq, _| is_there(seq));
         self.junk.retain(|seq, _| is_there(seq));
         self.ours.retain(is_there);
+        self.came.retain(|seq, _| is_there(seq));
+        self.is_live = true;
         look.rubbish
+    }
+
+    /// Those who are offered to somebody before this one.
+    fn ahead(&self, seq: u64) -> u32 {
+        let before = self.tickets.range(..seq);
+        let free = before.filter(|(_, ticket)| !ticket.is_claimed);
+        u32::try_from(free.count()).unwrap_or(u32::MAX)
+    }
+
+    /// How long a ticket waited, if we saw it come.
+    fn wait(&self, seq: u64, now: Now) -> Option<TakenWait> {
+        let since_ms = self.tickets.get(&seq)?.since_ms;
+        let waited_s = now.steady_ms.saturating_sub(since_ms) / 1_000;
+        Some(TakenWait {
+            ahead: *self.came.get(&seq)?,
+            seconds: u32::try_from(waited_s).unwrap_or(u32::MAX),
+        })
     }
 
     /// What the relay says of something that is known; whether it is.
@@ -244,12 +269,27 @@ impl Engine {
         Ok(())
     }
 
-    /// A ticket that we claim is no longer offered here.
-    pub(super) fn ticket_is_ours(&mut self, id: TicketId) {
+    /// A ticket that we claim is no longer offered here, and the team hears of it.
+    pub(super) fn ticket_is_ours(&mut self, id: TicketId, now: Now) -> Result<()> {
         let view = self.beside.duty.view(id.is_letter);
+        let wait = view.wait(id.seq, now);
         if let Some(ticket) = view.tickets.get_mut(&id.seq) {
             ticket.is_claimed = true;
             view.ours.insert(id.seq);
+        }
+        let taken = Taken {
+            seq: id.seq,
+            wait,
+            letter: id.is_letter,
+        };
+        self.queue(ContentBody::Taken(taken), now).map(drop)
+    }
+
+    /// Somebody of the team is about to answer a ticket. Whether that is so the next look shows.
+    pub(super) fn ticket_is_theirs(&mut self, taken: &Taken) {
+        let view = self.beside.duty.view(taken.letter);
+        if let Some(ticket) = view.tickets.get_mut(&taken.seq) {
+            ticket.is_claimed = true;
         }
     }
 
@@ -295,7 +335,7 @@ impl Engine {
             for is_letter in [false, true] {
                 let view = self.beside.duty.view(is_letter);
                 view.junk.clear();
-                (view.look, view.look_at_ms) = (None, 0);
+                (view.look, view.look_at_ms, view.is_live) = (None, 0, false);
             }
             self.follow_queues();
         }
@@ -390,6 +430,10 @@ impl Engine {
                     since_ms: now.steady_ms,
                     is_claimed: entry.claimed,
                 };
+                if view.is_live {
+                    let ahead = view.ahead(seq);
+                    view.came.insert(seq, ahead);
+                }
                 view.tickets.insert(seq, waiting.clone());
                 self.tell(Event::Ticket(Box::new(waiting)));
             }

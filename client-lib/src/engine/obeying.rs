@@ -107,7 +107,7 @@ impl Engine {
                 self.make_desk_if_online(now)?;
             }
             Command::Duty(is_on) => self.set_duty(is_on)?,
-            Command::Claiming(id) => self.ticket_is_ours(id),
+            Command::Claiming(id) => self.ticket_is_ours(id, now)?,
             Command::AdmitAndRetell(leaf) => self.admit(leaf, true)?,
             Command::Call { asks, link } => self.call(asks, &link, now)?,
             Command::HandOver(leaf) => return self.hand_over(leaf),

@@ -13,7 +13,9 @@ use x25519_dalek::StaticSecret;
 
 use super::begin::grant;
 use super::saved::RootKey;
-use crate::desk::{CardKeys, DeskKeys, DeskPlan, LETTERS_TTL_DAYS, Openings, OrganisationKey};
+use crate::desk::{
+    CardKeys, DeskKeys, DeskPace, DeskPlan, LETTERS_TTL_DAYS, Openings, OrganisationKey,
+};
 use crate::log::NewLog;
 use crate::mls::LeafId;
 
@@ -69,6 +71,8 @@ pub(super) struct Office {
     pub(super) card_due: bool,
     /// The last day on which the newest card is believed.
     pub(super) until: u32,
+    /// As the newest card tells it.
+    pub(super) pace: Option<DeskPace>,
     /// The keys are to be said in the room once all of it stands.
     pub(super) say_due: bool,
 }

@@ -3,16 +3,15 @@
 //! SPEC.md, "Asking".
 
 use serde::{Deserialize, Serialize};
-use sotto_protocol::frame::{self, Answer, Lane};
+use sotto_protocol::frame::Answer;
 use sotto_protocol::id::LogId;
-use sotto_protocol::limits::PAGE_ENTRIES_MAX;
 use x25519_dalek::StaticSecret;
 
-use super::beside::Side;
+use super::asking::Asking;
 use super::{Engine, Event};
 use crate::desk::{Card, CardKeys, DeskState, Reading};
 use crate::error::Result;
-use crate::log::{Ask, Denied};
+use crate::log::Denied;
 use crate::time::Now;
 
 /// A card that was read is believed for so long without another look.
@@ -41,9 +40,19 @@ impl KeptCard {
 }
 
 impl Engine {
+    fn waits_in_queue(&self) -> bool {
+        let knocking = self.beside.knocking.as_ref();
+        let asking = knocking.and_then(|one| one.asking.as_ref());
+        asking.is_some_and(Asking::waits)
+    }
+
     fn kept_card(&self) -> Option<&KeptCard> {
         let knocking = self.beside.knocking.as_ref()?;
         knocking.asking.as_ref()?.card()
+    }
+
+    pub(super) fn card_keys(&self) -> Option<&CardKeys> {
+        self.kept_card().map(|card| &card.keys)
     }
 
     pub(super) fn is_card(&self, log: &LogId) -> bool {
@@ -52,24 +61,14 @@ impl Engine {
 
     /// Whether the ticket may go out by the card that we know; if not, the card is asked for.
     pub(super) fn has_fresh_card(&mut self, now: Now) -> bool {
-        let Some(card) = self.kept_card() else {
+        if self.kept_card().is_none() {
             return true;
-        };
+        }
         let read_ms = self.beside.card_read_ms;
         if read_ms.is_some_and(|at| now.steady_ms.saturating_sub(at) < FRESH_MS) {
             return true;
         }
-        let (log, read) = (card.keys.log, StaticSecret::from(card.keys.read));
-        if !self.beside.is_asked(Side::ReadCard) {
-            self.session.open(log, vec![read]);
-            let read = frame::Read {
-                log,
-                lane: Lane::All,
-                after: 0,
-                entries_max: u32::try_from(PAGE_ENTRIES_MAX).unwrap_or(u32::MAX),
-            };
-            self.ask_beside(Ask::Read(read), Side::ReadCard);
-        }
+        self.ask_for_card();
         false
     }
 
@@ -97,6 +96,8 @@ impl Engine {
             {
                 card
             }
+            // Whoever waits already goes on waiting.
+            _ if self.waits_in_queue() => return Ok(()),
             _ => {
                 self.beside.knock_refused = true;
                 self.tell(Event::Refused);
@@ -104,11 +105,14 @@ impl Engine {
             }
         };
         self.beside.card_read_ms = Some(now.steady_ms);
-        self.ask_by(&card)
+        if self.waits_in_queue() {
+            return self.learn_of_card(&card, now);
+        }
+        self.ask_by(&card, now)
     }
 
     /// The ticket is sealed to this card, and goes where it says.
-    fn ask_by(&mut self, card: &Card) -> Result<()> {
+    fn ask_by(&mut self, card: &Card, now: Now) -> Result<()> {
         let Some(knocking) = &mut self.beside.knocking else {
             return Ok(());
         };
@@ -118,7 +122,7 @@ impl Engine {
         let queue = asking.queue_of(card);
         let before = core::mem::replace(&mut knocking.door, queue.log);
         (knocking.knock, knocking.sealing) = (queue.append, card.sealing);
-        asking.is_by(card);
+        asking.goes_by(card, now);
         if before != queue.log {
             self.session.close(&before);
             self.beside.open.remove(&before);

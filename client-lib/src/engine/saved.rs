@@ -64,6 +64,7 @@ pub(super) const KNOCKING: &[u8] = b"knocking";
 pub(super) const TAKING: &[u8] = b"taking";
 pub(super) const DESK: &[u8] = b"desk";
 pub(super) const OFFICE: &[u8] = b"office";
+pub(super) const PAST: &[u8] = b"past";
 pub(super) const ADD: &[u8] = b"add/";
 pub(super) const INBOX: &[u8] = b"inbox";
 pub(super) const PACKAGE: &[u8] = b"package/";

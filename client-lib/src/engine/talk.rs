@@ -196,6 +196,7 @@ impl Engine {
             ContentBody::Door { to, sealed } => self.door_handed(author, to, &sealed),
             ContentBody::DoorAsk(key) => self.door_asked(author, key, now),
             ContentBody::Desk(keys) => self.desk_said(author, *keys),
+            ContentBody::Taken(taken) => self.taken_said(taken, minute, now),
         }
     }
 

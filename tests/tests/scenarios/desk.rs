@@ -138,6 +138,7 @@ const fn place(ahead: u64) -> Place {
     Place {
         ahead,
         is_taken: false,
+        wait: None,
     }
 }
 

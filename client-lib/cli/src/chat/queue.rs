@@ -1,7 +1,7 @@
 //! What is said while one waits at a desk: in `sotto desk ask`, and later in `sotto chat`.
 
 use serde_json::json;
-use sotto_client::{Event, Place, Undone};
+use sotto_client::{Event, NO_RANGE_TEXT, Place, Undone};
 
 use crate::output::Output;
 
@@ -50,11 +50,23 @@ pub(crate) fn told(event: &Event, output: &Output) -> bool {
 /// The place, as the relay told it.
 pub(crate) fn show_place(place: Place, output: &Output) {
     let (ahead, taken) = (place.ahead, place.is_taken);
-    output.object(&json!({"type": "place", "ahead": ahead, "taken": taken}));
+    let wait = place
+        .wait
+        .map(|wait| json!({"from_s": wait.from_s, "to_s": wait.to_s}));
+    output.object(&json!({"type": "place", "ahead": ahead, "taken": taken, "wait": wait}));
     output.words(&format!("* {}", words_of(place)));
 }
 
 fn words_of(place: Place) -> String {
+    let stands = stands(place);
+    match place.wait {
+        _ if place.is_taken => stands,
+        Some(wait) => format!("{stands} The wait by what was so lately: {wait}."),
+        None => format!("{stands} How long it takes, {NO_RANGE_TEXT}."),
+    }
+}
+
+fn stands(place: Place) -> String {
     match (place.is_taken, place.ahead) {
         (true, _) => "Somebody has taken your ticket and is about to answer.".to_owned(),
         (false, 0) => "You are next.".to_owned(),
@@ -66,15 +78,36 @@ fn words_of(place: Place) -> String {
 
 #[cfg(test)]
 mod tests {
+    use sotto_client::WaitRange;
+
     use super::*;
 
     #[test]
     fn a_place_is_said_as_exactly_as_it_is_known() {
-        let said = |ahead, is_taken| words_of(Place { ahead, is_taken });
-        assert_eq!(said(0, false), "You are next.");
-        assert_eq!(said(4, false), "4 are before you.");
-        assert_eq!(said(25, false), "About 25 are before you.");
-        assert!(said(3, true).starts_with("Somebody has taken"));
+        let said = |ahead, is_taken, wait| {
+            words_of(Place {
+                ahead,
+                is_taken,
+                wait,
+            })
+        };
+        let wait = Some(WaitRange {
+            from_s: 300,
+            to_s: 540,
+        });
+        assert_eq!(
+            said(0, false, None),
+            "You are next. How long it takes, we can't say."
+        );
+        assert_eq!(
+            said(4, false, wait),
+            "4 are before you. The wait by what was so lately: about 5 to 9 minutes."
+        );
+        assert!(said(25, false, None).starts_with("About 25 are before you."));
+        assert_eq!(
+            said(3, true, wait),
+            "Somebody has taken your ticket and is about to answer."
+        );
     }
 
     #[test]

@@ -46,6 +46,12 @@ pub(crate) fn card() -> Card {
     Card {
         desk: 7,
         name: "Night line".into(),
+        pace: Some(DeskPace {
+            at: 1_805_000_000,
+            low: 512,
+            each: 90_000,
+            high: 2_048,
+        }),
         hours: hours.unwrap(),
         queue: queue(0x50),
         relay: RelayIdentity::new([0x54; 32]),
@@ -76,6 +82,7 @@ pub(crate) fn card() -> Card {
 pub(crate) fn short_card() -> Card {
     Card {
         name: "A".into(),
+        pace: None,
         hours: Hours::new("UTC").unwrap(),
         suite: Suite::Classic,
         topics: Vec::new(),

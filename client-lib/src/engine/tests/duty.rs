@@ -76,14 +76,14 @@ fn letter_of(purpose: Purpose, bytes: &[u8]) -> Vec<u8> {
 }
 
 /// An entry with a held part.
-fn waiting(seq: u64, sealed: Vec<u8>) -> Entry<'static> {
+pub(super) fn waiting(seq: u64, sealed: Vec<u8>) -> Entry<'static> {
     Entry {
         held: Some(HeldDigest::new([0; 32])),
         ..entry_of(seq, sealed.into())
     }
 }
 
-fn give(engine: &mut Engine, seq: u64, sealed: Vec<u8>) {
+pub(super) fn give(engine: &mut Engine, seq: u64, sealed: Vec<u8>) {
     let cursor = Cursor {
         seq,
         chain: None,
@@ -290,6 +290,17 @@ fn a_ticket_whose_held_part_says_nothing_is_cleared_and_answered_to_nobody() {
     }
 }
 
+/// Open around the clock.
+pub(super) fn always() -> Hours {
+    let days = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
+    let hours = days
+        .into_iter()
+        .try_fold(Hours::new("UTC").unwrap(), |hours, day| {
+            hours.weekly(format!("{day} 00:00-24:00").parse()?)
+        });
+    hours.unwrap()
+}
+
 fn plan(capacity: u32) -> DeskPlan {
     DeskPlan {
         desk: 0,
@@ -431,7 +442,7 @@ fn who_came_and_went_in_epochs_that_were_not_seen_counts_as_gone() {
     assert!(!team.has_lost(10, &[ann, cay]));
 }
 
-fn ticket() -> Vec<u8> {
+pub(super) fn ticket() -> Vec<u8> {
     letter_of(
         Purpose::Ticket,
         &sotto_protocol::cbor::encode(&Ticket::default()).unwrap(),
@@ -439,7 +450,7 @@ fn ticket() -> Vec<u8> {
 }
 
 /// A supporter on duty, online, whose queue is open and about to be read.
-fn on_duty() -> Engine {
+pub(super) fn on_duty() -> Engine {
     let mut ann = supporter();
     ann.is_online = true;
     ann.set_duty(true).unwrap();
@@ -447,10 +458,15 @@ fn on_duty() -> Engine {
     ann
 }
 
-const LOOK: Side = Side::Look(false);
+pub(super) const LOOK: Side = Side::Look(false);
 
 /// The answer to what was asked of the relay.
-fn hear(engine: &mut Engine, side: Side, result: Result<Answer<'static>, Denied>, now: Now) {
+pub(super) fn hear(
+    engine: &mut Engine,
+    side: Side,
+    result: Result<Answer<'static>, Denied>,
+    now: Now,
+) {
     let mut asked = engine.beside.asked.iter();
     let found = asked.find(|(_, asked)| **asked == side);
     let token = *found.expect("it is asked").0;
@@ -459,11 +475,11 @@ fn hear(engine: &mut Engine, side: Side, result: Result<Answer<'static>, Denied>
         .unwrap();
 }
 
-fn page(entries: Vec<Entry<'static>>, more: bool) -> Result<Answer<'static>, Denied> {
+pub(super) fn page(entries: Vec<Entry<'static>>, more: bool) -> Result<Answer<'static>, Denied> {
     Ok(Answer::Page(Page { more, entries }))
 }
 
-const fn minutes(count: u64) -> Now {
+pub(super) const fn minutes(count: u64) -> Now {
     Now {
         steady_ms: NOON.steady_ms + count * 60_000,
         wall_ms: NOON.wall_ms + count * 60_000,
@@ -502,7 +518,7 @@ fn a_look_tells_who_is_claimed_and_who_is_gone_and_judges_nobody_who_came_meanwh
     assert_eq!(claimed(&ann), [(2, true), (3, false)]);
     // What we claim is not offered to us, until we give it back.
     let id = ann.tickets()[1].id;
-    ann.ticket_is_ours(id);
+    ann.ticket_is_ours(id, minutes(1)).unwrap();
     assert_eq!(claimed(&ann), [(2, true)]);
     let [ours, free] = [true, false].map(|claimed| Entry {
         claimed,

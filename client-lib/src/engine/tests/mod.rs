@@ -35,6 +35,7 @@ mod taking;
 mod upkeep;
 mod vanishing;
 mod vectors;
+mod waits;
 
 use sotto_protocol::chain::{self, Link as ChainLink};
 use sotto_protocol::error_code::ErrorCode;

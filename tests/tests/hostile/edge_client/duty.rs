@@ -66,6 +66,37 @@ pub(super) const DUTY: &[(&str, Rows)] = &[
         ],
     ),
     (
+        "engine/waits.rs",
+        &[
+            (
+                "CLAIMS_KEPT_MAX",
+                By(&[
+                    "the_office_keeps_as_many_claims_as_the_limit_one_of_each_ticket_and_over_a_restart",
+                ]),
+            ),
+            (
+                "TELL_EVERY_MS",
+                By(&[
+                    "the_card_tells_the_pace_every_two_minutes_while_people_are_answered_and_then_every_five",
+                ]),
+            ),
+            (
+                "TELL_AGAIN_MS",
+                By(&[
+                    "the_card_tells_the_pace_every_two_minutes_while_people_are_answered_and_then_every_five",
+                ]),
+            ),
+            (
+                "READ_EVERY_MS",
+                By(&["who_waits_reads_the_card_every_two_minutes_and_says_no_more_than_it_does"]),
+            ),
+            (
+                "LATE_MINUTES",
+                By(&["a_note_of_a_time_when_the_office_was_away_counts_for_its_own"]),
+            ),
+        ],
+    ),
+    (
         "engine/rereading.rs",
         &[(
             "FRESH_MS",

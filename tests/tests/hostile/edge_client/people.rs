@@ -154,6 +154,10 @@ pub(super) const PEOPLE: &[(&str, Rows)] = &[
         "desk/range.rs",
         &[
             (
+                "BELIEVED_MS",
+                By(&["who_waits_reads_the_card_every_two_minutes_and_says_no_more_than_it_does"]),
+            ),
+            (
                 "MEASURED_MAX",
                 By(&["claims_past_the_limit_and_claims_of_the_future_change_nothing"]),
             ),

@@ -9,8 +9,8 @@ use sotto_protocol::size_class::SizeClass;
 
 use crate::attachment::AttachmentSecret;
 use crate::content::{
-    Attach, Call, Content, ContentBody, MessageId, Place, RetoldLine, RosterLine, Spoken,
-    speak_opening,
+    Attach, Call, Content, ContentBody, MessageId, Place, RetoldLine, RosterLine, Spoken, Taken,
+    TakenWait, speak_opening,
 };
 use crate::desk::badge_samples as made;
 use crate::desk::card::SignedCard;
@@ -269,11 +269,25 @@ fn contents_of_entering() -> Vec<(&'static str, ContentBody)> {
         asks: "a supervisor".into(),
         door: door_link(Suite::Hybrid),
     };
+    let wait = TakenWait {
+        ahead: 3,
+        seconds: 420,
+    };
     let told = vec![told("Ben", "so it was"), told("", "and on")];
     vec![
         ("retold", ContentBody::Retold(told)),
         ("call", ContentBody::Call(Box::new(call))),
+        ("taken", ContentBody::Taken(taken(Some(wait)))),
+        ("taken, not seen to come", ContentBody::Taken(taken(None))),
     ]
+}
+
+const fn taken(wait: Option<TakenWait>) -> Taken {
+    Taken {
+        seq: 40,
+        wait,
+        letter: false,
+    }
 }
 
 pub(super) fn content(body: ContentBody) -> Content {
