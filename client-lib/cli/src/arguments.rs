@@ -72,6 +72,8 @@ pub(crate) enum BenchCommand {
     ClaimRace(ClaimRaceArgs),
     /// Let a school's pupils all come within a minute of a short break, on a clock that is driven.
     Bell(BellArgs),
+    /// Let people wait for an evening on bad lines, and compare what they are told with what is so.
+    QueueTruth(QueueTruthArgs),
 }
 
 /// Where the relay of a bench keeps what it has.
@@ -132,6 +134,28 @@ pub(crate) struct BellArgs {
     #[arg(long)]
     pub(crate) classic: bool,
     /// Decides who comes when, who leaves, and how long chats are.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) seed: u64,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct QueueTruthArgs {
+    /// How many come.
+    #[arg(long, value_name = "N", default_value_t = 300, value_parser = clap::value_parser!(u16).range(1..=5_000))]
+    pub(crate) seekers: u16,
+    /// How many are on duty.
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=100))]
+    pub(crate) supporters: u16,
+    /// Chats that each of them has at a time.
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=10))]
+    pub(crate) chats: u8,
+    /// Of a hundred lines so many break each minute.
+    #[arg(long, value_name = "PER_CENT", default_value_t = 10, value_parser = clap::value_parser!(u8).range(0..=100))]
+    pub(crate) cuts: u8,
+    /// Without post-quantum keys.
+    #[arg(long)]
+    pub(crate) classic: bool,
+    /// Decides who comes when, who leaves, whose line breaks, and how long chats are.
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) seed: u64,
 }

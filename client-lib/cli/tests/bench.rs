@@ -106,3 +106,22 @@ fn in_a_small_break_everybody_is_told_what_became_of_them() {
     assert!(number("answered") >= 4 && number("letter") > 0, "{held}");
     assert!(number("longest_wait_s") <= 8 * 60 + 30, "{held}");
 }
+
+#[test]
+fn what_people_are_told_while_they_wait_on_bad_lines_is_so() {
+    let held = summary_of(&[
+        "queue-truth",
+        "--seekers",
+        "40",
+        "--supporters",
+        "3",
+        "--classic",
+    ]);
+    assert_eq!((&held["ok"], &held["seekers"]), (&true.into(), &40.into()));
+    let number = |name: &str| held[name].as_u64().expect("a number");
+    assert_eq!(number("answered") + number("left"), 40, "{held}");
+    assert_eq!((number("place_error_max"), number("place_lost")), (0, 0));
+    // There was a queue, lines broke, and ranges were told: too few to judge their shares.
+    assert!(number("places_compared") > 100, "{held}");
+    assert!(number("disconnects") > 5 && number("ranges") > 5, "{held}");
+}

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use serde::Serialize;
 use sotto_client::{
-    AskOptions, Confidentiality, DeskAddress, DeskDate, DeskPlan, DeskState, Event, Hours,
-    JoinOptions, LeafId, Link, OrganisationKey, Resource, RoomOptions, Standing, Suite, Visit,
+    AskOptions, Client, Conversation, DeskAddress, DeskDate, DeskState, Event, Hours, JoinOptions,
+    Link, Standing, Visit,
 };
-use sotto_client::{Client, Conversation, TicketId};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
+use super::shift::{Opens, next_ticket, talk, unfit, until_event};
 use super::town::{Town, driven};
 use crate::arguments::BellArgs;
 use crate::output::{Done, Failure, Output, fields};
@@ -27,8 +27,6 @@ const EARLY_MEAN_S: f64 = 480.0;
 /// A chat, in seconds: log-normal, with this median and spread.
 const CHAT_MEDIAN_S: f64 = 360.0;
 const CHAT_SIGMA: f64 = 0.5;
-/// A listener looks at the list for so long before they take somebody, and at most so long.
-const LOOK_MS: (usize, usize) = (500, 4_000);
 /// What happens at all happens within this time of the bell.
 const AFTER_THE_BELL: Duration = Duration::from_secs(3 * 60 * 60);
 
@@ -86,7 +84,13 @@ async fn play(arguments: BellArgs) -> Result<Counts, Failure> {
     let mut dice = Dice::new(arguments.seed);
     let bell = Instant::now() + Duration::from_secs(60 * u64::from(arguments.minutes));
     let (office, _) = town.somebody().await?;
-    let (team, address) = found(&town, &office, &arguments).await?;
+    let opens = Opens {
+        hours: until_the_bell(&town, arguments.minutes)?,
+        capacity: arguments.capacity,
+        chats: arguments.chats,
+        classic: arguments.classic,
+    };
+    let (team, address) = opens.at(&town, &office).await?;
     let link = team.link().await?;
     let link = link.ok_or_else(|| Failure::could_not_run("the team's room has no link"))?;
     let mut listening = JoinSet::new();
@@ -143,68 +147,14 @@ impl Pupil {
     }
 }
 
-/// The desk, open from now until the bell.
-async fn found(
-    town: &Town,
-    office: &Client,
-    arguments: &BellArgs,
-) -> Result<(Conversation, DeskAddress), Failure> {
-    let room = RoomOptions {
-        suite: if arguments.classic {
-            Suite::Classic
-        } else {
-            Suite::Hybrid
-        },
-        ..RoomOptions::new(town.address().clone(), "Office")
-    };
-    let team = office.found(room).await?;
-    team.ready().await?;
+/// Open from now until the bell.
+fn until_the_bell(town: &Town, minutes: u16) -> Result<Hours, Failure> {
     let days = u32::try_from(town.now_ms() / 86_400_000).unwrap_or(u32::MAX);
     let date = DeskDate::of_days(days).ok_or_else(|| Failure::could_not_run("no such date"))?;
-    let until = format!("{date} 12:00-12:{:02}", arguments.minutes);
+    let until = format!("{date} 12:00-12:{minutes:02}");
     let opening = until.parse().map_err(unfit)?;
     let hours = Hours::new("UTC").and_then(|hours| hours.also(opening));
-    let plan = DeskPlan {
-        desk: 0,
-        name: "The listening room".into(),
-        topics: Vec::new(),
-        languages: vec!["en".into()],
-        been_there: Vec::new(),
-        hours: hours.map_err(unfit)?,
-        capacity: u32::from(arguments.capacity),
-        chats_each: arguments.chats,
-        minutes: 0,
-        confidentiality: Confidentiality {
-            version: 1,
-            words: "What you say stays here, unless somebody is in danger.".into(),
-        },
-        resources: vec![Resource {
-            name: "A teacher you trust".into(),
-            how: "room 12".into(),
-        }],
-        days: 30,
-    };
-    team.found_desk(OrganisationKey::random()?, plan).await?;
-    until_event(&team, |event| *event == Event::DeskReady).await?;
-    let address = team.desk_address().await?;
-    let address = address.ok_or_else(|| Failure::could_not_run("a desk without an address"))?;
-    Ok((team, address))
-}
-
-fn unfit(error: impl ToString) -> Failure {
-    Failure::could_not_run(error.to_string())
-}
-
-async fn until_event(
-    conversation: &Conversation,
-    wanted: impl Fn(&Event) -> bool,
-) -> Result<(), Failure> {
-    while let Some(event) = conversation.next_event().await {
-        if wanted(&event) {
-            return Ok(());
-        }
-    }
-    Err(Failure::could_not_run("a conversation ended too early"))
+    hours.map_err(unfit)
 }
 
 /// One pupil, from coming to the end of the break.
@@ -319,8 +269,8 @@ async fn listen(
             }
             continue;
         };
-        tried.push(ticket);
-        let chat = client.take(&team, ticket, "Listener").await?;
+        tried.push(ticket.id);
+        let chat = client.take(&team, ticket.id, "Listener").await?;
         let lasts = Duration::from_secs_f64(dice.log_normal(CHAT_MEDIAN_S, CHAT_SIGMA));
         chats.spawn(talk(chat, lasts));
     }
@@ -328,32 +278,6 @@ async fn listen(
     while chats.join_next().await.is_some() {}
     client.close().await;
     Ok(())
-}
-
-/// One of the oldest that this listener did not try, after a look at the list.
-async fn next_ticket(
-    team: &Conversation,
-    tried: &[TicketId],
-    dice: &mut Dice,
-) -> Result<Option<TicketId>, Failure> {
-    let (least, most) = LOOK_MS;
-    let look = u64::try_from(least + dice.below(most - least)).unwrap_or_default();
-    sleep(Duration::from_millis(look)).await;
-    let tickets = team.tickets().await?;
-    let free = tickets
-        .iter()
-        .map(|ticket| ticket.id)
-        .find(|id| !id.is_letter && !tried.contains(id));
-    Ok(free)
-}
-
-/// A chat, unless somebody else was faster.
-async fn talk(chat: Conversation, lasts: Duration) -> Option<LeafId> {
-    chat.ready().await.ok()?;
-    sleep(lasts).await;
-    chat.leave().await.ok()?;
-    while chat.next_event().await.is_some() {}
-    None
 }
 
 fn verdict(counts: &Counts, output: &Output) -> Result<Done, Failure> {

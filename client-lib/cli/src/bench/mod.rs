@@ -8,17 +8,23 @@
 //! | `supporter` | one who claims, and one who means no good |
 //! | `hand` | a client at the level of logs |
 //! | `ledger` | what all of them saw |
+//! | `queue_truth` | an evening of bad lines: whether the places and ranges that were told were true |
+//! | `shift` | a desk in a town, and a supporter there |
 //! | `relay` | the relay, which can be killed |
+//! | `truth` | what was so in a queue, beside what was told |
 //! | `town` | a relay and people on a clock that is driven |
 
 mod bell;
 mod claim_race;
 mod hand;
 mod ledger;
+mod queue_truth;
 mod relay;
 mod seeker;
+mod shift;
 mod supporter;
 mod town;
+mod truth;
 
 use crate::arguments::BenchCommand;
 use crate::output::{Done, Failure, Output};
@@ -27,6 +33,7 @@ use crate::output::{Done, Failure, Output};
 pub(crate) async fn run(command: BenchCommand, output: &Output) -> Result<Done, Failure> {
     match command {
         BenchCommand::Bell(arguments) => bell::run(arguments, output).await,
+        BenchCommand::QueueTruth(arguments) => queue_truth::run(arguments, output).await,
         BenchCommand::ClaimRace(arguments) => claim_race::run(arguments, output).await,
     }
 }

@@ -137,7 +137,7 @@ impl Town {
     pub(super) async fn somebody(&self) -> Told<(Client, Wire)> {
         let wire = Wire {
             connector: self.connector.clone(),
-            cut: Arc::default(),
+            state: Arc::default(),
         };
         let clock = self.clock;
         let options = ClientOptions::memory()
@@ -151,19 +151,43 @@ impl Town {
 #[derive(Clone, Debug)]
 pub(super) struct Wire {
     connector: MemoryConnector,
-    cut: Arc<Mutex<CancellationToken>>,
+    state: Arc<Mutex<WireState>>,
+}
+
+#[derive(Debug, Default)]
+struct WireState {
+    is_down: bool,
+    /// Of the lines that are up.
+    cut: CancellationToken,
 }
 
 impl Wire {
-    fn token(&self) -> MutexGuard<'_, CancellationToken> {
-        self.cut.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, WireState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Breaks every line, and lets none be made until it is [mended](Wire::mend).
+    pub(super) fn cut(&self) {
+        let mut state = self.state();
+        state.is_down = true;
+        core::mem::take(&mut state.cut).cancel();
+    }
+
+    pub(super) fn mend(&self) {
+        self.state().is_down = false;
     }
 
     async fn connect(&self) -> Result<Box<dyn Line>> {
         let refused = |error: io::Error| {
             Error::new(ErrorKind::Unreachable, "the relay cannot be reached").because(error)
         };
-        let cut = self.token().clone();
+        let (is_down, cut) = {
+            let state = self.state();
+            (state.is_down, state.cut.clone())
+        };
+        if is_down {
+            return Err(refused(io::ErrorKind::NotConnected.into()));
+        }
         let stream = self.connector.connect().await.map_err(refused)?;
         let line = line_over(stream).await?;
         Ok(Box::new(CutLine { line, cut }))

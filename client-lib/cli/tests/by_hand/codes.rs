@@ -263,11 +263,12 @@ fn operators_meet_them(folder: &Path, met: &mut Met) {
     damage(Path::new(&store));
     let nowhere = path(folder, "nowhere");
     let replay = ["replay", &talk, "--relay", &address];
-    let table: [(&[&str], i32, &str); 10] = [
+    let table: [(&[&str], i32, &str); 11] = [
         (&["demo", "--file", &bad], 2, "usage"),
         (&["demo"], 3, "system"),
         (&["bench", "claim-race", "--seekers", "0"], 2, "usage"),
         (&["bench", "bell", "--minutes", "1"], 2, "usage"),
+        (&["bench", "queue-truth", "--cuts", "101"], 2, "usage"),
         (&["bench", "claim-race"], 3, "system"),
         (&["replay", &bad, "--relay", &address], 2, "usage"),
         (&replay, 3, "system"),
