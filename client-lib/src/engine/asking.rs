@@ -278,10 +278,18 @@ impl Engine {
         engine.begin(now)
     }
 
+    /// Our ticket, if that is what we knock with.
+    pub(super) fn asking(&self) -> Option<&Asking> {
+        self.beside.knocking.as_ref()?.asking.as_ref()
+    }
+
+    pub(super) fn asking_mut(&mut self) -> Option<&mut Asking> {
+        self.beside.knocking.as_mut()?.asking.as_mut()
+    }
+
     /// What is said while one waits comes behind the ticket's words. Called once our name is said.
     pub(super) fn keep_place_of_words(&mut self) {
-        let knocking = self.beside.knocking.as_ref();
-        let asking = knocking.and_then(|knocking| knocking.asking.as_ref());
+        let asking = self.asking();
         if asking.is_some_and(|asking| !asking.ticket.words.is_empty()) {
             self.saved.next_out += 1;
             self.saved.count += 1;
@@ -291,16 +299,14 @@ impl Engine {
     /// Whether this is a ticket in a desk's queue that nobody answered yet.
     #[must_use]
     pub fn is_asking(&self) -> bool {
-        let knocking = self.beside.knocking.as_ref();
-        self.waits_for_answer() && knocking.is_some_and(|one| one.asking.is_some())
+        self.waits_for_answer() && self.asking().is_some()
     }
 
     /// Whether this is a ticket at a desk that led to no chat yet; also one that is gone unanswered, and
     /// is about to be cleared away.
     #[must_use]
     pub fn has_ticket(&self) -> bool {
-        let knocking = self.beside.knocking.as_ref();
-        self.saved.stage == Stage::Joining && knocking.is_some_and(|one| one.asking.is_some())
+        self.saved.stage == Stage::Joining && self.asking().is_some()
     }
 
     /// Whether this is a ticket that waits in the queue of the desk whose card this is.
@@ -382,9 +388,7 @@ impl Engine {
             self.knock_refused();
             return Ok(());
         }
-        let knocking = self.beside.knocking.as_ref();
-        let asking = knocking.and_then(|knocking| knocking.asking.as_ref());
-        if asking.is_some_and(Asking::is_leaving) {
+        if self.asking().is_some_and(Asking::is_leaving) {
             // They are gone; the inbox goes next, and with it whatever could be answered.
             return Ok(());
         }
@@ -462,9 +466,7 @@ impl Engine {
     }
 
     fn place_every(&self) -> u64 {
-        let knocking = self.beside.knocking.as_ref();
-        let asking = knocking.and_then(|knocking| knocking.asking.as_ref());
-        if asking.is_some_and(|asking| asking.is_letter) {
+        if self.asking().is_some_and(|asking| asking.is_letter) {
             LETTER_PLACE_EVERY_MS
         } else {
             PLACE_EVERY_MS
@@ -546,12 +548,7 @@ impl Engine {
         let day = self.session.today(now);
         let retry = retry_id()?;
         self.beside.place_at_ms = 0;
-        if let Some(asking) = self
-            .beside
-            .knocking
-            .as_mut()
-            .and_then(|knocking| knocking.asking.as_mut())
-        {
+        if let Some(asking) = self.asking_mut() {
             asking.leaving = Some((retry, day));
             asking.ticket = Ticket::default();
         }
@@ -576,12 +573,7 @@ impl Engine {
     /// A supporter answered: what we said in the ticket becomes the first message. Who meanwhile
     /// left takes leave.
     pub(super) fn answered_by_desk(&mut self, now: Now) -> Result<()> {
-        let asking = self
-            .beside
-            .knocking
-            .as_mut()
-            .and_then(|knocking| knocking.asking.as_mut());
-        let Some(asking) = asking else {
+        let Some(asking) = self.asking_mut() else {
             return Ok(());
         };
         if asking.is_leaving() {

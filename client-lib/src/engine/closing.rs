@@ -11,9 +11,7 @@ use crate::time::Now;
 
 impl Engine {
     fn waiting_ticket(&mut self) -> Option<&mut Asking> {
-        let knocking = self.beside.knocking.as_mut()?;
-        let asking = knocking.asking.as_mut()?;
-        (!asking.is_leaving()).then_some(asking)
+        self.asking_mut().filter(|asking| !asking.is_leaving())
     }
 
     /// Takes the ticket back if the desk has closed. Called once an input.
@@ -34,7 +32,7 @@ impl Engine {
 
     /// When to look (steady clock).
     pub(super) fn wake_closing(&self, now: Now) -> Option<u64> {
-        let asking = self.beside.knocking.as_ref()?.asking.as_ref()?;
+        let asking = self.asking()?;
         let in_ms = asking.closes_ms?.checked_sub(now.wall_ms)?;
         (in_ms > 0 && !asking.is_leaving()).then(|| now.steady_ms.saturating_add(in_ms))
     }

@@ -16,7 +16,6 @@ use super::asking::Asking;
 use super::begin::{JoinOptions, new_saved, new_space};
 use super::beside::{Mark, Side, item_of, letterbox, new_root};
 use super::putting_off::Need;
-use super::rereading::KeptCard;
 use super::saved::{self, ByteString, FlightKind, Passing, RootKey, Stage};
 use super::{Effects, Engine, Event, group_id, internal, no_randomness, retry_id};
 use crate::desk::HeldBadge;
@@ -369,12 +368,8 @@ impl Engine {
         if let Some(knocking) = &mut self.beside.knocking {
             knocking.is_sent = true;
             knocking.package = ByteString(Vec::new());
-            let card = knocking.asking.as_ref().and_then(Asking::card);
-            let card = card.map(KeptCard::log);
-            for log in [knocking.door].into_iter().chain(card) {
-                self.beside.open.remove(&log);
-                self.session.close(&log);
-            }
+            self.beside.open.remove(&knocking.door);
+            self.session.close(&knocking.door);
             if let Some(asking) = &mut knocking.asking {
                 asking.landed(seq);
             }
@@ -547,6 +542,7 @@ impl Engine {
 
     /// The inbox is gone, and with it the last of the knock. After a no, so is everything.
     pub(super) fn inbox_deleted(&mut self) {
+        self.close_card();
         let Some(knocking) = self.beside.knocking.take() else {
             return;
         };

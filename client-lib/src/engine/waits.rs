@@ -1,18 +1,13 @@
 //! How long somebody who asks will wait: at the office, which learns from the team how long others did
-//! and tells on the card what a range is made of; and at who waits, who makes one of it. SPEC.md,
-//! "Waits".
+//! and tells on the card what a range is made of; and at who waits, who makes one of it (and reads the
+//! card for it in `rereading`). SPEC.md, "Waits".
 
 use serde::{Deserialize, Serialize};
-use sotto_protocol::frame::{self, Lane};
-use sotto_protocol::limits::PAGE_ENTRIES_MAX;
-use x25519_dalek::StaticSecret;
 
-use super::beside::Side;
 use super::{Engine, Place, saved};
 use crate::content::Taken;
-use crate::desk::{Card, DeskPace, DeskState, PastClaim, WaitRange};
+use crate::desk::{DeskPace, PastClaim, WaitRange};
 use crate::error::Result;
-use crate::log::Ask;
 use crate::time::Now;
 
 /// Claims that the office remembers: as many as a range is made of.
@@ -22,8 +17,6 @@ pub(super) const CLAIMS_KEPT_MAX: usize = 200;
 const TELL_EVERY_MS: u64 = 2 * 60_000;
 /// How often while nobody is: waits grow longer then, and readers believe a pace for ten minutes.
 const TELL_AGAIN_MS: u64 = 5 * 60_000;
-/// How often who waits reads the card again.
-const READ_EVERY_MS: u64 = 2 * 60_000;
 /// A note that is older than this was made while the office was away, and counts for its own minute.
 const LATE_MINUTES: u64 = 2;
 
@@ -141,62 +134,7 @@ impl Engine {
     /// How long one waits from now on at this place; nothing where nobody can honestly say, or somebody
     /// is about to answer.
     pub(super) fn wait_range(&self, place: &Place, now: Now) -> Option<WaitRange> {
-        let asking = self.beside.knocking.as_ref()?.asking.as_ref()?;
-        let pace = asking.pace.filter(|_| !place.is_taken)?;
+        let pace = self.asking()?.pace.filter(|_| !place.is_taken)?;
         pace.range(place.ahead, now.wall_ms)
-    }
-
-    /// Reads the desk's card again from time to time while we wait: how long it takes, and whether it
-    /// closes earlier.
-    pub(super) fn read_card_again(&mut self, now: Now) {
-        if self.card_due_ms().is_none_or(|at| at > now.steady_ms) {
-            return;
-        }
-        self.beside.card_read_ms = Some(now.steady_ms);
-        self.ask_for_card();
-    }
-
-    pub(super) fn ask_for_card(&mut self) {
-        let Some(keys) = self.card_keys() else {
-            return;
-        };
-        let (log, read) = (keys.log, StaticSecret::from(keys.read));
-        if !self.beside.is_asked(Side::ReadCard) {
-            self.session.open(log, vec![read]);
-            let read = frame::Read {
-                log,
-                lane: Lane::All,
-                after: 0,
-                entries_max: u32::try_from(PAGE_ENTRIES_MAX).unwrap_or(u32::MAX),
-            };
-            self.ask_beside(Ask::Read(read), Side::ReadCard);
-        }
-    }
-
-    /// When to read the card again (steady clock), while our ticket waits.
-    fn card_due_ms(&self) -> Option<u64> {
-        let asking = self.beside.knocking.as_ref()?.asking.as_ref()?;
-        let waits = self.is_online && self.is_asking() && asking.waits();
-        let read_ms = self.beside.card_read_ms.unwrap_or_default();
-        (waits && asking.card().is_some()).then(|| read_ms.saturating_add(READ_EVERY_MS))
-    }
-
-    pub(super) fn wake_card(&self, now: Now) -> Option<u64> {
-        self.card_due_ms().filter(|at| *at > now.steady_ms)
-    }
-
-    /// The card as it is while we wait. Where the ticket lies does not change.
-    pub(super) fn learn_of_card(&mut self, card: &Card, now: Now) -> Result<()> {
-        let knocking = self.beside.knocking.as_mut();
-        let Some(asking) = knocking.and_then(|one| one.asking.as_mut()) else {
-            return Ok(());
-        };
-        asking.pace = card.pace;
-        asking.closes_ms = match card.state(now.wall_ms) {
-            DeskState::Closed { .. } if asking.was_open => Some(now.wall_ms),
-            _ => card.closes_ms(now.wall_ms),
-        };
-        asking.is_by(card);
-        self.keep_knocking()
     }
 }

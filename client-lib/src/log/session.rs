@@ -366,6 +366,12 @@ impl Session {
         }
     }
 
+    /// Whether a log is opened on each connection.
+    #[cfg(test)]
+    pub(crate) fn holds(&self, log: &LogId) -> bool {
+        self.logs.contains_key(log)
+    }
+
     /// The last entry of a followed log that was given out.
     #[must_use]
     pub fn seen(&self, log: &LogId) -> Option<Cursor> {

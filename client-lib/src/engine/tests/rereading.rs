@@ -217,3 +217,20 @@ fn a_place_is_told_again_once_its_wait_reads_differently() {
     assert!(placed(&mut sam, later(2)));
     assert!(!placed(&mut sam, later(3)));
 }
+
+/// A chat's connections are not to say, each time anew, of which desk it is.
+#[test]
+fn the_cards_log_is_open_for_as_long_as_it_is_read_and_no_longer() {
+    let mut sam = waits();
+    let card = keys().log;
+    assert!(!sam.session.holds(&card));
+    sam.finish(later(2));
+    assert!(sam.session.holds(&card));
+    reads(&mut sam, page(&told(2, 60_000)), later(2));
+    assert!(!sam.session.holds(&card));
+    // Nor if the ticket is over while it is being read.
+    sam.finish(later(4));
+    assert!(sam.session.holds(&card));
+    sam.inbox_deleted();
+    assert!(!sam.session.holds(&card));
+}

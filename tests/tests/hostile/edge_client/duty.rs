@@ -87,10 +87,6 @@ pub(super) const DUTY: &[(&str, Rows)] = &[
                 ]),
             ),
             (
-                "READ_EVERY_MS",
-                By(&["who_waits_reads_the_card_every_two_minutes_and_says_no_more_than_it_does"]),
-            ),
-            (
                 "LATE_MINUTES",
                 By(&["a_note_of_a_time_when_the_office_was_away_counts_for_its_own"]),
             ),
@@ -98,10 +94,16 @@ pub(super) const DUTY: &[(&str, Rows)] = &[
     ),
     (
         "engine/rereading.rs",
-        &[(
-            "FRESH_MS",
-            By(&["a_ticket_that_waited_goes_out_by_the_card_as_it_is_then"]),
-        )],
+        &[
+            (
+                "FRESH_MS",
+                By(&["a_ticket_that_waited_goes_out_by_the_card_as_it_is_then"]),
+            ),
+            (
+                "READ_EVERY_MS",
+                By(&["who_waits_reads_the_card_every_two_minutes_and_says_no_more_than_it_does"]),
+            ),
+        ],
     ),
     (
         "engine/putting_off.rs",
