@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use serde::Serialize;
 use sotto_client::{
-    AskOptions, Client, Conversation, DeskAddress, DeskDate, DeskState, Event, Hours, JoinOptions,
-    Link, Standing, Visit,
+    AskOptions, Client, Conversation, DeskAddress, DeskDate, DeskState, Event, Hours, Standing,
+    Visit,
 };
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
 
-use super::shift::{Opens, next_ticket, talk, unfit, until_event};
+use super::shift::{Opens, Shift, Watch, link_of, patience, unfit, until_event};
 use super::town::{Town, driven};
 use crate::arguments::BellArgs;
 use crate::output::{Done, Failure, Output, fields};
@@ -20,13 +21,10 @@ use crate::speak::Dice;
 
 /// Of a hundred pupils who find no listener so many write a letter.
 const LETTERS_PER_CENT: usize = 60;
-/// Of a thousand who come so many leave early if they wait for long, and how long such a one waits on
-/// average.
-const EARLY_PER_MILLE: usize = 435;
+/// How long who leaves early waits on average.
 const EARLY_MEAN_S: f64 = 480.0;
 /// A chat, in seconds: log-normal, with this median and spread.
-const CHAT_MEDIAN_S: f64 = 360.0;
-const CHAT_SIGMA: f64 = 0.5;
+const CHAT_S: (f64, f64) = (360.0, 0.5);
 /// What happens at all happens within this time of the bell.
 const AFTER_THE_BELL: Duration = Duration::from_secs(3 * 60 * 60);
 
@@ -39,6 +37,11 @@ enum Fate {
     RefusedFull,
     ClosedByBell,
 }
+
+/// Who takes a ticket is of no interest here.
+struct Nobody;
+
+impl Watch for Nobody {}
 
 /// What one pupil saw.
 struct Saw {
@@ -91,13 +94,21 @@ async fn play(arguments: BellArgs) -> Result<Counts, Failure> {
         classic: arguments.classic,
     };
     let (team, address) = opens.at(&town, &office).await?;
-    let link = team.link().await?;
-    let link = link.ok_or_else(|| Failure::could_not_run("the team's room has no link"))?;
-    let mut listening = JoinSet::new();
+    let shift = Shift {
+        link: link_of(&team).await?,
+        most: usize::from(arguments.chats),
+        chat_s: CHAT_S,
+        over: CancellationToken::new(),
+    };
+    let (mut listening, over) = (JoinSet::new(), shift.over.clone());
+    listening.spawn(async move {
+        sleep_until(bell).await;
+        over.cancel();
+        Ok(())
+    });
     for _ in 0..arguments.listeners {
-        let seed = Dice::new(dice.next());
-        let chats = usize::from(arguments.chats);
-        listening.spawn(listen(Arc::clone(&town), link.clone(), chats, bell, seed));
+        let (shift, seed) = (shift.clone(), Dice::new(dice.next()));
+        listening.spawn(shift.run(Arc::clone(&town), Arc::new(Nobody), seed));
     }
     let mut waiting = JoinSet::new();
     for _ in 0..arguments.pupils {
@@ -138,10 +149,9 @@ impl Counts {
 
 impl Pupil {
     fn thrown(dice: &mut Dice) -> Self {
-        let early = dice.below(1_000) < EARLY_PER_MILLE;
         Self {
             comes: Duration::from_secs_f64(60.0 * dice.unit()),
-            patience: early.then(|| Duration::from_secs_f64(dice.exponential(EARLY_MEAN_S))),
+            patience: patience(dice, EARLY_MEAN_S),
             writes: dice.below(100) < LETTERS_PER_CENT,
         }
     }
@@ -234,50 +244,6 @@ async fn write(client: &Client, visit: &Visit) -> Result<Option<Fate>, Failure> 
     let lies = until_event(&letter, |event| *event == Event::Knocked);
     let lies = timeout(AFTER_THE_BELL, lies).await;
     Ok(matches!(lies, Ok(Ok(()))).then_some(Fate::Letter))
-}
-
-/// One listener, from before the first pupil until the last chat is over.
-async fn listen(
-    town: Arc<Town>,
-    link: Link,
-    most: usize,
-    bell: Instant,
-    mut dice: Dice,
-) -> Result<(), Failure> {
-    let (client, _) = town.somebody().await?;
-    let options = JoinOptions {
-        name: "Listener".into(),
-    };
-    let team = client.join(&link, &options).await?;
-    until_event(&team, |event| *event == Event::DeskReady).await?;
-    team.duty(true).await?;
-    let mut chats = JoinSet::new();
-    let mut tried = Vec::new();
-    while Instant::now() < bell {
-        let ticket = if chats.len() < most {
-            next_ticket(&team, &tried, &mut dice).await?
-        } else {
-            None
-        };
-        let Some(ticket) = ticket else {
-            tokio::select! {
-                Some(_) = chats.join_next() => {}
-                event = team.next_event() => {
-                    event.ok_or_else(|| Failure::could_not_run("the team's room ended"))?;
-                }
-                () = sleep_until(bell) => {}
-            }
-            continue;
-        };
-        tried.push(ticket.id);
-        let chat = client.take(&team, ticket.id, "Listener").await?;
-        let lasts = Duration::from_secs_f64(dice.log_normal(CHAT_MEDIAN_S, CHAT_SIGMA));
-        chats.spawn(talk(chat, lasts));
-    }
-    team.duty(false).await?;
-    while chats.join_next().await.is_some() {}
-    client.close().await;
-    Ok(())
 }
 
 fn verdict(counts: &Counts, output: &Output) -> Result<Done, Failure> {

@@ -6,14 +6,13 @@ use std::time::Duration;
 
 use serde::Serialize;
 use sotto_client::{
-    AskOptions, Conversation, DeskAddress, Event, Hours, JoinOptions, LeafId, Link, Standing,
-    Ticket,
+    AskOptions, Conversation, DeskAddress, DeskTicket, Event, Hours, Standing, Ticket,
 };
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::shift::{Opens, next_ticket, talk, unfit, until_event};
+use super::shift::{Opens, Shift, Watch, link_of, patience, unfit};
 use super::town::{Town, Wire, driven};
 use super::truth::{Compared, Truth};
 use crate::arguments::QueueTruthArgs;
@@ -21,14 +20,11 @@ use crate::output::{Done, Failure, Output, fields};
 use crate::speak::Dice;
 
 /// A chat, in seconds: log-normal, with this median and spread; twenty minutes on average.
-const CHAT_MEDIAN_S: f64 = 1_084.0;
-const CHAT_SIGMA: f64 = 0.45;
+const CHAT_S: (f64, f64) = (1_084.0, 0.45);
 const CHAT_MEAN_S: f64 = 1_200.0;
 /// More come than can be answered at once, by this factor: then there is a queue.
 const RUSH: f64 = 1.15;
-/// Of a thousand who come so many leave early if they wait for long, and how long such a one waits on
-/// average.
-const EARLY_PER_MILLE: usize = 435;
+/// How long who leaves early waits on average.
 const EARLY_MEAN_S: f64 = 1_200.0;
 /// How long a line is gone: an airplane mode, one way lost, a locked phone.
 const CUTS_S: [u64; 3] = [15, 60, 120];
@@ -42,9 +38,8 @@ const JUDGED_MIN: u64 = 100;
 
 /// What all of an evening share.
 struct Evening {
-    town: Town,
+    town: Arc<Town>,
     cuts: usize,
-    over: CancellationToken,
     truth: Mutex<Truth>,
     made: Mutex<u64>,
 }
@@ -56,6 +51,21 @@ impl Evening {
 
     fn cuts_made(&self) -> MutexGuard<'_, u64> {
         self.made.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whose ticket it is stands in its words.
+impl Watch for Evening {
+    fn sees(&self, ticket: &DeskTicket) {
+        if let Ok(number) = ticket.ticket.words.parse() {
+            self.truth().lies_at(number, ticket.id.seq);
+        }
+    }
+
+    fn answered(&self, ticket: &DeskTicket, took: Instant) {
+        if let Ok(number) = ticket.ticket.words.parse() {
+            self.truth().answered(number, took);
+        }
     }
 }
 
@@ -87,9 +97,8 @@ pub(crate) async fn run(arguments: QueueTruthArgs, output: &Output) -> Result<Do
 
 async fn play(arguments: QueueTruthArgs) -> Result<Counts, Failure> {
     let evening = Arc::new(Evening {
-        town: Town::start().await?,
+        town: Arc::new(Town::start().await?),
         cuts: usize::from(arguments.cuts),
-        over: CancellationToken::new(),
         truth: Mutex::default(),
         made: Mutex::default(),
     });
@@ -102,13 +111,17 @@ async fn play(arguments: QueueTruthArgs) -> Result<Counts, Failure> {
         classic: arguments.classic,
     };
     let (team, address) = opens.at(&evening.town, &office).await?;
-    let link = team.link().await?;
-    let link = link.ok_or_else(|| Failure::could_not_run("the team's room has no link"))?;
+    let shift = Shift {
+        link: link_of(&team).await?,
+        most: usize::from(arguments.chats),
+        chat_s: CHAT_S,
+        over: CancellationToken::new(),
+    };
     let mut shifts = JoinSet::new();
     for _ in 0..arguments.supporters {
-        let (evening, link, seed) = (Arc::clone(&evening), link.clone(), Dice::new(dice.next()));
-        let most = usize::from(arguments.chats);
-        shifts.spawn(async move { supports(&evening, &link, most, seed).await });
+        let (town, watch) = (Arc::clone(&evening.town), Arc::clone(&evening));
+        let seed = Dice::new(dice.next());
+        shifts.spawn(shift.clone().run(town, watch, seed));
     }
     // Whoever reads no events stops the conversation, and the desk's card with it.
     let mut hears = JoinSet::new();
@@ -125,7 +138,7 @@ async fn play(arguments: QueueTruthArgs) -> Result<Counts, Failure> {
     while let Some(ended) = waiting.join_next().await {
         ended.map_err(|_| Failure::could_not_run("a seeker's task ended"))??;
     }
-    evening.over.cancel();
+    shift.over.cancel();
     while let Some(ended) = shifts.join_next().await {
         ended.map_err(|_| Failure::could_not_run("a supporter's task ended"))??;
     }
@@ -163,8 +176,7 @@ async fn seeks(
         ..AskOptions::default()
     };
     let asked = client.ask(&visit, options).await?;
-    let early = dice.below(1_000) < EARLY_PER_MILLE;
-    let patience = early.then(|| Duration::from_secs_f64(dice.exponential(EARLY_MEAN_S)));
+    let patience = patience(&mut dice, EARLY_MEAN_S);
     tokio::select! {
         () = waits(evening, number, &asked, patience) => {}
         () = looks(evening, number, &asked) => {}
@@ -235,79 +247,6 @@ async fn breaks(evening: &Evening, wire: &Wire, mut dice: Dice) {
             wire.mend();
         }
     }
-}
-
-/// One supporter, from before the first comes until the last is gone.
-async fn supports(
-    evening: &Arc<Evening>,
-    link: &Link,
-    most: usize,
-    mut dice: Dice,
-) -> Result<(), Failure> {
-    let (client, _) = evening.town.somebody().await?;
-    let options = JoinOptions {
-        name: "Supporter".into(),
-    };
-    let team = client.join(link, &options).await?;
-    until_event(&team, |event| *event == Event::DeskReady).await?;
-    team.duty(true).await?;
-    let (mut chats, mut tried) = (JoinSet::new(), Vec::new());
-    while !evening.over.is_cancelled() {
-        note_places(evening, &team).await?;
-        let ticket = if chats.len() < most {
-            next_ticket(&team, &tried, &mut dice).await?
-        } else {
-            None
-        };
-        let Some(ticket) = ticket else {
-            tokio::select! {
-                Some(_) = chats.join_next() => {}
-                event = team.next_event() => {
-                    event.ok_or_else(|| Failure::could_not_run("the team's room ended"))?;
-                }
-                () = evening.over.cancelled() => {}
-            }
-            continue;
-        };
-        tried.push(ticket.id);
-        let took = Instant::now();
-        let Ok(number) = ticket.ticket.words.parse() else {
-            continue;
-        };
-        // Somebody was faster, and the list says so by now.
-        let Ok(chat) = client.take(&team, ticket.id, "Supporter").await else {
-            continue;
-        };
-        let lasts = Duration::from_secs_f64(dice.log_normal(CHAT_MEDIAN_S, CHAT_SIGMA));
-        let evening = Arc::clone(evening);
-        chats.spawn(async move { answers(&evening, (number, took), chat, lasts).await });
-    }
-    team.duty(false).await?;
-    chats.shutdown().await;
-    client.close().await;
-    Ok(())
-}
-
-/// Which ticket lies where.
-async fn note_places(evening: &Evening, team: &Conversation) -> Result<(), Failure> {
-    for ticket in team.tickets().await? {
-        if let Ok(number) = ticket.ticket.words.parse() {
-            evening.truth().lies_at(number, ticket.id.seq);
-        }
-    }
-    Ok(())
-}
-
-/// A chat, unless somebody else was faster.
-async fn answers(
-    evening: &Evening,
-    (number, took): (u64, Instant),
-    chat: Conversation,
-    lasts: Duration,
-) -> Option<LeafId> {
-    chat.ready().await.ok()?;
-    evening.truth().answered(number, took);
-    talk(chat, lasts).await
 }
 
 fn counts(arguments: &QueueTruthArgs, compared: &Compared, disconnects: u64) -> Counts {

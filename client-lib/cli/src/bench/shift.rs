@@ -1,17 +1,23 @@
-//! A desk in a town, and what a supporter there does: shared by the benches that play an evening.
+//! A desk in a town, and who works there: shared by the benches that play an evening.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use sotto_client::error::ErrorKind;
 use sotto_client::{
-    Client, Confidentiality, Conversation, DeskAddress, DeskPlan, DeskTicket, Event, Hours, LeafId,
-    OrganisationKey, Resource, RoomOptions, Suite, TicketId,
+    Client, Confidentiality, Conversation, DeskAddress, DeskPlan, DeskTicket, Event, Hours,
+    JoinOptions, Link, OrganisationKey, Resource, RoomOptions, Suite, TicketId,
 };
-use tokio::time::sleep;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
 
 use super::town::Town;
 use crate::output::Failure;
 use crate::speak::Dice;
 
+/// Of a thousand who come so many leave early if they wait for long.
+const EARLY_PER_MILLE: usize = 435;
 /// A supporter looks at the list for so long before they take somebody, and at most so long.
 const LOOK_MS: (usize, usize) = (500, 4_000);
 
@@ -84,8 +90,94 @@ pub(super) async fn until_event(
     Err(Failure::could_not_run("a conversation ended too early"))
 }
 
+/// The link into the team's room.
+pub(super) async fn link_of(team: &Conversation) -> Result<Link, Failure> {
+    let link = team.link().await?;
+    link.ok_or_else(|| Failure::could_not_run("the team's room has no link"))
+}
+
+/// How long somebody waits who leaves early, of those who do; nothing of who stays.
+pub(super) fn patience(dice: &mut Dice, mean_s: f64) -> Option<Duration> {
+    let early = dice.below(1_000) < EARLY_PER_MILLE;
+    early.then(|| Duration::from_secs_f64(dice.exponential(mean_s)))
+}
+
+/// Who looks over a supporter's shoulder.
+pub(super) trait Watch: Send + Sync {
+    /// It lies in the queue.
+    fn sees(&self, _: &DeskTicket) {}
+
+    /// It is answered, by who took it then.
+    fn answered(&self, _: &DeskTicket, _: Instant) {}
+}
+
+/// How supporters work.
+#[derive(Clone)]
+pub(super) struct Shift {
+    /// Into the team's room.
+    pub(super) link: Link,
+    /// Chats that one has at a time.
+    pub(super) most: usize,
+    /// A chat, in seconds: log-normal, with this median and spread.
+    pub(super) chat_s: (f64, f64),
+    /// Nobody takes a ticket any more.
+    pub(super) over: CancellationToken,
+}
+
+impl Shift {
+    /// One supporter, from before the first comes until the last chat is over.
+    pub(super) async fn run(
+        self,
+        town: Arc<Town>,
+        watch: Arc<dyn Watch>,
+        mut dice: Dice,
+    ) -> Result<(), Failure> {
+        let (client, _) = town.somebody().await?;
+        let options = JoinOptions {
+            name: "Supporter".into(),
+        };
+        let team = client.join(&self.link, &options).await?;
+        until_event(&team, |event| *event == Event::DeskReady).await?;
+        team.duty(true).await?;
+        let (mut chats, mut tried) = (JoinSet::new(), Vec::new());
+        while !self.over.is_cancelled() {
+            team.tickets().await?.iter().for_each(|one| watch.sees(one));
+            let ticket = if chats.len() < self.most {
+                next_ticket(&team, &tried, &mut dice).await?
+            } else {
+                None
+            };
+            let Some(ticket) = ticket else {
+                tokio::select! {
+                    Some(_) = chats.join_next() => {}
+                    event = team.next_event() => {
+                        event.ok_or_else(|| Failure::could_not_run("the team's room ended"))?;
+                    }
+                    () = self.over.cancelled() => {}
+                }
+                continue;
+            };
+            tried.push(ticket.id);
+            let took = Instant::now();
+            let chat = match client.take(&team, ticket.id, "Supporter").await {
+                Ok(chat) => chat,
+                // It is gone since the list was read.
+                Err(error) if error.kind() == ErrorKind::Invalid => continue,
+                Err(error) => return Err(error.into()),
+            };
+            let (median, sigma) = self.chat_s;
+            let lasts = Duration::from_secs_f64(dice.log_normal(median, sigma));
+            chats.spawn(talk(Arc::clone(&watch), (ticket, took), chat, lasts));
+        }
+        team.duty(false).await?;
+        while chats.join_next().await.is_some() {}
+        client.close().await;
+        Ok(())
+    }
+}
+
 /// One of the oldest that this listener did not try, after a look at the list.
-pub(super) async fn next_ticket(
+async fn next_ticket(
     team: &Conversation,
     tried: &[TicketId],
     dice: &mut Dice,
@@ -101,10 +193,16 @@ pub(super) async fn next_ticket(
 }
 
 /// A chat, unless somebody else was faster.
-pub(super) async fn talk(chat: Conversation, lasts: Duration) -> Option<LeafId> {
+async fn talk(
+    watch: Arc<dyn Watch>,
+    (ticket, took): (DeskTicket, Instant),
+    chat: Conversation,
+    lasts: Duration,
+) -> Option<()> {
     chat.ready().await.ok()?;
+    watch.answered(&ticket, took);
     sleep(lasts).await;
     chat.leave().await.ok()?;
     while chat.next_event().await.is_some() {}
-    None
+    Some(())
 }
