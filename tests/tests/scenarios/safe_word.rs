@@ -253,17 +253,39 @@ async fn who_is_new_here_learns_what_was_agreed_and_who_comes_back_does_not() {
     assert_eq!(safety_of(&back).await, []);
 }
 
-/// What a device says and hears from its first message on, until all is quiet, by sizes. What it says is
-/// in its order on each connection; the relay answers and hands on what others say in any order, and
-/// connections of their own begin in any order.
-async fn wire_of(person: &Person) -> Vec<[Vec<usize>; 2]> {
+/// What is said in a conversation is no smaller; what is smaller asks the relay for something.
+const SPOKEN_BYTES_MIN: usize = 4_096;
+
+/// What one connection carried, by sizes.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Wire {
+    /// All that the device said to the others, in its order.
+    spoken: Vec<usize>,
+    /// All that it said, and all that it heard. The relay answers and hands on in any order, and what the
+    /// device asks next follows the answer that came first.
+    said: Vec<usize>,
+    heard: Vec<usize>,
+}
+
+/// What a device says and hears from its first message on, until all is quiet. Connections of their own
+/// begin in any order.
+async fn wire_of(person: &Person) -> Vec<Wire> {
     pass(Duration::from_secs(5)).await;
-    let mut sizes = person.network.sizes();
-    sizes
-        .iter_mut()
-        .for_each(|[_, heard]| heard.sort_unstable());
-    sizes.sort_unstable();
-    sizes
+    let sizes = person.network.sizes().into_iter();
+    let wires = sizes.map(|[mut said, mut heard]| {
+        let spoken = said.iter().copied();
+        let spoken = spoken.filter(|size| *size >= SPOKEN_BYTES_MIN).collect();
+        said.sort_unstable();
+        heard.sort_unstable();
+        Wire {
+            spoken,
+            said,
+            heard,
+        }
+    });
+    let mut wires: Vec<_> = wires.collect();
+    wires.sort_unstable();
+    wires
 }
 
 #[tokio::test(start_paused = true)]
@@ -278,7 +300,7 @@ async fn with_a_right_a_wrong_and_no_safe_word_the_wire_is_the_same() {
         wires.push(wire_of(&sam).await);
         ben.client.close().await;
     }
-    let said = wires[0].iter().map(|[said, _]| said.len());
+    let said = wires[0].iter().map(|wire| wire.said.len());
     assert!(said.sum::<usize>() > 5);
     assert_eq!(wires[0], wires[1]);
     assert_eq!(wires[0], wires[2]);
