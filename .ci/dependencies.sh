@@ -61,7 +61,7 @@ only_in '^(server/src/connection|client-lib/src/transport|tests|[a-z-]+/tests)(\
 only_in '^client-lib/src/mls(\.rs|/)' '(?<![\w:])openmls(_\w+)?::'
 only_in '^(server/src/connection|client-lib/src/log|tests|[a-z-]+/tests)(\.rs|/)' '(?<![\w:])snow::'
 only_in '^client-lib/src/vault(\.rs|/)' '(?<![\w:])rusqlite::'
-only_in '^(client-lib/src/people/words\.rs|tests/tests/canary/words\.rs)' '(?<![\w:])bip39::'
+only_in '^(client-lib/src/people/words\.rs|tests/canary/words\.rs)' '(?<![\w:])bip39::'
 only_in '^client-lib/src/desk/hours\.rs' '(?<![\w:])jiff::'
 only_in '^client-lib/cli/src/desk/qr\.rs' '(?<![\w:])(qrcode|png|rqrr)::'
 

@@ -1,13 +1,13 @@
 //! The examples of the SDK, as they stand, against a relay on a loopback socket.
 
 #[expect(dead_code, reason = "its main is not called here")]
-#[path = "../../../client-lib/examples/room.rs"]
+#[path = "../../client-lib/examples/room.rs"]
 mod room;
 #[expect(dead_code, reason = "its main is not called here")]
-#[path = "../../../client-lib/examples/two_people.rs"]
+#[path = "../../client-lib/examples/two_people.rs"]
 mod two_people;
 #[expect(dead_code, reason = "its main is not called here")]
-#[path = "../../../client-lib/examples/voice_note.rs"]
+#[path = "../../client-lib/examples/voice_note.rs"]
 mod voice_note;
 
 use sotto_client::RelayAddress;

@@ -2,7 +2,7 @@
 //! place is found out, and nobody writes there. The desk's side is written by the recipe of SPEC.md
 //! ("Desks") and not with the code that is looked at.
 
-#[path = "../../../protocol/tests/wire/json.rs"]
+#[path = "../../protocol/tests/wire/json.rs"]
 #[expect(dead_code, reason = "cards are written here, and none is taken apart")]
 mod json;
 
@@ -52,7 +52,7 @@ fn hexed(bytes: &[u8]) -> Value {
 }
 
 fn vector() -> Value {
-    let text = include_str!("../../../protocol/vectors/desk.json");
+    let text = include_str!("../../protocol/vectors/desk.json");
     let all: Vec<Value> = serde_json::from_str(text).unwrap();
     let card = all.iter().find(|one| one["name"] == "card").unwrap();
     card["decoded"].clone()
