@@ -6,6 +6,7 @@
 //! | file | what lives there |
 //! |---|---|
 //! | `event` | what an app tells and is told |
+//! | `effects` | what an input led to |
 //! | `safety` | safe words, and whether who came back gave theirs |
 //! | `saved` | what is kept, and under which names |
 //! | `begin` | founding, joining by link, loading |
@@ -72,6 +73,7 @@ mod dispute;
 mod disputing;
 mod door;
 mod duty;
+mod effects;
 mod entering;
 mod event;
 mod fetching;
@@ -111,6 +113,7 @@ mod waits;
 pub use asking::{AskOptions, Asked, Place};
 pub use begin::{Admission, JoinOptions, RoomOptions};
 pub use duty::{DeskTicket, TicketId};
+pub use effects::Effects;
 pub use inbox::InboxOptions;
 pub use safety::{SAFE_TRIES_MAX, Safety};
 #[cfg(feature = "native")]
@@ -132,13 +135,13 @@ use crate::content::MessageId;
 use crate::error::{Error, ErrorKind, Result};
 use crate::jitter::Jitter;
 use crate::link::Link;
-use crate::log::{Session, SessionError, SessionEvent, Token, WorkDone, WorkOrder};
+use crate::log::{Session, SessionError, SessionEvent, Token, WorkDone};
 use crate::mls::{Group, LeafId, LeafKey, MlsError};
 use crate::policy::Policy;
 use crate::random;
 use crate::seal::{ConversationSecret, Generation};
 use crate::time::Now;
-use crate::vault::{Batch, Key, Space};
+use crate::vault::{Key, Space};
 
 use aside::{Before, Kept};
 use beside::Beside;
@@ -148,32 +151,6 @@ use reading::{Run, SeenRing};
 use saved::{Attached, Flight, Saved, Stage, Waiting};
 use transfers::Transfers;
 use upkeep::{Suspicion, Turn};
-
-/// What an input led to. The batch must stand on the disk before the rest is let out.
-#[derive(Debug, Default)]
-pub struct Effects {
-    /// Applied first, whole.
-    pub store: Batch,
-    /// After it, [`Vault::scrub`](crate::vault::Vault::scrub): something was meant to vanish.
-    pub scrub: bool,
-    /// What a backup holds of the conversation has changed: gather it again, once this is stored.
-    pub backup: bool,
-    /// WebSocket binary messages, in order.
-    pub send: Vec<Vec<u8>>,
-    /// For the app, in order.
-    pub events: Vec<Event>,
-    /// When to call [`Engine::tick`] at the latest, on the steady clock in milliseconds.
-    pub wake_at: Option<u64>,
-    /// Work that the relay asks, to be done where it stops nobody; hand it to [`Engine::worked`].
-    pub work: Vec<WorkOrder>,
-    /// Values that the engine goes on with: read them once the batch stands, and hand them to
-    /// [`Engine::loaded`]. A quarter of a mebibyte at most.
-    pub wants: Vec<Key>,
-    /// The relay stops, and said when to come back.
-    pub reconnect_after_ms: Option<u32>,
-    /// End the connection; the driver makes a new one unless the conversation is over.
-    pub hang_up: bool,
-}
 
 /// One conversation.
 #[derive(Debug)]

@@ -1,0 +1,248 @@
+use super::*;
+use crate::attachment::{ATTACHMENT_NAME_BYTES_MAX, MEDIA_TYPE_BYTES_MAX};
+
+fn said(text: &str) -> Content {
+    Content {
+        id: MessageId::new([1; 16]),
+        body: ContentBody::Text(text.into()),
+        count: 0,
+        minute: 1,
+    }
+}
+
+fn attach(name: &str) -> Attach {
+    Attach {
+        to: None,
+        log: LogId::new([7; 32]),
+        name: name.into(),
+        text: String::new(),
+        media_type: "audio/ogg".into(),
+        bytes: 5,
+        digest: [8; 32],
+        secret: AttachmentSecret::new([9; 32]),
+    }
+}
+
+fn call(asks: &str) -> ContentBody {
+    let relay = crate::link::RelayAddress {
+        url: "ws://127.0.0.1:1/".into(),
+        identity: sotto_protocol::id::RelayIdentity::new([1; 32]),
+    };
+    let door = DoorLink {
+        door: LogId::new([2; 32]),
+        knock: [3; 32],
+        relay,
+        suite: crate::mls::Suite::Classic,
+        founder: LeafId::new([4; 32]),
+        sealing: PublicKey::new([5; 32]),
+    };
+    let asks = asks.to_owned();
+    ContentBody::Call(Box::new(Call { asks, door }))
+}
+
+#[test]
+fn what_somebody_is_called_for_is_one_plain_line() {
+    assert!(call("a supervisor, please").is_within_limits());
+    for odd in ["", " ", "a\nb", "a\u{202e}b"] {
+        assert!(!call(odd).is_within_limits(), "{odd:?}");
+    }
+}
+
+#[test]
+fn an_attachment_that_names_a_path_or_is_too_long_is_not_listened_to() {
+    let fits = |attach: Attach| ContentBody::Attach(Box::new(attach)).is_within_limits();
+    assert!(fits(attach("note.ogg")));
+    assert!(!fits(attach("../note.ogg")));
+    let bytes = ATTACHMENT_BYTES_MAX + 1;
+    assert!(!fits(Attach {
+        bytes,
+        ..attach("a")
+    }));
+    let media_type = "a\nb".to_owned();
+    assert!(!fits(Attach {
+        media_type,
+        ..attach("a")
+    }));
+}
+
+#[test]
+fn a_body_may_be_as_long_as_its_limits_and_no_longer() {
+    let id = MessageId::new([1; 16]);
+    let x = |count: usize| "x".repeat(count);
+    let line = |name: String| RosterLine {
+        leaf: LeafId::new([2; 32]),
+        name,
+        manage: PublicKey::new([6; 32]),
+    };
+    let of_attach = |change: &dyn Fn(&mut Attach)| {
+        let mut attach = attach("a");
+        change(&mut attach);
+        ContentBody::Attach(Box::new(attach))
+    };
+    let manage = PublicKey::new([6; 32]);
+    let told = |count: usize, words: String| {
+        let line = RetoldLine {
+            name: "Ben".into(),
+            words,
+            minute: 1,
+        };
+        ContentBody::Retold(vec![line; count])
+    };
+    let edges: [(usize, &dyn Fn(usize) -> ContentBody); 14] = [
+        (TEXT_BYTES_MAX, &|count| ContentBody::Text(x(count))),
+        (TEXT_BYTES_MAX, &|count| ContentBody::Edit {
+            of: id,
+            text: x(count),
+        }),
+        (TEXT_BYTES_MAX, &|count| ContentBody::Reply {
+            to: id,
+            text: x(count),
+        }),
+        (TEXT_BYTES_MAX, &|count| {
+            of_attach(&|attach| attach.text = x(count))
+        }),
+        (NAME_BYTES_MAX, &|count| ContentBody::Hello {
+            name: x(count),
+            manage,
+        }),
+        (NAME_BYTES_MAX, &|count| {
+            ContentBody::Roster(vec![line(x(count))])
+        }),
+        (ROSTER_MAX, &|count| {
+            ContentBody::Roster((0..count).map(|_| line(x(1))).collect())
+        }),
+        (REACTION_BYTES_MAX, &|count| ContentBody::React {
+            to: id,
+            emoji: x(count),
+        }),
+        (RECEIPTS_MAX, &|count| ContentBody::Receipt(vec![id; count])),
+        (ATTACHMENT_NAME_BYTES_MAX, &|count| {
+            of_attach(&|attach| attach.name = x(count))
+        }),
+        (MEDIA_TYPE_BYTES_MAX, &|count| {
+            of_attach(&|attach| attach.media_type = x(count))
+        }),
+        (RETOLD_LINES_MAX, &|count| told(count, String::new())),
+        (RETOLD_BYTES_MAX, &|count| told(1, x(count))),
+        (CALL_BYTES_MAX, &|count| call(&x(count))),
+    ];
+    for (number, (most, body)) in edges.into_iter().enumerate() {
+        assert!(body(most).is_within_limits(), "case {number} at its edge");
+        assert!(!body(most + 1).is_within_limits(), "case {number} past it");
+    }
+}
+
+#[test]
+fn every_kind_survives_the_wire() {
+    let id = MessageId::new([1; 16]);
+    let leaf = LeafId::new([2; 32]);
+    let bodies = [
+        ContentBody::Alive,
+        ContentBody::Edit {
+            of: id,
+            text: "a".into(),
+        },
+        ContentBody::Hello {
+            name: "Ann".into(),
+            manage: PublicKey::new([6; 32]),
+        },
+        ContentBody::React {
+            to: id,
+            emoji: "💛".into(),
+        },
+        ContentBody::Reply {
+            to: id,
+            text: "b".into(),
+        },
+        ContentBody::Text(String::new()),
+        ContentBody::Delete(id),
+        ContentBody::Roster(vec![RosterLine {
+            leaf,
+            name: "Ben".into(),
+            manage: PublicKey::new([6; 32]),
+        }]),
+        ContentBody::Typing,
+        ContentBody::Attach(Box::new(attach("note.ogg"))),
+        ContentBody::Receipt(vec![id]),
+        ContentBody::Retold(vec![RetoldLine {
+            name: "Ben".into(),
+            words: "c".into(),
+            minute: 2,
+        }]),
+        call("a supervisor"),
+        ContentBody::Taken(Taken {
+            seq: 7,
+            wait: Some(TakenWait {
+                ahead: 2,
+                seconds: 300,
+            }),
+            letter: false,
+        }),
+    ];
+    let key = LeafKey::from_seed(&[3; 32]);
+    let log = LogId::new([4; 32]);
+    let place = Place {
+        log: &log,
+        epoch: 5,
+        author: key.id(),
+    };
+    for body in bodies {
+        let content = Content { body, ..said("") };
+        let (spoken, commitment) = speak(place, &key, &content).unwrap();
+        assert_eq!(listen(place, &spoken, &commitment), Ok(content));
+    }
+}
+
+#[test]
+fn words_cannot_be_put_into_another_mouth_place_or_commitment() {
+    let key = LeafKey::from_seed(&[3; 32]);
+    let other = LeafKey::from_seed(&[4; 32]);
+    let (log, elsewhere) = (LogId::new([4; 32]), LogId::new([5; 32]));
+    let place = Place {
+        log: &log,
+        epoch: 5,
+        author: key.id(),
+    };
+    let (spoken, commitment) = speak(place, &key, &said("x")).unwrap();
+    assert_eq!(
+        listen(
+            Place {
+                author: other.id(),
+                ..place
+            },
+            &spoken,
+            &commitment
+        ),
+        Err(Unproven)
+    );
+    assert_eq!(
+        listen(Place { epoch: 6, ..place }, &spoken, &commitment),
+        Err(Unproven)
+    );
+    assert_eq!(
+        listen(
+            Place {
+                log: &elsewhere,
+                ..place
+            },
+            &spoken,
+            &commitment
+        ),
+        Err(Unproven)
+    );
+    assert_eq!(
+        listen(place, &spoken, &Commitment::new([0; 32])),
+        Err(Unproven)
+    );
+    let (forged, commitment) = speak(place, &other, &said("x")).unwrap();
+    assert_eq!(listen(place, &forged, &commitment), Err(Unproven));
+}
+
+#[test]
+fn a_name_is_short_and_plain() {
+    assert!(name_is_fit("Ann 🌻"));
+    assert!(!name_is_fit(" "));
+    assert!(!name_is_fit("a\u{202e}b"));
+    assert!(!name_is_fit("a\nb"));
+    assert!(!name_is_fit(&"a".repeat(65)));
+}
