@@ -101,7 +101,7 @@ pub(crate) async fn sees_ticket(person: &Person) -> DeskTicket {
 }
 
 /// The ticket with these words, as soon as this device offers it.
-async fn sees_words(person: &Person, words: &str) -> DeskTicket {
+pub(crate) async fn sees_words(person: &Person, words: &str) -> DeskTicket {
     for _ in 0..100 {
         let tickets = person.conversation.tickets().await.unwrap();
         if let Some(found) = tickets.into_iter().find(|one| one.ticket.words == words) {
@@ -126,7 +126,7 @@ pub(crate) async fn takes(supporter: &Person, id: TicketId) -> Person {
     }
 }
 
-async fn is_at(person: &Person, place: Place) {
+pub(crate) async fn is_at(person: &Person, place: Place) {
     person
         .until(&format!("{place:?}"), |event| {
             (*event == Event::Place(place)).then_some(())
@@ -134,7 +134,7 @@ async fn is_at(person: &Person, place: Place) {
         .await;
 }
 
-const fn place(ahead: u64) -> Place {
+pub(crate) const fn place(ahead: u64) -> Place {
     Place {
         ahead,
         is_taken: false,
@@ -142,7 +142,7 @@ const fn place(ahead: u64) -> Place {
     }
 }
 
-async fn ends_as(conversation: &Conversation, standing: Standing) -> Vec<Event> {
+pub(crate) async fn ends_as(conversation: &Conversation, standing: Standing) -> Vec<Event> {
     let mut heard = Vec::new();
     loop {
         let event = conversation.next_event().await.expect("an end");

@@ -37,7 +37,7 @@ async fn talk_at(world: &World, ann: &Person) -> Talk {
 }
 
 /// Until the seeker's device has the keys of the chat's door.
-async fn keeps_door(person: &Person) {
+pub(crate) async fn keeps_door(person: &Person) {
     for _ in 0..600 {
         if person.conversation.link().await.unwrap().is_some() {
             return;
@@ -74,7 +74,7 @@ async fn knocks(talk: &Talk, link: &Link) -> Person {
     }
 }
 
-async fn sees_knock(person: &Person) -> sotto_client::LeafId {
+pub(crate) async fn sees_knock(person: &Person) -> sotto_client::LeafId {
     person
         .until("a knock", |event| match event {
             Event::Knock { leaf, .. } => Some(*leaf),
@@ -83,7 +83,7 @@ async fn sees_knock(person: &Person) -> sotto_client::LeafId {
         .await
 }
 
-async fn hears_entering(person: &Person, leaf: sotto_client::LeafId) {
+pub(crate) async fn hears_entering(person: &Person, leaf: sotto_client::LeafId) {
     person
         .until("somebody who enters", |event| match event {
             Event::Joined { leaf: who, by } if *who == leaf => {
@@ -95,7 +95,7 @@ async fn hears_entering(person: &Person, leaf: sotto_client::LeafId) {
         .await;
 }
 
-async fn is_named(person: &Person, name: &str) {
+pub(crate) async fn is_named(person: &Person, name: &str) {
     for _ in 0..600 {
         if person.names().await.contains(&name.to_owned()) {
             return;
@@ -106,7 +106,7 @@ async fn is_named(person: &Person, name: &str) {
 }
 
 /// The message that tells what was said before.
-async fn is_told(person: &Person) -> String {
+pub(crate) async fn is_told(person: &Person) -> String {
     person
         .until("a retelling", |event| match event {
             Event::Message(message) if message.is_retold => Some(message.text.clone()),

@@ -13,6 +13,7 @@ mod delivery;
 mod desk;
 mod entering;
 mod exit;
+mod forms;
 mod inbox;
 mod lies;
 mod lines;
