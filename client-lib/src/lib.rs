@@ -288,7 +288,7 @@ pub use desk::{
     DESK_TOPIC_BYTES_MAX, DESK_TOPICS_MAX, DeskAddress, DeskDate, DeskFounding, DeskPlan,
     DeskState, DeskWords, Fit, HeldBadge, Hours, Issued, NO_RANGE_TEXT, NotIssued, Offer, Opening,
     OrganisationId, OrganisationKey, PastClaim, QueueKeys, REVOKED_MAX, Resource, Revocation,
-    RevokedList, Slot, TICKET_WORDS_BYTES_MAX, Ticket, WaitRange, WaitingTicket, Wish, offer_order,
+    RevokedList, Slot, TICKET_WORDS_BYTES_MAX, Ticket, WaitRange, WaitingTicket, offer_order,
     wait_range, week_end,
 };
 pub use engine::{

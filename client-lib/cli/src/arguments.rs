@@ -481,6 +481,18 @@ pub(crate) struct DutyArgs {
     /// What you are called in the chats.
     #[arg(long)]
     pub(crate) name: String,
+    /// What you know about, as the card names it; may be given several times.
+    #[arg(long = "topic", value_name = "TOPIC")]
+    pub(crate) topics: Vec<String>,
+    /// A language that you speak, as a tag such as pt-BR; may be given several times.
+    #[arg(long = "language", value_name = "TAG")]
+    pub(crate) languages: Vec<String>,
+    /// What you have been through yourself; may be given several times.
+    #[arg(long = "been-there", value_name = "WHAT")]
+    pub(crate) been_there: Vec<String>,
+    /// Where you are from: who wants nobody from there is not shown to you; may be given several times.
+    #[arg(long = "site", value_name = "SITE")]
+    pub(crate) sites: Vec<String>,
     #[command(flatten)]
     pub(crate) device: DeviceArgs,
 }

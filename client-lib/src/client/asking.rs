@@ -3,7 +3,7 @@
 use super::conversation::Conversation;
 use super::desk::Visit;
 use super::{Client, Engine, on_disk};
-use crate::desk::{DeskAddress, DeskFounding, DeskPlan, OrganisationId, OrganisationKey};
+use crate::desk::{DeskAddress, DeskFounding, DeskPlan, Offer, OrganisationId, OrganisationKey};
 use crate::engine::{AskOptions, Asked, Command, DeskTicket, JoinOptions, Place, TicketId};
 use crate::error::{Error, ErrorKind, Result};
 use crate::link::Link;
@@ -211,7 +211,22 @@ impl Conversation {
         self.command(Command::Duty(is_on)).await.map(drop)
     }
 
-    /// Those who wait at this team's desk, the oldest first.
+    /// Comes on duty with what this supporter offers: [`tickets`](Self::tickets) then shows first whom they
+    /// fit best, and nobody who does not want somebody from where they are. It is known here alone.
+    ///
+    /// # Errors
+    /// As [`Conversation::duty`].
+    ///
+    /// # Cancel safety
+    /// As [`Conversation::command`].
+    pub async fn duty_for(&self, offer: Offer) -> Result<()> {
+        self.command(Command::DutyFor(Box::new(offer)))
+            .await
+            .map(drop)
+    }
+
+    /// Those who wait at this team's desk, the oldest first or, after [`Conversation::duty_for`], whom one
+    /// fits best.
     ///
     /// # Errors
     /// [`ErrorKind::Closed`].
@@ -219,6 +234,6 @@ impl Conversation {
     /// # Cancel safety
     /// Cancel safe: it changes nothing.
     pub async fn tickets(&self) -> Result<Vec<DeskTicket>> {
-        self.look(Engine::tickets).await
+        self.look_now(Engine::tickets).await
     }
 }

@@ -16,6 +16,7 @@ use crate::engine::{
 use crate::error::{Error, ErrorKind, Result};
 use crate::link::Link;
 use crate::mls::{LeafId, Suite};
+use crate::time::Now;
 use crate::vault::{SharedVault, Space, Vault};
 
 /// Commands that may wait for the driver; an app that gives more waits.
@@ -58,7 +59,7 @@ pub(super) enum Ask {
     Do(Command, oneshot::Sender<Result<Reply>>),
     /// Answered once the attachment is here, or will not come.
     Fetch(MessageId, oneshot::Sender<Result<()>>),
-    Look(Box<dyn FnOnce(&Engine) + Send>),
+    Look(Box<dyn FnOnce(&Engine, Now) + Send>),
 }
 
 /// The driver's side of a handle.
@@ -470,10 +471,18 @@ impl Conversation {
         &self,
         at: impl FnOnce(&Engine) -> T + Send + 'static,
     ) -> Result<T> {
+        self.look_now(|engine, _| at(engine)).await
+    }
+
+    /// The same, where it depends on what time it is.
+    pub(super) async fn look_now<T: Send + 'static>(
+        &self,
+        at: impl FnOnce(&Engine, Now) -> T + Send + 'static,
+    ) -> Result<T> {
         let (answer, answered) = oneshot::channel();
-        let look = move |engine: &Engine| {
+        let look = move |engine: &Engine, now: Now| {
             // Nobody waits any more: then nobody needs to know.
-            let _ = answer.send(at(engine));
+            let _ = answer.send(at(engine, now));
         };
         self.asks
             .send(Ask::Look(Box::new(look)))

@@ -344,7 +344,7 @@ impl Driver {
                 return;
             }
             Woken::Asked(Some(Ask::Look(look))) => {
-                look(&self.engine);
+                look(&self.engine, self.clock.now());
                 return;
             }
             Woken::Asked(Some(Ask::Fetch(id, answer))) => {
@@ -523,7 +523,7 @@ impl Driver {
 
     fn answer_only(&mut self, ask: Ask) {
         match ask {
-            Ask::Look(look) => look(&self.engine),
+            Ask::Look(look) => look(&self.engine, self.clock.now()),
             Ask::Fetch(id, answer) => {
                 let is_here = self.engine.has_attachment(&id);
                 // As above: nobody may be waiting.

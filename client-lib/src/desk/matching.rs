@@ -6,29 +6,15 @@
 //! who speaks their language, and who has waited for longer fits everyone. One thing is never bent,
 //! however long the wait: from whom a seeker did *not* want their supporter.
 
+use super::ticket::Ticket;
+
 /// After so long a ticket fits everyone who speaks its language: somebody is better than nobody.
 const LONG_MS: u64 = 5 * 60 * 1_000;
 /// After so long it fits everyone: a translator is better than nobody.
 const VERY_LONG_MS: u64 = 15 * 60 * 1_000;
-/// A seeker of whom no sign came for so long is likely gone. A locked phone is shorter, and the place
-/// stays anyway: they are offered last, not dropped.
-const UNSEEN_MS: u64 = 3 * 60 * 1_000;
 /// Of each list so many are looked at, so that a long one costs nobody time; a ticket and a card hold
 /// fewer.
 const LOOKED_AT_MAX: usize = 32;
-
-/// What a seeker chose to say of the supporter they would like.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Wish {
-    /// What it is about.
-    pub topic: Option<String>,
-    /// In which language, as a tag such as `pt` or `pt-BR`.
-    pub language: Option<String>,
-    /// What the supporter should have been through themselves.
-    pub been_there: Vec<String>,
-    /// Where the supporter must not be from: a site, a station, a unit.
-    pub not: Vec<String>,
-}
 
 /// What a supporter offers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -47,13 +33,11 @@ pub struct Offer {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WaitingTicket {
     /// What its seeker wishes.
-    pub wish: Wish,
+    pub ticket: Ticket,
     /// Its place in the queue's log.
     pub seq: u64,
-    /// Since when it waits.
+    /// Since when it waits, by the same clock as the time of the order.
     pub since_ms: u64,
-    /// When its seeker was last seen.
-    pub seen_ms: u64,
 }
 
 /// How well a supporter fits a wish, the best first.
@@ -70,9 +54,9 @@ pub enum Fit {
 }
 
 impl Offer {
-    /// How well it fits a wish.
+    /// How well it fits what a seeker wishes.
     #[must_use]
-    pub fn fit(&self, wish: &Wish) -> Fit {
+    pub fn fit(&self, wish: &Ticket) -> Fit {
         if looked_at(&wish.not).any(|not| has(&self.sites, not)) {
             return Fit::Never;
         }
@@ -97,14 +81,13 @@ pub fn offer_order(tickets: &[WaitingTicket], offer: &Offer, now_ms: u64) -> Vec
         .enumerate()
         .filter_map(|(index, ticket)| {
             let waited_ms = now_ms.saturating_sub(ticket.since_ms);
-            let fit = match offer.fit(&ticket.wish) {
+            let fit = match offer.fit(&ticket.ticket) {
                 Fit::Never => return None,
                 Fit::Near(_) if waited_ms >= LONG_MS => Fit::Exact,
                 Fit::NoLanguage(_) if waited_ms >= VERY_LONG_MS => Fit::Exact,
                 fit => fit,
             };
-            let is_unseen = now_ms.saturating_sub(ticket.seen_ms) >= UNSEEN_MS;
-            Some((is_unseen, fit, ticket.seq, index))
+            Some((fit, ticket.seq, index))
         })
         .collect();
     order.sort_unstable();

@@ -39,7 +39,7 @@ pub use card::{
     DESK_TOPIC_BYTES_MAX, DESK_TOPICS_MAX, DeskState, QueueKeys, Resource,
 };
 pub use hours::{BadHours, DESK_DATES_MAX, DESK_SLOTS_MAX, DeskDate, Hours, Opening, Slot};
-pub use matching::{Fit, Offer, WaitingTicket, Wish, offer_order};
+pub use matching::{Fit, Offer, WaitingTicket, offer_order};
 pub(crate) use range::DeskPace;
 pub use range::{NO_RANGE_TEXT, PastClaim, WaitRange, wait_range};
 #[cfg(test)]

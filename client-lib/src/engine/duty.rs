@@ -15,7 +15,7 @@ use super::office::DeskLog;
 use super::taking::{DESK_FLOOR, TicketKeys};
 use super::{Engine, Event};
 use crate::content::{ContentBody, Taken, TakenWait};
-use crate::desk::{OpeningKey, Ticket};
+use crate::desk::{Offer, OpeningKey, Ticket, WaitingTicket, offer_order};
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::{Ask, Cursor, Denied, Keeps};
 use crate::seal::letter::{Letters, Purpose, Read};
@@ -68,6 +68,8 @@ impl fmt::Debug for DeskTicket {
 #[derive(Debug, Default)]
 pub(super) struct Duty {
     pub(super) is_on: bool,
+    /// What we offer, if we said so.
+    offer: Option<Offer>,
     waiting: View,
     letters: View,
 }
@@ -207,6 +209,18 @@ fn read_ticket(
     ticket.filter(Ticket::is_within_limits).ok_or(Junk::Strange)
 }
 
+/// These tickets in the order in which we fit them, without those that are not for us.
+fn fitting(tickets: Vec<DeskTicket>, offer: &Offer, now: Now) -> Vec<DeskTicket> {
+    let waiting = tickets.iter().map(|one| WaitingTicket {
+        ticket: one.ticket.clone(),
+        seq: one.id.seq,
+        since_ms: one.since_ms,
+    });
+    let order = offer_order(&waiting.collect::<Vec<_>>(), offer, now.steady_ms);
+    let places = order.into_iter().filter_map(|index| tickets.get(index));
+    places.cloned().collect()
+}
+
 impl Engine {
     /// Whether we are on duty at this room's desk.
     #[must_use]
@@ -214,14 +228,19 @@ impl Engine {
         self.beside.duty.is_on
     }
 
-    /// Those who wait, letters behind the others, the oldest first; without those we claimed.
+    /// Those who wait, letters behind the others, without those we claimed: the oldest first, or, if we
+    /// said what we offer, those whom we fit best, as [`offer_order`] tells.
     #[must_use]
-    pub fn tickets(&self) -> Vec<DeskTicket> {
+    pub fn tickets(&self, now: Now) -> Vec<DeskTicket> {
         let duty = &self.beside.duty;
         let of = |view: &View| {
             let all = view.tickets.iter();
             let others = all.filter(|(seq, _)| !view.ours.contains(seq));
-            others.map(|(_, ticket)| ticket.clone()).collect::<Vec<_>>()
+            let others = others.map(|(_, ticket)| ticket.clone()).collect::<Vec<_>>();
+            match &duty.offer {
+                Some(offer) => fitting(others, offer, now),
+                None => others,
+            }
         };
         [of(&duty.waiting), of(&duty.letters)].concat()
     }
@@ -252,7 +271,7 @@ impl Engine {
         })
     }
 
-    pub(super) fn set_duty(&mut self, is_on: bool) -> Result<()> {
+    pub(super) fn set_duty(&mut self, is_on: bool, offer: Option<Offer>) -> Result<()> {
         if self.beside.desk.is_none() {
             return Err(Error::new(
                 ErrorKind::Invalid,
@@ -266,6 +285,7 @@ impl Engine {
             };
             self.follow_queues();
         }
+        self.beside.duty.offer = offer;
         Ok(())
     }
 

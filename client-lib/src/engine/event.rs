@@ -13,7 +13,7 @@ use super::duty::{DeskTicket, TicketId};
 use super::message::{Message, Transfer};
 use super::safety::Safety;
 use crate::content::MessageId;
-use crate::desk::{Badge, DeskFounding, HeldBadge, OrganisationId, Revocation, RevokedList};
+use crate::desk::{Badge, DeskFounding, HeldBadge, Offer, OrganisationId, Revocation, RevokedList};
 use crate::error::ErrorKind;
 use crate::link::{InboxLink, Link};
 use crate::log::Doubt;
@@ -550,6 +550,8 @@ pub enum Command {
     FoundDesk(Box<DeskFounding>),
     /// Come on duty at this room's desk, or go off.
     Duty(bool),
+    /// On duty, and this is what we offer: who fits it is shown first.
+    DutyFor(Box<Offer>),
     /// We claim this ticket: it is offered here no longer.
     Claiming(TicketId),
     /// Forget an invitation in this inbox.

@@ -106,7 +106,8 @@ impl Engine {
                 self.found_desk(*founding)?;
                 self.make_desk_if_online(now)?;
             }
-            Command::Duty(is_on) => self.set_duty(is_on)?,
+            Command::Duty(is_on) => self.set_duty(is_on, None)?,
+            Command::DutyFor(offer) => self.set_duty(true, Some(*offer))?,
             Command::Claiming(id) => self.ticket_is_ours(id, now)?,
             Command::AdmitAndRetell(leaf) => self.admit(leaf, true)?,
             Command::Call { asks, link } => self.call(asks, &link, now)?,

@@ -141,10 +141,6 @@ pub(super) const PEOPLE: &[(&str, Rows)] = &[
                 ]),
             ),
             (
-                "UNSEEN_MS",
-                By(&["who_was_not_seen_for_long_is_offered_last_and_not_dropped"]),
-            ),
-            (
                 "LOOKED_AT_MAX",
                 By(&["of_a_list_so_many_are_looked_at_and_not_one_more"]),
             ),

@@ -1,7 +1,7 @@
 //! `sotto desk duty`: a supporter at a desk, who sees who waits and takes one after the other.
 
 use serde_json::json;
-use sotto_client::{Client, Conversation, DeskAddress, DeskTicket, Event, LeafId, Link};
+use sotto_client::{Client, Conversation, DeskAddress, DeskTicket, Event, LeafId, Link, Offer};
 use tokio::time::timeout;
 
 use crate::arguments::DutyArgs;
@@ -54,7 +54,10 @@ pub(crate) async fn run(arguments: DutyArgs, output: &Output) -> Result<Done, Fa
              `sotto chat` until it says that its keys are here",
         )
     })?;
-    team.duty(true).await?;
+    match offer(&arguments) {
+        Some(offer) => team.duty_for(offer).await?,
+        None => team.duty(true).await?,
+    }
     let mut duty = Duty {
         client: client.clone(),
         team,
@@ -70,6 +73,17 @@ pub(crate) async fn run(arguments: DutyArgs, output: &Output) -> Result<Done, Fa
     }
     client.close().await;
     outcome.map(|_| Done::new())
+}
+
+/// What this supporter offers; without a word of it the queue stays in its own order.
+fn offer(arguments: &DutyArgs) -> Option<Offer> {
+    let offer = Offer {
+        topics: arguments.topics.clone(),
+        languages: arguments.languages.clone(),
+        been_there: arguments.been_there.clone(),
+        sites: arguments.sites.clone(),
+    };
+    (offer != Offer::default()).then_some(offer)
 }
 
 /// Whether to go on.

@@ -10,22 +10,21 @@ fn words(list: &[&str]) -> Vec<String> {
     list.iter().map(|&one| one.to_owned()).collect()
 }
 
-fn wish(topic: &str, language: &str, been_there: &[&str]) -> Wish {
+fn wish(topic: &str, language: &str, been_there: &[&str]) -> Ticket {
     let some = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
-    Wish {
+    Ticket {
         topic: some(topic),
         language: some(language),
         been_there: words(been_there),
-        not: Vec::new(),
+        ..Ticket::default()
     }
 }
 
-fn ticket(seq: u64, wish: Wish) -> WaitingTicket {
+fn ticket(seq: u64, wish: Ticket) -> WaitingTicket {
     WaitingTicket {
-        wish,
+        ticket: wish,
         seq,
         since_ms: NOW - 1_000,
-        seen_ms: NOW,
     }
 }
 
@@ -74,7 +73,7 @@ fn a_language_is_spoken_in_its_kinds() {
 #[test]
 fn a_ticket_that_waited_long_is_for_everyone_with_its_language_and_then_for_everyone() {
     let exact = || ticket(9, wish("grief", "en", &[]));
-    let first_of = |waited_ms: u64, wish: Wish| {
+    let first_of = |waited_ms: u64, wish: Ticket| {
         let mut old = ticket(1, wish);
         old.since_ms = NOW - waited_ms;
         order(&[exact(), old]).remove(0)
@@ -88,23 +87,12 @@ fn a_ticket_that_waited_long_is_for_everyone_with_its_language_and_then_for_ever
 }
 
 #[test]
-fn who_was_not_seen_for_long_is_offered_last_and_not_dropped() {
-    let mut gone = ticket(1, wish("grief", "en", &["widowed"]));
-    gone.since_ms = 0;
-    let other = ticket(2, wish("", "ar", &[]));
-    gone.seen_ms = NOW - UNSEEN_MS + 1;
-    assert_eq!(order(&[gone.clone(), other.clone()]), [0, 1]);
-    gone.seen_ms = NOW - UNSEEN_MS;
-    assert_eq!(order(&[gone, other]), [1, 0]);
-}
-
-#[test]
 fn who_wants_nobody_from_a_site_gets_nobody_from_there_however_long_they_wait() {
     let mut not_here = ticket(1, wish("", "", &[]));
-    not_here.wish.not = words(&["school", "harbour"]);
+    not_here.ticket.not = words(&["school", "harbour"]);
     not_here.since_ms = 0;
     assert!(order(&[not_here.clone()]).is_empty());
-    not_here.wish.not.pop();
+    not_here.ticket.not.pop();
     assert_eq!(order(&[not_here]), [0]);
 }
 
@@ -124,13 +112,14 @@ fn a_list() -> impl Strategy<Value = Vec<String>> {
     proptest::collection::vec("[a-d]", 0..3)
 }
 
-fn a_wish() -> impl Strategy<Value = Wish> {
+fn a_wish() -> impl Strategy<Value = Ticket> {
     let one = || proptest::option::of("[a-d]");
-    (one(), one(), a_list(), a_list()).prop_map(|(topic, language, been_there, not)| Wish {
+    (one(), one(), a_list(), a_list()).prop_map(|(topic, language, been_there, not)| Ticket {
         topic,
         language,
         been_there,
         not,
+        ..Ticket::default()
     })
 }
 
@@ -147,18 +136,17 @@ fn an_offer() -> impl Strategy<Value = Offer> {
 
 /// A queue: who came earlier waits longer.
 fn a_queue() -> impl Strategy<Value = Vec<WaitingTicket>> {
-    let one = (a_wish(), 1_u64..20, 0_u64..5);
+    let one = (a_wish(), 1_u64..20);
     proptest::collection::vec(one, 0..12).prop_map(|ones| {
         let minute = 60_000;
         let mut since_ms = NOW - 40 * minute;
         let mut queue = Vec::new();
-        for (seq, (wish, gap, unseen)) in (1..).zip(ones) {
+        for (seq, (wish, gap)) in (1..).zip(ones) {
             since_ms = (since_ms + gap * minute / 4).min(NOW);
             queue.push(WaitingTicket {
-                wish,
+                ticket: wish,
                 seq,
                 since_ms,
-                seen_ms: NOW - unseen * minute,
             });
         }
         queue
@@ -174,7 +162,7 @@ proptest! {
     fn every_ticket_is_offered_once_but_those_that_are_never(queue in a_queue(), offer in an_offer()) {
         let mut order = offer_order(&queue, &offer, NOW);
         order.sort_unstable();
-        let may = |index: &usize| offer.fit(&queue[*index].wish) != Fit::Never;
+        let may = |index: &usize| offer.fit(&queue[*index].ticket) != Fit::Never;
         let all: Vec<_> = (0..queue.len()).filter(may).collect();
         prop_assert_eq!(order, all);
     }
@@ -192,12 +180,12 @@ proptest! {
     }
 
     /// Only those before it in the queue, of whom there are ever fewer, come before one who has waited
-    /// for very long and is there.
+    /// for very long.
     #[test]
     fn no_ticket_starves(queue in a_queue(), offer in an_offer()) {
         let order = offer_order(&queue, &offer, NOW);
         for (index, ticket) in queue.iter().enumerate() {
-            let is_old = NOW - ticket.since_ms >= VERY_LONG_MS && NOW - ticket.seen_ms < UNSEEN_MS;
+            let is_old = NOW - ticket.since_ms >= VERY_LONG_MS;
             if let Some(place) = place_of(&order, index).filter(|_| is_old) {
                 prop_assert!(order[..place].iter().all(|before| queue[*before].seq < ticket.seq));
             }
@@ -210,7 +198,7 @@ proptest! {
         queue in a_queue(), offer in an_offer(), one in "[a-d]", kind in 0..3
     ) {
         let mut more = offer.clone();
-        let wants = |wish: &Wish| match kind {
+        let wants = |wish: &Ticket| match kind {
             0 => wish.topic.as_ref() == Some(&one),
             1 => wish.language.as_ref() == Some(&one),
             _ => wish.been_there.contains(&one),
@@ -222,8 +210,8 @@ proptest! {
         }
         let (before, after) = (offer_order(&queue, &offer, NOW), offer_order(&queue, &more, NOW));
         let comes_first = |order: &[usize], one, other| place_of(order, one) < place_of(order, other);
-        let is_same = |other: &usize| offer.fit(&queue[*other].wish) == more.fit(&queue[*other].wish);
-        for (index, ticket) in queue.iter().enumerate().filter(|(_, ticket)| wants(&ticket.wish)) {
+        let is_same = |other: &usize| offer.fit(&queue[*other].ticket) == more.fit(&queue[*other].ticket);
+        for (index, ticket) in queue.iter().enumerate().filter(|(_, ticket)| wants(&ticket.ticket)) {
             let mut passed = before.iter().filter(|other| is_same(other));
             let is_passed = passed.any(|other| {
                 comes_first(&before, index, *other) && !comes_first(&after, index, *other)

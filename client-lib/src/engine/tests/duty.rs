@@ -9,8 +9,8 @@ use x25519_dalek::StaticSecret;
 use super::*;
 use crate::content::ContentBody;
 use crate::desk::{
-    Confidentiality, DeskFounding, DeskKeys, DeskPlan, Hours, OPENINGS_MAX, OpeningKey, Openings,
-    OrganisationKey, SignedKeys, Ticket,
+    Confidentiality, DeskFounding, DeskKeys, DeskPlan, Hours, OPENINGS_MAX, Offer, OpeningKey,
+    Openings, OrganisationKey, SignedKeys, Ticket,
 };
 use crate::engine::beside::Side;
 use crate::engine::duty::{JUNK_KNOWN_MAX, TICKETS_SHOWN_MAX};
@@ -98,23 +98,23 @@ pub(super) fn give(engine: &mut Engine, seq: u64, sealed: Vec<u8>) {
 #[test]
 fn as_many_tickets_as_the_limit_are_shown_and_one_more_waits() {
     let mut ann = supporter();
-    ann.set_duty(true).unwrap();
+    ann.set_duty(true, None).unwrap();
     let sealed = letter_of(
         Purpose::Ticket,
         &sotto_protocol::cbor::encode(&Ticket::default()).unwrap(),
     );
     for seq in 1..=TICKETS_SHOWN_MAX as u64 {
         give(&mut ann, seq, sealed.clone());
-        assert_eq!(ann.tickets().len() as u64, seq);
+        assert_eq!(ann.tickets(NOON).len() as u64, seq);
     }
     give(&mut ann, TICKETS_SHOWN_MAX as u64 + 1, sealed);
-    assert_eq!(ann.tickets().len(), TICKETS_SHOWN_MAX);
+    assert_eq!(ann.tickets(NOON).len(), TICKETS_SHOWN_MAX);
 }
 
 #[test]
 fn what_is_no_ticket_is_counted_and_shown_to_nobody() {
     let mut ann = supporter();
-    ann.set_duty(true).unwrap();
+    ann.set_duty(true, None).unwrap();
     give(&mut ann, 1, vec![5; 4_096]);
     let long = Ticket {
         words: "x".repeat(3_000),
@@ -124,7 +124,7 @@ fn what_is_no_ticket_is_counted_and_shown_to_nobody() {
     give(&mut ann, 2, letter_of(Purpose::Ticket, &long));
     let held = sotto_protocol::cbor::encode(&Ticket::default()).unwrap();
     give(&mut ann, 3, letter_of(Purpose::Held, &held));
-    assert!(ann.tickets().is_empty());
+    assert!(ann.tickets(NOON).is_empty());
     assert_eq!(ann.saved.junk, 3);
 }
 
@@ -136,12 +136,12 @@ fn who_is_off_duty_is_shown_nothing() {
         &sotto_protocol::cbor::encode(&Ticket::default()).unwrap(),
     );
     give(&mut ann, 1, sealed.clone());
-    assert!(ann.tickets().is_empty());
-    ann.set_duty(true).unwrap();
+    assert!(ann.tickets(NOON).is_empty());
+    ann.set_duty(true, None).unwrap();
     give(&mut ann, 1, sealed);
-    assert_eq!(ann.tickets().len(), 1);
-    ann.set_duty(false).unwrap();
-    assert!(ann.tickets().is_empty());
+    assert_eq!(ann.tickets(NOON).len(), 1);
+    ann.set_duty(false, None).unwrap();
+    assert!(ann.tickets(NOON).is_empty());
 }
 
 #[test]
@@ -383,7 +383,7 @@ fn keys_and_cards_that_are_older_than_the_newest_leave_the_newest_due() {
 fn without_a_line_no_ticket_is_taken_for_gone() {
     let mut ann = supporter();
     ann.is_online = true;
-    ann.set_duty(true).unwrap();
+    ann.set_duty(true, None).unwrap();
     let sealed = letter_of(
         Purpose::Ticket,
         &sotto_protocol::cbor::encode(&Ticket::default()).unwrap(),
@@ -396,7 +396,7 @@ fn without_a_line_no_ticket_is_taken_for_gone() {
             steady_ms: NOON.steady_ms + minutes * 60_000,
             wall_ms: NOON.wall_ms + minutes * 60_000,
         });
-        assert_eq!(ann.tickets().len(), 1);
+        assert_eq!(ann.tickets(NOON).len(), 1);
     }
 }
 
@@ -453,7 +453,7 @@ pub(super) fn ticket() -> Vec<u8> {
 pub(super) fn on_duty() -> Engine {
     let mut ann = supporter();
     ann.is_online = true;
-    ann.set_duty(true).unwrap();
+    ann.set_duty(true, None).unwrap();
     ann.beside.open.insert(QUEUE);
     ann
 }
@@ -494,7 +494,7 @@ fn a_look_tells_who_is_claimed_and_who_is_gone_and_judges_nobody_who_came_meanwh
     hear(&mut ann, LOOK, page(vec![first.clone()], true), NOON);
     hear(&mut ann, LOOK, page(vec![second.clone()], false), NOON);
     let claimed = |ann: &Engine| {
-        let all = ann.tickets().into_iter();
+        let all = ann.tickets(NOON).into_iter();
         all.map(|one| (one.id.seq, one.is_claimed))
             .collect::<Vec<_>>()
     };
@@ -517,7 +517,7 @@ fn a_look_tells_who_is_claimed_and_who_is_gone_and_judges_nobody_who_came_meanwh
     );
     assert_eq!(claimed(&ann), [(2, true), (3, false)]);
     // What we claim is not offered to us, until we give it back.
-    let id = ann.tickets()[1].id;
+    let id = ann.tickets(NOON)[1].id;
     ann.ticket_is_ours(id, minutes(1)).unwrap();
     assert_eq!(claimed(&ann), [(2, true)]);
     let [ours, free] = [true, false].map(|claimed| Entry {
@@ -528,7 +528,7 @@ fn a_look_tells_who_is_claimed_and_who_is_gone_and_judges_nobody_who_came_meanwh
         ann.finish(minutes(at));
         let both = vec![second.clone(), entry];
         hear(&mut ann, LOOK, page(both, false), minutes(at));
-        assert_eq!(ann.tickets().len(), shown, "after {at} minutes");
+        assert_eq!(ann.tickets(NOON).len(), shown, "after {at} minutes");
     }
 }
 
@@ -559,7 +559,7 @@ fn what_nobody_writes_who_asks_is_taken_out_of_the_queue_and_counted_once() {
         let now = minutes(look);
         ann.finish(now);
         hear(&mut ann, LOOK, page(all.clone(), false), now);
-        assert_eq!((ann.saved.junk, ann.tickets().len()), (5, 1));
+        assert_eq!((ann.saved.junk, ann.tickets(NOON).len()), (5, 1));
         let mut taken = BTreeSet::new();
         for _ in 0..3 {
             let mut asked = ann.beside.asked.values();
@@ -609,7 +609,7 @@ fn who_may_not_claim_or_is_refused_clears_nothing_until_the_next_look() {
 #[test]
 fn each_queue_has_room_of_its_own_and_so_many_entries_are_known_to_be_none() {
     let mut ann = supporter();
-    ann.set_duty(true).unwrap();
+    ann.set_duty(true, None).unwrap();
     let sealed = ticket();
     for seq in 1..=TICKETS_SHOWN_MAX as u64 {
         give(&mut ann, seq, sealed.clone());
@@ -623,11 +623,54 @@ fn each_queue_has_room_of_its_own_and_so_many_entries_are_known_to_be_none() {
     let bytes = sotto_protocol::cbor::encode(&Ticket::default()).unwrap();
     let letter = letter::write(to, &bytes, SizeClass::K4).unwrap().remove(0);
     ann.ticket_met(log, &waiting(1, letter), NOON).unwrap();
-    assert_eq!(ann.tickets().len(), TICKETS_SHOWN_MAX + 1);
+    assert_eq!(ann.tickets(NOON).len(), TICKETS_SHOWN_MAX + 1);
     let known = |ann: &mut Engine| ann.beside.duty.view(true).junk.len();
     for seq in 0..=JUNK_KNOWN_MAX as u64 {
         let junk = entry_of(seq + 2, vec![5; 1_024].into());
         ann.ticket_met(log, &junk, NOON).unwrap();
     }
     assert_eq!(known(&mut ann), JUNK_KNOWN_MAX);
+}
+
+fn wishes(topic: &str, not: &[&str]) -> Vec<u8> {
+    let ticket = Ticket {
+        topic: Some(topic.into()),
+        not: not.iter().map(|&one| one.to_owned()).collect(),
+        ..Ticket::default()
+    };
+    letter_of(
+        Purpose::Ticket,
+        &sotto_protocol::cbor::encode(&ticket).unwrap(),
+    )
+}
+
+/// Decided on the supporter's device: the relay sees nothing of it.
+#[test]
+fn who_says_what_they_offer_is_shown_first_whom_they_fit_and_never_who_wants_nobody_from_there() {
+    let mut ann = on_duty();
+    for (seq, topic, not) in [
+        (1, "debts", [].as_slice()),
+        (2, "grief", &["harbour"]),
+        (3, "grief", &[]),
+    ] {
+        give(&mut ann, seq, wishes(topic, not));
+    }
+    let shown =
+        |ann: &Engine, now| -> Vec<u64> { ann.tickets(now).iter().map(|one| one.id.seq).collect() };
+    assert_eq!(shown(&ann, NOON), [1, 2, 3]);
+    let offer = Offer {
+        topics: vec!["grief".into()],
+        sites: vec!["harbour".into()],
+        ..Offer::default()
+    };
+    ann.obey(Command::DutyFor(Box::new(offer)), NOON).unwrap();
+    assert!(ann.is_on_duty());
+    assert_eq!(shown(&ann, NOON), [3, 1]);
+    // Who waits long is for everybody, but for whom they do not want.
+    assert_eq!(shown(&ann, minutes(5)), [1, 3]);
+    // Off duty nothing of it is left.
+    ann.set_duty(false, None).unwrap();
+    ann.set_duty(true, None).unwrap();
+    give(&mut ann, 4, wishes("grief", &["harbour"]));
+    assert_eq!(shown(&ann, NOON), [4]);
 }

@@ -56,7 +56,7 @@ fn who_saw_a_ticket_come_says_how_long_it_waited_and_nobody_else_does() {
         letter: false,
     };
     ann.taken_said(taken, 0, minutes(4)).unwrap();
-    let shown = ann.tickets();
+    let shown = ann.tickets(minutes(4));
     assert_eq!(
         (shown.len(), shown[0].id.seq, shown[0].is_claimed),
         (1, 2, true)
