@@ -54,12 +54,15 @@ impl fmt::Debug for Conversation {
     }
 }
 
+/// What reads the engine as it is now.
+type Look = Box<dyn FnOnce(&Engine, Now) + Send>;
+
 /// What a handle asks of its driver.
 pub(super) enum Ask {
     Do(Command, oneshot::Sender<Result<Reply>>),
     /// Answered once the attachment is here, or will not come.
     Fetch(MessageId, oneshot::Sender<Result<()>>),
-    Look(Box<dyn FnOnce(&Engine, Now) + Send>),
+    Look(Look),
 }
 
 /// The driver's side of a handle.

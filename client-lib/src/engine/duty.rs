@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sotto_protocol::frame::{self, Answer, Entry, Lane};
 use sotto_protocol::id::LogId;
+use sotto_protocol::limits::POSITION_STEP;
 use x25519_dalek::StaticSecret;
 
 use super::beside::Side;
@@ -148,11 +149,18 @@ impl View {
         look.rubbish
     }
 
-    /// Those who are offered to somebody before this one.
+    /// Those who are offered to somebody before this one, as exactly as the relay tells it to who waits:
+    /// what is learnt of waits is used for such places.
     fn ahead(&self, seq: u64) -> u32 {
         let before = self.tickets.range(..seq);
-        let free = before.filter(|(_, ticket)| !ticket.is_claimed);
-        u32::try_from(free.count()).unwrap_or(u32::MAX)
+        let free = before.filter(|(_, ticket)| !ticket.is_claimed).count();
+        let free = u64::try_from(free).unwrap_or(u64::MAX);
+        let told = if free < POSITION_STEP {
+            free
+        } else {
+            free - free % POSITION_STEP
+        };
+        u32::try_from(told).unwrap_or(u32::MAX)
     }
 
     /// How long a ticket waited, if we saw it come.
