@@ -3,9 +3,14 @@
 //!
 //! Nothing is assumed about how long chats are or how people come. What is measured is how wrong the
 //! simplest guess was: *a place takes as long as the last claims took, for each place before one*. Of
-//! the last claims it is known how their waits compared to the guess that could have been made when
-//! they came; the range is the narrowest that holds nearly all of these, times the guess for now
+//! the last claims it is known how far their waits were from the guess that could have been made when
+//! they came; the range is the narrowest that holds nearly all of these, around the guess for now
 //! (conformal prediction). So a desk that is hard to foresee gets a wide range by itself.
+//!
+//! How far is counted in deviations that grow with the square root of the places, as a sum of chances
+//! does (locally weighted: Lei et al., *Distribution-Free Predictive Inference for Regression*, 2018,
+//! section 5.2). Counted in guesses, what a short queue shows made the range of a long one a quarter
+//! wider.
 //!
 //! How many are on duty is not asked: what a claim takes says it already, and supporters who came a
 //! minute ago make the guess no better than it is a few claims later (tried over changes of shifts).
@@ -31,11 +36,14 @@ const HISTORY_MAX: usize = 200;
 const PAUSE_MS: u64 = 2 * 60 * 60 * 1_000;
 /// Of a hundred measured claims so many lie in the range. More than the eighty that are promised, as
 /// a desk does not go on as it did: it lost up to fifteen in a rush or a change of shifts.
-const INSIDE_PER_CENT: usize = 93;
-/// Nobody claims faster than one reads, so a smaller guess would only make ratios that mean nothing.
+const INSIDE_PER_CENT: usize = 96;
+/// Nobody claims faster than one reads, so a smaller guess would only make figures that mean nothing.
 const GUESS_MIN_MS: u64 = 10_000;
-/// A ratio of one, so that ratios are whole numbers.
+/// One, so that parts of it are whole numbers.
 const ONE: u64 = 1 << 10;
+/// A wait that is just as guessed, so that one below it is a number without a sign: sixty-four
+/// deviations, more than any guess is long in a queue of 65,536.
+const AS_GUESSED: u64 = 64 * ONE;
 /// What a desk says of its pace is believed for so long, also by clocks that are off by as much.
 const BELIEVED_MS: u64 = 10 * 60 * 1_000;
 
@@ -78,7 +86,8 @@ pub fn wait_range(
 pub(crate) struct DeskPace {
     /// When that was so, in seconds since 1970-01-01.
     pub(crate) at: u64,
-    /// Of the simplest guess, in parts of [`ONE`]: at the earliest,
+    /// How far from the simplest guess, in parts of [`ONE`] of a deviation above [`AS_GUESSED`]: at the
+    /// earliest,
     pub(crate) low: u64,
     /// Milliseconds from one claim to the next.
     pub(crate) each: u64,
@@ -107,9 +116,12 @@ impl DeskPace {
         if age_ms > BELIEVED_MS || self.low > self.high {
             return None;
         }
-        let guess = guess(self.each, u32::try_from(ahead).unwrap_or(u32::MAX));
-        let seconds = |ratio: u64| {
-            let ms = u128::from(ratio) * u128::from(guess) / u128::from(ONE);
+        let ahead = u32::try_from(ahead).unwrap_or(u32::MAX);
+        let (guess, deviation) = (guess(self.each, ahead), deviation(self.each, ahead));
+        let seconds = |off: u64| {
+            let off = i128::from(off) - i128::from(AS_GUESSED);
+            let off_ms = off.saturating_mul(deviation.into()).div_euclid(ONE.into());
+            let ms = off_ms.saturating_add(guess.into()).max(0);
             u32::try_from(ms / 1_000).unwrap_or(u32::MAX)
         };
         Some(WaitRange {
@@ -150,24 +162,25 @@ impl Past {
         Some(at_ms.saturating_sub(since) / count)
     }
 
-    /// The narrowest range of ratios that holds nearly all that were measured.
+    /// The narrowest range that holds nearly all that were measured, as [`DeskPace`] says it.
     fn spread(&self) -> Option<(u64, u64)> {
-        let ratio = |claim: &PastClaim| {
+        let off = |claim: &PastClaim| {
             let came_ms = claim.at_ms.saturating_sub(claim.waited_ms);
-            let guess = guess(self.pace(0, came_ms)?, claim.ahead);
-            let ratio = u128::from(claim.waited_ms) * u128::from(ONE) / u128::from(guess);
-            u64::try_from(ratio).ok()
+            let each = self.pace(0, came_ms)?;
+            let guess = i128::from(guess(each, claim.ahead));
+            let deviation = i128::from(deviation(each, claim.ahead));
+            let off = (i128::from(claim.waited_ms) - guess) * i128::from(ONE);
+            u64::try_from(off.div_euclid(deviation) + i128::from(AS_GUESSED)).ok()
         };
-        let measured = self.0.iter().rev().filter_map(ratio);
-        let mut ratios: Vec<_> = measured.take(MEASURED_MAX).collect();
-        if ratios.len() < MEASURED_MIN {
+        let measured = self.0.iter().rev().filter_map(off);
+        let mut offs: Vec<_> = measured.take(MEASURED_MAX).collect();
+        if offs.len() < MEASURED_MIN {
             return None;
         }
-        ratios.sort_unstable();
-        let inside = ((ratios.len() + 1) * INSIDE_PER_CENT).div_ceil(100);
-        let inside = inside.min(ratios.len());
-        ratios
-            .windows(inside)
+        offs.sort_unstable();
+        let inside = ((offs.len() + 1) * INSIDE_PER_CENT).div_ceil(100);
+        let inside = inside.min(offs.len());
+        offs.windows(inside)
             .filter_map(|window| Some((*window.first()?, *window.last()?)))
             .min_by_key(|(low, high)| high - low)
     }
@@ -179,9 +192,17 @@ fn guess(pace: u64, ahead: u32) -> u64 {
     u64::try_from(guess).unwrap_or(u64::MAX).max(GUESS_MIN_MS)
 }
 
+/// How far a wait is from the guess by chance, in milliseconds.
+fn deviation(pace: u64, ahead: u32) -> u64 {
+    let root = ((u128::from(ahead) + 1) * u128::from(ONE) * u128::from(ONE)).isqrt();
+    let deviation = u128::from(pace) * root / u128::from(ONE);
+    u64::try_from(deviation)
+        .unwrap_or(u64::MAX)
+        .max(GUESS_MIN_MS)
+}
+
 /// For how many places one waits with so many before one, in parts of [`ONE`]: the power seven
-/// eighths, as the longer a queue, the more of it leave before their turn. A factor would change
-/// nothing, since only ratios count.
+/// eighths, as the longer a queue, the more of it leave before their turn.
 fn places(ahead: u32) -> u128 {
     let count = u128::from(ahead) + 1;
     // The eighth root, in parts of 256.

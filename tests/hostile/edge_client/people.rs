@@ -180,7 +180,8 @@ pub(super) const PEOPLE: &[(&str, Rows)] = &[
             ("PACE_CLAIMS", HONEST),
             ("INSIDE_PER_CENT", HONEST),
             ("GUESS_MIN_MS", HONEST),
-            ("ONE", Inside("how finely ratios are counted")),
+            ("ONE", Inside("how finely deviations are counted")),
+            ("AS_GUESSED", Inside("where they are counted from")),
         ],
     ),
 ];

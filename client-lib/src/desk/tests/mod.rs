@@ -48,9 +48,9 @@ pub(crate) fn card() -> Card {
         name: "Night line".into(),
         pace: Some(DeskPace {
             at: 1_805_000_000,
-            low: 512,
+            low: 65_024,
             each: 90_000,
-            high: 2_048,
+            high: 68_608,
         }),
         hours: hours.unwrap(),
         queue: queue(0x50),

@@ -109,9 +109,10 @@ fn told(minutes: u64, each: u64) -> Card {
     Card {
         pace: Some(DeskPace {
             at: (NOON.wall_ms + minutes * 60_000) / 1_000,
-            low: 1_024,
+            low: 65_536,
             each,
-            high: 2_048,
+            // Two of them, as the place is one of four: as long again.
+            high: 65_536 + 2_048,
         }),
         ..card(4, NEW, 9)
     }
@@ -144,7 +145,7 @@ fn who_waits_reads_the_card_every_two_minutes_and_says_no_more_than_it_does() {
     reads(&mut sam, page(&told(4, 120_000)), later(4));
     assert!(says(&mut sam, false, later(4)).unwrap().from_s >= 360);
     let mut upside_down = told(4, 120_000).pace.unwrap();
-    upside_down.low = 4_096;
+    upside_down.low = 65_536 + 4_096;
     assert_eq!(upside_down.range(3, later(4).wall_ms), None);
     // One that cannot be read, or is older, changes nothing and disturbs nobody.
     sam.finish(later(6));
