@@ -17,6 +17,7 @@ mod forms;
 mod inbox;
 mod lies;
 mod lines;
+mod matching;
 mod membership;
 mod privacy;
 mod removal;

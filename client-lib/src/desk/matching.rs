@@ -98,8 +98,10 @@ fn looked_at(list: &[String]) -> impl Iterator<Item = &String> {
     list.iter().take(LOOKED_AT_MAX)
 }
 
+/// Letters of another case are the same: a site is typed by both sides, and nothing may hang on how.
 fn has(list: &[String], one: &str) -> bool {
-    looked_at(list).any(|own| own == one)
+    let one = one.trim().to_lowercase();
+    looked_at(list).any(|own| own.trim().to_lowercase() == one)
 }
 
 /// Whether one who speaks `own` speaks with one who wishes for `wished`: the same tag, or one that
