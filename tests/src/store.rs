@@ -1,4 +1,5 @@
-//! A store that counts what is asked of it, can hold its commits back, and can fail.
+//! A store that counts what is asked of it, can hold its commits back, and can fail; and one on a disk
+//! for which paused time waits.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -8,7 +9,9 @@ use sotto_protocol::id::RetryId;
 use sotto_server::store::{
     Batch, Key, LogName, MemoryStore, Range, Record, Store, StoreError, StoreFuture,
 };
+use tokio::runtime::Handle;
 use tokio::sync::watch;
+use tokio::task::spawn_blocking;
 
 /// How a commit fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -156,5 +159,46 @@ impl Store for WatchedStore {
 
     fn close(&self) -> StoreFuture<'_, Result<(), StoreError>> {
         self.inner.close()
+    }
+}
+
+/// A store with a thread of its own, for tests on paused time: which passes while nobody has anything to
+/// do, and nobody sees what that thread does.
+#[derive(Debug)]
+pub struct AwaitedStore(pub Arc<dyn Store>);
+
+impl AwaitedStore {
+    /// Time stands still while something runs where it may block.
+    fn ask<T: Send + 'static>(
+        &self,
+        ask: impl for<'a> FnOnce(&'a dyn Store) -> StoreFuture<'a, Result<T, StoreError>>
+        + Send
+        + 'static,
+    ) -> StoreFuture<'static, Result<T, StoreError>> {
+        let inner = Arc::clone(&self.0);
+        let answer = move || Handle::current().block_on(ask(&*inner));
+        Box::pin(async { spawn_blocking(answer).await.expect("an answer") })
+    }
+}
+
+impl Store for AwaitedStore {
+    fn get(&self, keys: Vec<Key>) -> StoreFuture<'_, Result<Vec<Option<Bytes>>, StoreError>> {
+        self.ask(move |store| store.get(keys))
+    }
+
+    fn range(&self, range: Range) -> StoreFuture<'_, Result<Vec<(Key, Bytes)>, StoreError>> {
+        self.ask(move |store| store.range(range))
+    }
+
+    fn commit(&self, batch: Batch) -> StoreFuture<'_, Result<(), StoreError>> {
+        self.ask(move |store| store.commit(batch))
+    }
+
+    fn has_room(&self) -> bool {
+        self.0.has_room()
+    }
+
+    fn close(&self) -> StoreFuture<'_, Result<(), StoreError>> {
+        self.ask(|store| store.close())
     }
 }

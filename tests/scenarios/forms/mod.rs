@@ -1,11 +1,15 @@
 //! The forms of peer support, each told as the people in it would tell it: by the SDK alone, over a real
 //! relay, on one clock that the test drives. README.md, beside the scenarios, has the table of them.
 
+mod addiction;
 mod crisis;
 mod health;
+mod matched;
 mod school;
 mod survivors;
 mod table;
+mod veterans;
+mod work;
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -13,11 +17,17 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use sotto_client::vault::{MemoryVault, SharedVault};
 use sotto_client::{
     Admission, AskOptions, BadgeAttributes, BadgeList, Client, ClientOptions, Conversation,
-    DeskDate, DeskPlan, Event, Hours, JoinOptions, LeafId, OrganisationId, OrganisationKey,
-    ReturnWords, RoomOptions, Standing, Ticket, week_end,
+    DeskDate, DeskPlan, Event, Hours, Issued, JoinOptions, LeafId, Offer, OrganisationId,
+    OrganisationKey, ReturnWords, RoomOptions, Standing, Ticket, week_end,
 };
+use sotto_server::archive::export;
+use sotto_server::clock::Clock;
+use sotto_server::seizure::{Seizure, seize};
+use sotto_server::store::{Folder, SledOptions};
 use sotto_tests::relay::TestRelay;
+use sotto_tests::store::AwaitedStore;
 use sotto_tests::world::{Network, Person, World, pass, wall_clock};
+use tempfile::TempDir;
 
 use crate::coming_back::backs_up;
 use crate::desk::{has_asked, is_ready, sees_words};
@@ -33,6 +43,24 @@ type Wall = Arc<dyn Fn() -> SystemTime + Send + Sync>;
 struct Town {
     world: World,
     wall: Wall,
+    /// Where the relay keeps what it keeps, if not in memory.
+    data: Option<(TempDir, Folder)>,
+}
+
+/// What whoever takes a relay away has.
+struct Seized {
+    /// The facts that lie in its folder.
+    facts: Seizure,
+    /// All of its entries, without the relay's own seal, and all else that it keeps of its logs.
+    bytes: Vec<u8>,
+}
+
+impl Seized {
+    /// Of what is long enough to stand nowhere by chance.
+    fn holds(&self, wanted: &[u8]) -> bool {
+        assert!(wanted.len() >= 8, "that stands anywhere");
+        self.bytes.windows(wanted.len()).any(|part| part == wanted)
+    }
 }
 
 /// What is on it outlives the app.
@@ -57,7 +85,44 @@ impl Town {
     async fn around(relay: TestRelay) -> Self {
         let world = World::around(relay).await;
         let wall = Arc::new(wall_clock());
-        Self { world, wall }
+        let data = None;
+        Self { world, wall, data }
+    }
+
+    /// With a relay that can be seized.
+    async fn on_disk() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let data = Folder::open(folder.path(), SledOptions::offline()).unwrap();
+        let relay = TestRelay {
+            store: Arc::new(AwaitedStore(Arc::clone(&data.store))),
+            keys: Arc::clone(&data.keys),
+            ..TestRelay::default()
+        };
+        Self {
+            data: Some((folder, data)),
+            ..Self::around(relay).await
+        }
+    }
+
+    /// Stops the relay and takes it away. Somebody wrote these words to it in the clear, so that a search
+    /// that finds nothing is not blind.
+    async fn seized(self, in_the_clear: &str) -> Seized {
+        let mut peer = self.world.relay.peer().await;
+        let log = peer.new_log().await.id();
+        peer.say(&log, in_the_clear).await.unwrap();
+        drop(peer);
+        let clock: Arc<dyn Clock> = self.world.relay.clock.clone();
+        self.world.relay.stop().await;
+        let (folder, data) = self.data.expect("a relay with a folder");
+        data.store.close().await.unwrap();
+        drop(data);
+        let facts = seize(folder.path(), Arc::clone(&clock)).await.unwrap();
+        let archive = folder.path().join("archive");
+        export(folder.path(), &archive, clock).await.unwrap();
+        let bytes = std::fs::read(&archive).unwrap();
+        let seized = Seized { facts, bytes };
+        assert!(seized.holds(in_the_clear.as_bytes()), "the search is blind");
+        seized
     }
 
     fn now_ms(&self) -> u64 {
@@ -132,6 +197,13 @@ impl Town {
         let person = self.world.joiner_on(name, &link, phone.options()).await;
         is_ready(&person).await;
         person.conversation.duty(true).await.unwrap();
+        person
+    }
+
+    /// Somebody of the desk's team, on duty with what they offer.
+    async fn offers(&self, phone: &Phone, office: &Person, name: &str, offer: Offer) -> Person {
+        let person = self.supporter(phone, office, name).await;
+        person.conversation.duty_for(offer).await.unwrap();
         person
     }
 
@@ -260,6 +332,22 @@ fn elsewhere(of: &Person, conversation: Conversation) -> Person {
     person((of.client.clone(), of.network.clone()), conversation)
 }
 
+fn words(list: &[&str]) -> Vec<String> {
+    list.iter().map(|&one| one.to_owned()).collect()
+}
+
+/// The words of the tickets as this supporter sees them, the first one first, once there are so many.
+async fn sees(supporter: &Person, count: usize) -> Vec<String> {
+    for _ in 0..100 {
+        let tickets = supporter.conversation.tickets().await.unwrap();
+        if tickets.len() == count {
+            return tickets.into_iter().map(|one| one.ticket.words).collect();
+        }
+        pass(Duration::from_secs(5)).await;
+    }
+    panic!("never {count} tickets");
+}
+
 /// What a seeker says beforehand.
 fn saying(words: &str) -> Ticket {
     Ticket {
@@ -312,7 +400,7 @@ async fn badge_for(
     person: &Person,
     organisation: &OrganisationKey,
     of: &BadgeAttributes,
-) {
+) -> Issued {
     let asked = person.client.ask_for_badges(1).await.unwrap();
     let list = BadgeList {
         roles: vec![of.role.clone()],
@@ -321,9 +409,11 @@ async fn badge_for(
         been_there: of.been_there.clone(),
     };
     let until = week_end(town.today() + 3);
-    let issued = asked.issue(organisation, of, &list, (until, town.now_ms()));
-    let taken = person.client.import_badges(&issued.unwrap()).await;
+    let batch = asked.issue(organisation, of, &list, (until, town.now_ms()));
+    let batch = batch.unwrap();
+    let taken = person.client.import_badges(&batch).await;
     assert_eq!(taken.unwrap(), 1);
+    batch.issued().next().unwrap()
 }
 
 /// Until this text; the texts that come before it.

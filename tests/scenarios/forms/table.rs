@@ -4,11 +4,15 @@ use std::collections::BTreeSet;
 
 const TABLE: &str = include_str!("../README.md");
 /// Every module of forms, by its name.
-const MODULES: [(&str, &str); 4] = [
+const MODULES: [(&str, &str); 8] = [
+    ("addiction", include_str!("addiction.rs")),
     ("crisis", include_str!("crisis.rs")),
     ("health", include_str!("health.rs")),
+    ("matched", include_str!("matched.rs")),
     ("school", include_str!("school.rs")),
     ("survivors", include_str!("survivors.rs")),
+    ("veterans", include_str!("veterans.rs")),
+    ("work", include_str!("work.rs")),
 ];
 
 /// Rows of three: the form, its scenario, what it proves.
