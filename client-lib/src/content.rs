@@ -138,6 +138,8 @@ pub(crate) enum ContentBody {
     SafeTry(SafeTry),
     /// The author is about to answer a ticket of this team's desk.
     Taken(Taken),
+    /// The talk ends at this minute since 1970-01-01, UTC; at 0 never.
+    Until(u64),
 }
 
 /// A ticket that a supporter claims, and how long it had waited.
@@ -339,6 +341,7 @@ impl ContentBody {
         match self {
             Self::Alive
             | Self::Taken(_)
+            | Self::Until(_)
             | Self::Typing
             | Self::Away
             | Self::SafeWord(_)
@@ -387,6 +390,7 @@ impl ContentBody {
                 | Self::DoorAsk(_)
                 | Self::Desk(_)
                 | Self::Retold(_)
+                | Self::Until(_)
                 | Self::SafeWord(_)
                 | Self::SafeTry(_)
         )

@@ -42,6 +42,7 @@
 //! | `message` | what was said, as an app is told of it |
 //! | `talk` | what was said, and which of it counts |
 //! | `parting` | that one is away, and the last word before all is erased |
+//! | `ending`, `quiet` | when a talk ends, and who in it has gone quiet |
 //! | `pace` | time, where the device's clock cannot be trusted |
 //! | `transfers` | attachments on their way, and their logs |
 //! | `uploading` | attachments of ours: taken in, sent, said |
@@ -74,6 +75,7 @@ mod disputing;
 mod door;
 mod duty;
 mod effects;
+mod ending;
 mod entering;
 mod event;
 mod fetching;
@@ -93,6 +95,7 @@ mod pace;
 mod parting;
 mod pool;
 mod putting_off;
+mod quiet;
 mod reading;
 mod rereading;
 mod returning;
@@ -114,6 +117,7 @@ pub use asking::{AskOptions, Asked, Place};
 pub use begin::{Admission, JoinOptions, RoomOptions};
 pub use duty::{DeskTicket, TicketId};
 pub use effects::Effects;
+pub use ending::{End, Ending};
 pub use inbox::InboxOptions;
 pub use safety::{SAFE_TRIES_MAX, Safety};
 #[cfg(feature = "native")]
@@ -419,6 +423,8 @@ impl Engine {
         let turn_at = self.take_turn(now);
         let look_again_at = self.look_again(now);
         let badge_at = self.look_at_badges(now);
+        let end_at = self.look_at_end(now);
+        let quiet_at = self.look_at_quiet(now);
         if let Err(error) = self.go_on(now) {
             self.fault(&error);
         }
@@ -437,6 +443,8 @@ impl Engine {
             forget_at.map(on_wall),
             expire_at.map(on_wall),
             badge_at.map(on_wall),
+            quiet_at.map(on_wall),
+            end_at,
             receipts_at,
             leave_pin_at,
             turn_at,

@@ -293,9 +293,9 @@ pub use desk::{
 };
 pub use engine::{
     Admission, AskOptions, Asked, Attaching, Attachment, Choices, Command, Delivery, DeskTicket,
-    Event, Fingerprint, InboxOptions, Invitation, InvitationId, JoinOptions, Knock, Member,
-    Message, NewAttachment, Place, Reaction, Reply, RoomOptions, SAFE_TRIES_MAX, Safety, Standing,
-    Text, TicketId, Transfer, Undone, Unsent,
+    End, Ending, Event, Fingerprint, InboxOptions, Invitation, InvitationId, JoinOptions, Knock,
+    Member, Message, NewAttachment, Place, Reaction, Reply, RoomOptions, SAFE_TRIES_MAX, Safety,
+    Standing, Text, TicketId, Transfer, Undone, Unsent,
 };
 pub use error::{Error, ErrorKind, Result};
 pub use link::{BadAddress, BadLink, InboxLink, Link, RelayAddress};

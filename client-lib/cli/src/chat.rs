@@ -3,6 +3,7 @@
 //!
 //! What others wrote reaches the terminal through [`shown`] only.
 
+mod ending;
 mod entering;
 mod lines;
 pub(crate) mod queue;
@@ -62,6 +63,8 @@ struct Chat<'a> {
     /// It was said that something is unsent, and not yet that it is sent.
     said_unsent: bool,
     attachments: Attachments,
+    /// What was last offered to be written to somebody who has gone quiet.
+    offered: Option<&'static str>,
 }
 
 /// How it stands with a ticket.
@@ -159,6 +162,7 @@ pub(crate) async fn talk(
         said_offline: false,
         said_unsent: false,
         attachments: Attachments::default(),
+        offered: None,
     };
     match chat.talk(lines).await? {
         Then::Exit => Ok(Ended::Exit),
@@ -333,6 +337,7 @@ impl Chat<'_> {
                     self.note(&words);
                 }
             }
+            _ if self.typed_of_talk(word, rest.trim()).await? => {}
             _ if line.starts_with('/') => {
                 self.note(&format!(
                     "There is no {}; /help shows what there is.",
@@ -412,6 +417,9 @@ impl Chat<'_> {
     async fn told(&mut self, event: Event) -> Result<Then, Failure> {
         if let Some(then) = self.told_in_queue(&event).await? {
             return Ok(then);
+        }
+        if self.told_of_time(&event).await? {
+            return Ok(Then::GoOn);
         }
         if let Some(words) = last_words(&event) {
             self.note(words);

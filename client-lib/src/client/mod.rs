@@ -13,6 +13,7 @@ mod errand;
 mod exit;
 mod inbox;
 mod safety;
+mod talk;
 #[cfg(test)]
 mod tests;
 mod words;

@@ -168,6 +168,9 @@ pub(crate) struct DeskKeys {
     pub(crate) number: u64,
     /// Where letters lie.
     pub(crate) letters: LogId,
+    /// How long a chat may be; nothing without a limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) minutes: Option<u32>,
     /// What tickets are sealed to, the present card's last.
     pub(crate) openings: Vec<OpeningKey>,
     /// Chats that one supporter has at a time.

@@ -588,6 +588,8 @@ pub(super) fn new_saved(relay: RelayAddress, log: LogId, name: &str) -> Result<S
         way_back: None,
         said_away: false,
         away: Vec::new(),
+        ends: None,
+        quiet: None,
         lined: None,
     })
 }

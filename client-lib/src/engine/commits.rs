@@ -69,7 +69,7 @@ impl Engine {
             Ok(Incoming::OwnCommit) => {
                 group.merge_pending()?;
                 let next = self.next_secret(&facts, body);
-                self.own_commit_landed(next.is_some());
+                self.own_commit_landed(next.is_some(), now)?;
                 self.updated_at(now);
                 self.took(dispute, before);
                 self.epoch_begun(&facts, body, next)
@@ -135,21 +135,22 @@ impl Engine {
     }
 
     /// Our Commit stands: what it was for is done.
-    fn own_commit_landed(&mut self, is_rotated: bool) {
+    fn own_commit_landed(&mut self, is_rotated: bool, now: Now) -> Result<()> {
         let Some(flight) = self.take_flight() else {
-            return;
+            return Ok(());
         };
         let FlightKind::Commit { rotates, done } = flight.kind else {
-            return;
+            return Ok(());
         };
         self.saved.intents.retain(|intent| !done.contains(intent));
         self.held_since_ms = None;
         self.answered_knocks(&done);
-        self.ticket_answered();
+        self.ticket_answered(now)?;
         if rotates && !is_rotated {
             // It stands in an entry that is not ours, without the secret that we handed on.
             self.want(Intent::Rotate);
         }
+        Ok(())
     }
 
     /// The secret that a rotation hands on in the entry that stands in the log, if it is the one

@@ -73,6 +73,7 @@ impl Engine {
             suite: self.saved.suite,
             number: 1,
             letters,
+            minutes: Some(founding.plan.minutes).filter(|minutes| *minutes > 0),
             openings: openings.keys(),
             chats_each: founding.plan.chats_each,
             organisation: OrganisationKey::from_seed(&founding.organisation).id(),

@@ -275,6 +275,7 @@ impl Engine {
             openings: keys.openings.clone(),
             seq: id.seq,
             suite: keys.suite,
+            minutes: keys.minutes.filter(|_| !id.is_letter),
             organisation: keys.organisation,
         })
     }

@@ -10,6 +10,7 @@ pub use attaching::{Attaching, NewAttachment};
 
 use super::asking::Place;
 use super::duty::{DeskTicket, TicketId};
+use super::ending::End;
 use super::message::{Message, Transfer};
 use super::safety::Safety;
 use crate::content::MessageId;
@@ -304,6 +305,29 @@ pub enum Event {
         /// Where.
         link: Box<Link>,
     },
+    /// Who holds this talk said when it ends, or that it has more time now, or less.
+    EndsAt {
+        /// Who.
+        by: LeafId,
+        /// In minutes since 1970-01-01, UTC; nothing if there is no end any more.
+        minute: Option<u64>,
+    },
+    /// The talk has about so many minutes left: five, or fewer where nobody could tell before.
+    EndsSoon {
+        /// How many, the last one begun.
+        minutes: u64,
+    },
+    /// The time that was agreed on is over. Nothing closes: one may end here, or ask for more
+    /// ([`Command::End`]).
+    TimeIsOver,
+    /// To who holds the talk: the person it is for has said nothing for ten minutes more. Nothing is sent
+    /// by itself.
+    Quiet {
+        /// Which reminder it is, from 1.
+        step: u8,
+        /// It is the last one: a good moment to say that one ends here, and how they come back.
+        is_last: bool,
+    },
     /// Somebody joined; everybody is told of everybody.
     Joined {
         /// Who.
@@ -542,6 +566,8 @@ pub enum Command {
         /// Where.
         link: Box<Link>,
     },
+    /// Say when this talk ends. For who holds it: facilitators that it is not for.
+    End(End),
     /// Let this member facilitate, and leave once they do. For facilitators.
     HandOver(LeafId),
     /// Add somebody from their inbox. For facilitators; [`Event::Joined`] or [`Event::NotAdded`] tells.

@@ -112,7 +112,7 @@ impl Engine {
             Command::AdmitAndRetell(leaf) => self.admit(leaf, true)?,
             Command::Call { asks, link } => self.call(asks, &link, now)?,
             Command::HandOver(leaf) => return self.hand_over(leaf),
-            command => return self.obey_of_safety(command, now),
+            command => return self.obey_of_talk(command, now),
         }
         Ok(Reply::Kept)
     }

@@ -26,6 +26,11 @@ pub(super) struct Pace {
 }
 
 impl Pace {
+    /// The wall clock when it was last looked at.
+    pub(super) const fn wall_ms(&self) -> u64 {
+        self.wall_ms
+    }
+
     /// Looks at the clocks, `steady_ms` after the last look; 0 where another process did that.
     fn look(&mut self, now: Now, steady_ms: u64) {
         if self.ours_ms == 0 {

@@ -36,7 +36,9 @@ use sotto_protocol::id::{ChainValue, LogId, PublicKey, RetryId};
 
 use super::Choices;
 use super::aside::Packed;
+use super::ending::Ends;
 use super::pace::Pace;
+use super::quiet::Quiet;
 use crate::attachment::AttachmentSecret;
 use crate::content::{Content, MessageId, RosterLine};
 use crate::error::{Error, ErrorKind, Result};
@@ -178,6 +180,12 @@ pub(super) struct Saved {
     /// Who said so, and nothing since.
     #[serde(default)]
     pub(super) away: Vec<LeafId>,
+    /// When the talk ends.
+    #[serde(default)]
+    pub(super) ends: Option<Ends>,
+    /// How long nobody answered us.
+    #[serde(default)]
+    pub(super) quiet: Option<Quiet>,
     /// What the line for a backup was made of.
     pub(super) lined: Option<Digest>,
 }

@@ -49,6 +49,8 @@ pub struct TicketKeys {
     pub(crate) seq: u64,
     /// Of the chat.
     pub(crate) suite: Suite,
+    /// How long the chat may be; nothing without a limit, and of a letter, whose author comes later.
+    pub(crate) minutes: Option<u32>,
     /// Whose badges are believed in it.
     pub(crate) organisation: OrganisationId,
 }
@@ -69,6 +71,9 @@ pub(super) struct Taking {
     /// Gone once we know who asks.
     openings: Vec<OpeningKey>,
     seq: u64,
+    /// How long the chat may be.
+    #[serde(default)]
+    minutes: Option<u32>,
     /// The supporter does not want it any more.
     is_leaving: bool,
     /// Of the claim: the same again gives the same lease.
@@ -119,6 +124,7 @@ impl Engine {
             claim: keys.claim,
             openings: keys.openings,
             seq: keys.seq,
+            minutes: keys.minutes,
             is_leaving: false,
             retry: retry_id()?,
             day: 0,
@@ -487,17 +493,19 @@ impl Engine {
     }
 
     /// Our answer stands in the log: the chat begins.
-    pub(super) fn ticket_answered(&mut self) {
+    pub(super) fn ticket_answered(&mut self, now: Now) -> Result<()> {
         if let Some(taking) = self.beside.taking.take() {
             self.session.close(&taking.queue);
             self.beside.open.remove(&taking.queue);
             self.drop_beside(saved::TAKING);
-            self.set_stage(if taking.is_leaving {
-                Stage::Leaving
+            if taking.is_leaving {
+                self.set_stage(Stage::Leaving);
             } else {
-                Stage::In
-            });
+                self.set_stage(Stage::In);
+                self.state_limit(taking.minutes, now)?;
+            }
         }
+        Ok(())
     }
 
     pub(super) fn wake_taking(&self, now: Now) -> Option<u64> {

@@ -143,6 +143,7 @@ impl Engine {
 
     fn heard(&mut self, author: LeafId, content: Content, at: At, now: Now) -> Result<()> {
         self.heard_from(author, now);
+        self.note_quiet(author, &content.body, now);
         let Content {
             id, body, minute, ..
         } = content;
@@ -197,6 +198,10 @@ impl Engine {
             ContentBody::DoorAsk(key) => self.door_asked(author, key, now),
             ContentBody::Desk(keys) => self.desk_said(author, *keys),
             ContentBody::Taken(taken) => self.taken_said(taken, minute, now),
+            ContentBody::Until(minute) => {
+                self.until_said(author, minute);
+                Ok(())
+            }
         }
     }
 

@@ -5,6 +5,7 @@ use super::{By, FORM, LOGS, PACE, Rows, Shown};
 const KEYS: Shown = By(&["keys_of_as_many_cards_as_the_limit_are_taken_and_not_one_more"]);
 const PUT_OFF: Shown =
     By(&["a_log_that_the_relay_does_not_make_is_asked_for_ever_more_seldom_and_told_of_once"]);
+const LADDER: Shown = By(&["who_holds_the_talk_is_reminded_three_times_and_nothing_else_happens"]);
 const TICKETS: Shown = By(&["a_ticket_may_be_as_long_as_its_limits_and_no_longer"]);
 
 pub(super) const DUTY: &[(&str, Rows)] = &[
@@ -108,6 +109,22 @@ pub(super) const DUTY: &[(&str, Rows)] = &[
     (
         "engine/putting_off.rs",
         &[("FIRST_MS", PUT_OFF), ("LAST_MS", PUT_OFF)],
+    ),
+    (
+        "engine/ending.rs",
+        &[
+            (
+                "SOON_MINUTES",
+                By(&[
+                    "an_end_is_told_when_it_is_set_when_five_minutes_are_left_and_when_it_is_there",
+                ]),
+            ),
+            ("MINUTE_MS", FORM),
+        ],
+    ),
+    (
+        "engine/quiet.rs",
+        &[("QUIET_EVERY_MS", LADDER), ("QUIET_STEPS", LADDER)],
     ),
     ("engine/tidying.rs", &[("LEASE_MS", PACE)]),
     ("engine/taking.rs", &[("RENEW_EVERY_MS", PACE)]),

@@ -20,6 +20,8 @@ What you type is said to everybody here. A line that begins with / does somethin
   /attach FILE         send a file
   /save NUMBER [FILE]  keep a file that somebody sent
   /leave               leave for good; nothing of it is kept here
+  /end [MINUTES]       when this talk ends; who holds it says so, and /more-time MINUTES
+  /nudge               write to somebody who has gone quiet what was offered for it
   /safe-word WORDS     agree on what to know you by, should you come back with return words
   /give-safe-word WORDS, /allow-safe-word WHO
   /x                   gone at once: everything on this device is erased; return words still work

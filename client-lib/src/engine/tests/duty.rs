@@ -28,7 +28,7 @@ pub(super) fn relay() -> RelayAddress {
     }
 }
 
-fn keys(number: u64) -> DeskKeys {
+pub(super) fn keys(number: u64) -> DeskKeys {
     DeskKeys {
         desk: 0,
         claim: [9; 32],
@@ -36,6 +36,7 @@ fn keys(number: u64) -> DeskKeys {
         suite: Suite::Classic,
         number,
         letters: LogId::new([10; 32]),
+        minutes: None,
         openings: vec![OpeningKey(OPENING)],
         chats_each: 2,
         organisation: OrganisationKey::from_seed(&[11; 32]).id(),
@@ -48,13 +49,13 @@ fn signed(engine: &Engine, keys: &DeskKeys) -> SignedKeys {
     SignedKeys::sign(&organisation, &engine.saved.log, keys).unwrap()
 }
 
-fn hears(engine: &mut Engine, by: LeafId, keys: &DeskKeys) {
+pub(super) fn hears(engine: &mut Engine, by: LeafId, keys: &DeskKeys) {
     let signed = signed(engine, keys);
     engine.desk_said(by, signed).unwrap();
 }
 
 /// A supporter in a team's room.
-fn supporter() -> Engine {
+pub(super) fn supporter() -> Engine {
     let options = RoomOptions {
         suite: Suite::Classic,
         ..RoomOptions::new(relay(), "Ann")
@@ -67,9 +68,13 @@ fn supporter() -> Engine {
 }
 
 fn letter_of(purpose: Purpose, bytes: &[u8]) -> Vec<u8> {
+    letter_in(&QUEUE, purpose, bytes)
+}
+
+pub(super) fn letter_in(log: &LogId, purpose: Purpose, bytes: &[u8]) -> Vec<u8> {
     let to = Address {
         purpose,
-        log: &QUEUE,
+        log,
         key: &public_key(&StaticSecret::from(OPENING)),
     };
     letter::write(to, bytes, SizeClass::K4).unwrap().remove(0)
@@ -84,13 +89,16 @@ pub(super) fn waiting(seq: u64, sealed: Vec<u8>) -> Entry<'static> {
 }
 
 pub(super) fn give(engine: &mut Engine, seq: u64, sealed: Vec<u8>) {
+    give_in(engine, QUEUE, seq, sealed);
+}
+
+pub(super) fn give_in(engine: &mut Engine, log: LogId, seq: u64, sealed: Vec<u8>) {
     let cursor = Cursor {
         seq,
         chain: None,
         day: 19_675,
     };
     let entry = waiting(seq, sealed);
-    let log = QUEUE;
     let event = SessionEvent::Entry { log, entry, cursor };
     engine.take(event, NOON).unwrap();
 }
@@ -263,6 +271,7 @@ pub(super) fn taking() -> Engine {
         openings: vec![OpeningKey(OPENING)],
         seq: 5,
         suite: Suite::Classic,
+        minutes: Some(45),
         organisation: OrganisationKey::from_seed(&[11; 32]).id(),
     };
     Engine::take_ticket(keys, "Ben".into(), NOON).unwrap().0

@@ -9,7 +9,7 @@ use crate::seal::{CommitBody, EnvelopeBody, Return};
 const DAN: [u8; 32] = [0xd1; 32];
 
 /// Ann founded it and made Ben a facilitator; it is Cay's, who facilitates as well.
-fn room_of_cay() -> Room {
+pub(super) fn room_of_cay() -> Room {
     let mut room = Room::new(&["Ann", "Ben", "Cay"]);
     for name in ["Ben", "Cay"] {
         let leaf = room.leaf(name);

@@ -14,6 +14,7 @@ mod door;
 mod duty;
 mod edges_of_members;
 mod edges_of_queues;
+mod ending;
 mod entering;
 mod forgeries;
 mod halves;

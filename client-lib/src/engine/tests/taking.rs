@@ -5,11 +5,12 @@ use sotto_protocol::frame::{Claimed, Placed};
 use sotto_protocol::proof::public_key;
 
 use super::door::denied;
-use super::duty::{OPENING, QUEUE, relay, taking};
+use super::duty::{OPENING, QUEUE, give_in, hears, keys, letter_in, relay, supporter, taking};
 use super::*;
 use crate::content::ContentBody;
-use crate::desk::{Card, DeskAddress, QueueKeys, Ticket};
+use crate::desk::{Card, DeskAddress, DeskKeys, QueueKeys, Ticket};
 use crate::engine::beside::Side;
+use crate::seal::letter::Purpose;
 
 /// Somebody who asks, with the ticket's entry as it would lie in the queue.
 fn asker() -> (Engine, NewEntry<'static>) {
@@ -220,13 +221,64 @@ fn an_answer_that_is_on_its_way_is_not_called_back_and_its_author_leaves_the_cha
     let mut ben = answering();
     ben.command(Command::Leave, NOON).0.unwrap();
     assert!(ben.flight.is_some() && !ben.beside.is_asked(Side::Release));
-    ben.ticket_answered();
+    ben.ticket_answered(NOON).unwrap();
     assert_eq!(ben.saved.stage, Stage::Leaving);
     // It did not land.
     let mut ben = answering();
     ben.command(Command::Leave, NOON).0.unwrap();
     refused(&mut ben, ErrorCode::GrantsConflict, None);
     assert!(ben.flight.is_none() && ben.beside.is_asked(Side::Release));
+}
+
+/// The same at a desk whose chats have half an hour.
+fn supporter_of_a_desk_with_a_limit() -> Engine {
+    let mut engine = supporter();
+    let me = engine.key.id();
+    let limited = DeskKeys {
+        minutes: Some(30),
+        ..keys(4)
+    };
+    hears(&mut engine, me, &limited);
+    engine
+}
+
+/// Somebody asks, or leaves a letter.
+fn give_ticket(engine: &mut Engine, is_letter: bool) -> TicketId {
+    let ticket = sotto_protocol::cbor::encode(&Ticket::default()).unwrap();
+    let log = if is_letter {
+        LogId::new([10; 32])
+    } else {
+        QUEUE
+    };
+    let sealed = letter_in(&log, Purpose::Ticket, &ticket);
+    give_in(engine, log, 1, sealed);
+    TicketId { is_letter, seq: 1 }
+}
+
+/// What waits to be said of the end of the chat.
+fn ends_of(engine: &Engine) -> Vec<u64> {
+    let waiting = engine.outbox.values();
+    let ends = waiting.filter_map(|one| match one.content.body {
+        ContentBody::Until(minute) => Some(minute),
+        _ => None,
+    });
+    ends.collect()
+}
+
+#[test]
+fn who_answers_says_at_once_how_long_the_desk_gives_a_chat() {
+    let mut ben = answering();
+    assert!(ends_of(&ben).is_empty());
+    ben.ticket_answered(NOON).unwrap();
+    assert_eq!(ends_of(&ben), [NOON.wall_ms / 60_000 + 45]);
+    // Who left a letter comes later, and a desk may have no limit.
+    let mut ann = supporter_of_a_desk_with_a_limit();
+    ann.set_duty(true, None).unwrap();
+    for (is_letter, minutes) in [(false, Some(30)), (true, None)] {
+        let id = give_ticket(&mut ann, is_letter);
+        let keys = ann.ticket_keys(id).unwrap();
+        assert_eq!(keys.minutes, minutes, "{is_letter}");
+    }
 }
 
 /// Sam's inbox gives out Ben's answer.

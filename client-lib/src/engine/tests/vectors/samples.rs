@@ -375,9 +375,10 @@ fn contents() -> Vec<Sample> {
         .chain(super::badges::bodies())
         .chain([super::team::body()])
         .chain(of_safety())
+        .chain(super::team::of_talk())
         .map(|(name, body)| sample("content.json", "Content", name, &content(body), takes))
         .collect();
-    all.push(super::team::keys());
+    all.extend(super::team::keys());
     all.push(Sample {
         file: "content.json",
         name: "spoken".into(),

@@ -12,15 +12,26 @@ pub(super) fn body() -> (&'static str, ContentBody) {
     ("desk", ContentBody::Desk(Box::new(signed_keys())))
 }
 
+/// How a talk is held.
+pub(super) fn of_talk() -> Vec<(&'static str, ContentBody)> {
+    vec![("until", ContentBody::Until(29_923_245))]
+}
+
 /// What is signed in it.
-pub(super) fn keys() -> Sample {
-    sample(
-        "content.json",
-        "DeskKeys",
-        "desk, signed",
-        &desk_keys(),
-        |bytes| cbor::decode::<DeskKeys>(bytes).is_ok_and(|keys| keys.is_within_limits()),
-    )
+pub(super) fn keys() -> [Sample; 2] {
+    let limited = DeskKeys {
+        minutes: Some(45),
+        ..desk_keys()
+    };
+    [
+        ("desk, signed", desk_keys()),
+        ("desk with a limit, signed", limited),
+    ]
+    .map(|(name, keys)| {
+        sample("content.json", "DeskKeys", name, &keys, |bytes| {
+            cbor::decode::<DeskKeys>(bytes).is_ok_and(|keys| keys.is_within_limits())
+        })
+    })
 }
 
 fn desk_keys() -> DeskKeys {
@@ -31,6 +42,7 @@ fn desk_keys() -> DeskKeys {
         suite: Suite::Hybrid,
         number: 2,
         letters: LogId::new([0x34; 32]),
+        minutes: None,
         openings: vec![OpeningKey([0x35; 32]), OpeningKey([0x36; 32])],
         chats_each: 2,
         organisation: OrganisationKey::from_seed(&badge_samples::ORGANISATION).id(),

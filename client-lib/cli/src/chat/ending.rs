@@ -1,0 +1,205 @@
+//! The time of a talk, and what can be written to somebody who has gone quiet.
+
+use serde_json::json;
+use sotto_client::{End, Event, LeafId, Member};
+
+use super::Chat;
+use crate::output::Failure;
+
+/// What is told of each reminder, and what can be written then.
+const REMINDERS: [(&str, &str); 3] = [
+    (
+        "has written nothing for ten minutes",
+        "Take your time. I am still here.",
+    ),
+    (
+        "has written nothing for twenty minutes",
+        "Are you still there? You need not say anything; a single letter is enough, and I wait.",
+    ),
+    (
+        "has written nothing for half an hour. It may be time to end here",
+        "I have not heard from you for half an hour, so I end here for now. That is all right. You can \
+         come back at any time with your return words, and we go on from where we were.",
+    ),
+];
+
+impl Chat<'_> {
+    /// Whatever is typed behind a stroke and is of how a talk is held; whether it was.
+    pub(super) async fn typed_of_talk(&mut self, word: &str, rest: &str) -> Result<bool, Failure> {
+        match word {
+            "/end" => self.end(rest).await?,
+            "/more-time" => self.more_time(rest).await,
+            "/nudge" => self.nudge().await,
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    /// Says when the talk ends, or shows it.
+    async fn end(&self, minutes: &str) -> Result<(), Failure> {
+        let end = match (minutes, minutes.parse::<u32>()) {
+            ("", _) => {
+                self.show_end().await?;
+                return Ok(());
+            }
+            ("never", _) => End::Never,
+            (_, Ok(minutes)) => End::After(minutes),
+            _ => {
+                self.note("When? Say it in minutes from now, such as: /end 45");
+                return Ok(());
+            }
+        };
+        if let Err(error) = self.conversation.set_end(end).await {
+            self.note(&format!("not said: {error}"));
+        }
+        Ok(())
+    }
+
+    async fn more_time(&self, minutes: &str) {
+        let Ok(minutes) = minutes.parse() else {
+            self.note("How much? Say it in minutes, such as: /more-time 15");
+            return;
+        };
+        if let Err(error) = self.conversation.extend(minutes).await {
+            self.note(&format!("not said: {error}"));
+        }
+    }
+
+    async fn show_end(&self) -> Result<(), Failure> {
+        let ending = self.conversation.ending().await?;
+        let left = ending.map(|ending| ending.minutes_left);
+        self.output
+            .object(&json!({"type": "ending", "minutes_left": left}));
+        match left {
+            None => self.note("This talk has no time limit."),
+            Some(0) => self.note("The time that was agreed on is over."),
+            Some(left) => self.note(&format!("You have {} left together.", about(left))),
+        }
+        Ok(())
+    }
+
+    /// Sends what was last offered for somebody who has gone quiet.
+    async fn nudge(&mut self) {
+        match self.offered.take() {
+            Some(words) => {
+                self.output.quote(&format!("(you) {words}"));
+                self.say(words).await;
+            }
+            None => self.note("Nobody has been quiet for long; write what you like."),
+        }
+    }
+
+    /// Whether the event was of the time of this talk.
+    pub(super) async fn told_of_time(&mut self, event: &Event) -> Result<bool, Failure> {
+        match event {
+            Event::EndsAt { by, minute } => self.ends_at(*by, *minute).await?,
+            Event::EndsSoon { minutes } => {
+                self.output
+                    .object(&json!({"type": "ends_soon", "minutes_left": minutes}));
+                self.note(&soon(*minutes));
+            }
+            Event::TimeIsOver => {
+                self.output.object(&json!({"type": "time_is_over"}));
+                let may_extend = self.holds();
+                self.note(over(may_extend));
+            }
+            Event::Quiet { step, .. } => self.quiet(*step),
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    async fn ends_at(&self, by: LeafId, minute: Option<u64>) -> Result<(), Failure> {
+        let ending = self.conversation.ending().await?;
+        let left = ending.map(|ending| ending.minutes_left);
+        self.output
+            .object(&json!({"type": "ends_at", "minute": minute, "minutes_left": left}));
+        match (minute, left) {
+            (None, _) => self.note("There is no time limit any more."),
+            (_, None | Some(0)) => {}
+            (_, Some(left)) => {
+                let is_ours = self.members.iter().any(|one| one.is_me && one.leaf == by);
+                let hint = if is_ours {
+                    " (/more-time 15 gives more)"
+                } else {
+                    ""
+                };
+                self.note(&format!("You have {} together.{hint}", about(left)));
+            }
+        }
+        Ok(())
+    }
+
+    fn quiet(&mut self, step: u8) {
+        let place = usize::from(step).saturating_sub(1);
+        let Some((what, words)) = REMINDERS.get(place) else {
+            return;
+        };
+        self.offered = Some(*words);
+        self.output
+            .object(&json!({"type": "quiet", "step": step, "words": words}));
+        let name = self.host();
+        self.note(&format!(
+            "{name} {what}. Nothing is sent by itself; /nudge sends this for you: {words}"
+        ));
+    }
+
+    fn host(&self) -> String {
+        let host = self.members.iter().find(|member| member.is_host);
+        host.map_or_else(|| "The other one".to_owned(), |host| self.name(host.leaf))
+    }
+
+    /// Whether we say when the talk ends.
+    fn holds(&self) -> bool {
+        let ours = |member: &&Member| member.is_me;
+        let me = self.members.iter().find(ours);
+        me.is_some_and(|me| me.facilitates && !me.is_host)
+    }
+}
+
+fn about(minutes: u64) -> String {
+    match minutes {
+        1 => "about a minute".to_owned(),
+        2..120 => format!("about {minutes} minutes"),
+        120..2_880 => format!("about {} hours", minutes / 60),
+        _ => format!("about {} days", minutes / 1_440),
+    }
+}
+
+fn soon(minutes: u64) -> String {
+    let left = about(minutes);
+    format!("You have {left} left together. What matters most for the rest of it?")
+}
+
+const fn over(may_extend: bool) -> &'static str {
+    if may_extend {
+        "The time you agreed on is over. Nothing closes by itself: end it together, or give more with \
+         /more-time MINUTES."
+    } else {
+        "The time you agreed on is over. Nothing closes by itself: you can end here, or ask for more. \
+         With your return words you can come back to this chat later."
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_said_of_the_time_is_warm_and_says_what_can_be_done() {
+        assert!(soon(5).starts_with("You have about 5 minutes left together."));
+        assert!(over(false).contains("you can end here, or ask for more"));
+        assert!(over(true).contains("/more-time"));
+        assert_eq!(about(1), "about a minute");
+        assert_eq!(about(600), "about 10 hours");
+        assert_eq!(about(20_160), "about 14 days");
+    }
+
+    #[test]
+    fn no_words_are_offered_that_end_a_chat_before_the_last_reminder() {
+        let ends = |words: &str| words.contains("end here");
+        let [first, second, last] = REMINDERS;
+        assert!(!ends(first.1) && !ends(second.1) && ends(last.1));
+        assert!(last.1.contains("return words"));
+    }
+}
