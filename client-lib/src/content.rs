@@ -19,7 +19,7 @@ use sotto_protocol::id::{Commitment, LogId, PublicKey};
 use crate::attachment::{
     ATTACHMENT_BYTES_MAX, AttachmentSecret, attachment_name_is_fit, media_type_is_fit,
 };
-use crate::desk::{Revocation, ShownBadge, SignedKeys};
+use crate::desk::{Rated, Revocation, ShownBadge, SignedKeys};
 use crate::link::DoorLink;
 use crate::mls::{LeafId, LeafKey};
 use crate::people::{SafeCheck, SafeTry};
@@ -140,6 +140,8 @@ pub(crate) enum ContentBody {
     Taken(Taken),
     /// The talk ends at this minute since 1970-01-01, UTC; at 0 never.
     Until(u64),
+    /// Somebody rated this team's desk.
+    Rated(Rated),
 }
 
 /// A ticket that a supporter claims, and how long it had waited.
@@ -342,6 +344,7 @@ impl ContentBody {
             Self::Alive
             | Self::Taken(_)
             | Self::Until(_)
+            | Self::Rated(_)
             | Self::Typing
             | Self::Away
             | Self::SafeWord(_)
@@ -391,6 +394,7 @@ impl ContentBody {
                 | Self::Desk(_)
                 | Self::Retold(_)
                 | Self::Until(_)
+                | Self::Rated(_)
                 | Self::SafeWord(_)
                 | Self::SafeTry(_)
         )

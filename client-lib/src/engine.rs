@@ -96,6 +96,7 @@ mod parting;
 mod pool;
 mod putting_off;
 mod quiet;
+mod rating;
 mod reading;
 mod rereading;
 mod returning;

@@ -277,9 +277,11 @@ pub use attachment::{
 };
 #[cfg(feature = "native")]
 pub use client::{
-    BackupStanding, BadgesKept, Client, ClientOptions, Conversation, ConversationId, Inbox, Visit,
+    BackupStanding, BadgesKept, Client, ClientOptions, Conversation, ConversationId, Inbox,
+    SentRating, Visit,
 };
 pub use content::{CALL_BYTES_MAX, MessageId, NAME_BYTES_MAX, REACTION_BYTES_MAX, TEXT_BYTES_MAX};
+pub use desk::{Again, Helped, Rating};
 pub use desk::{
     BADGE_ATTRIBUTE_BYTES_MAX, BADGE_ATTRIBUTES_MAX, BADGE_BATCH_MAX, BADGE_DAYS_MAX,
     BADGES_KEPT_MAX, BadBatch, BadHours, Badge, BadgeAttributes, BadgeBatch, BadgeId, BadgeList,

@@ -19,6 +19,7 @@ mod lies;
 mod lines;
 mod matching;
 mod membership;
+mod numbers;
 mod privacy;
 mod removal;
 mod safe_word;

@@ -178,6 +178,8 @@ pub(crate) enum DeskCommand {
     Letter(AskArgs),
     /// Come on duty: see who waits, and answer.
     Duty(DutyArgs),
+    /// Say how it was, in two answers that nobody can tell whose they are.
+    Rate(crate::desk::arguments::RateArgs),
     /// Show what a desk says of itself, how it stands now, and its address for a link or a poster.
     Card(CardArgs),
 }

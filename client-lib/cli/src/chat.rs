@@ -24,6 +24,7 @@ use tokio::time::timeout;
 use crate::arguments::ChatArgs;
 use crate::attached::{self, Attachments};
 use crate::badge;
+use crate::desk::rate;
 use crate::device;
 use crate::exit;
 use crate::inbox;
@@ -164,7 +165,12 @@ pub(crate) async fn talk(
         attachments: Attachments::default(),
         offered: None,
     };
-    match chat.talk(lines).await? {
+    let is_seeker = rate::is_seeker(conversation).await?;
+    let then = chat.talk(lines).await?;
+    if is_seeker && then != Then::Exit {
+        rate::offer(conversation, output).await;
+    }
+    match then {
         Then::Exit => Ok(Ended::Exit),
         Then::GoOn | Then::Quit => Ok(Ended::Quit(chat.unsent.len())),
     }

@@ -12,6 +12,7 @@ mod driver;
 mod errand;
 mod exit;
 mod inbox;
+mod rating;
 mod safety;
 mod talk;
 #[cfg(test)]
@@ -32,6 +33,7 @@ pub use badges::BadgesKept;
 pub use conversation::{Conversation, ConversationId};
 pub use desk::Visit;
 pub use inbox::Inbox;
+pub use rating::SentRating;
 
 use crate::engine::{Effects, Engine, JoinOptions, RoomOptions};
 use crate::error::{Error, ErrorKind, Result};
@@ -126,6 +128,7 @@ pub(crate) struct Shared {
     erased: watch::Sender<Option<bool>>,
     conversations: Mutex<BTreeMap<Space, Conversation>>,
     inboxes: Mutex<BTreeMap<Space, Inbox>>,
+    ratings: Mutex<BTreeMap<Space, SentRating>>,
     backup: backup::Seat,
     desks: desk::Seat,
     badges: badges::Seat,
@@ -164,6 +167,7 @@ impl Client {
             erased: watch::Sender::new(None),
             conversations: Mutex::default(),
             inboxes: Mutex::default(),
+            ratings: Mutex::default(),
             backup: backup::Seat::default(),
             desks: desk::Seat::default(),
             badges: badges::Seat::default(),
@@ -266,6 +270,7 @@ impl Client {
             .unwrap_or_else(PoisonError::into_inner)
             .clear();
         self.forget_inboxes();
+        self.forget_ratings();
     }
 
     async fn begin(&self, engine: Engine, mut effects: Effects) -> Result<Conversation> {
@@ -276,6 +281,7 @@ impl Client {
 
     fn run(&self, engine: Engine, effects: Effects) -> Conversation {
         let (space, is_inbox) = (engine.space(), engine.is_inbox());
+        let is_rating = engine.is_rating();
         let (conversation, seat) = conversation::pair(
             space,
             self.0.vault.clone(),
@@ -297,6 +303,10 @@ impl Client {
         self.0.tasks.spawn(driver.run());
         if is_inbox {
             self.know_inbox(space, &conversation);
+            return conversation;
+        }
+        if is_rating {
+            self.know_rating(space, &conversation);
             return conversation;
         }
         self.0

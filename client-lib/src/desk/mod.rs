@@ -7,6 +7,7 @@
 //! | `card` | what a desk says of itself, signed by its organisation |
 //! | `hours` | when it is open, in its own time zone. The only place that names `jiff` |
 //! | `matching` | who is offered to whom |
+//! | `rating` | what somebody says of how it was |
 //! | `range` | how long somebody who waits will wait, as an honest range |
 //! | `ticket` | what somebody says who asks |
 //! | `team` | what its supporters share, and what its organisation decides |
@@ -17,6 +18,7 @@ pub(crate) mod card;
 mod hours;
 mod matching;
 mod range;
+mod rating;
 mod team;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -42,6 +44,8 @@ pub use hours::{BadHours, DESK_DATES_MAX, DESK_SLOTS_MAX, DeskDate, Hours, Openi
 pub use matching::{Fit, Offer, WaitingTicket, offer_order};
 pub(crate) use range::DeskPace;
 pub use range::{NO_RANGE_TEXT, PastClaim, WaitRange, wait_range};
+pub use rating::{Again, Helped, Rating};
+pub(crate) use rating::{Rated, RatingLetter};
 #[cfg(test)]
 pub(crate) use team::OPENINGS_MAX;
 pub(crate) use team::{CardFigures, DeskKeys, LETTERS_TTL_DAYS, OpeningKey, Openings, SignedKeys};

@@ -22,7 +22,10 @@ use super::rereading::KeptCard;
 use super::saved::Stage;
 use super::{Effects, Engine, Event, internal, no_randomness, retry_id};
 use crate::content::{ContentBody, MessageId};
-use crate::desk::{Card, CardKeys, DeskAddress, DeskPace, DeskState, QueueKeys, Ticket, WaitRange};
+use crate::desk::{
+    Card, CardKeys, DeskAddress, DeskPace, DeskState, QueueKeys, Rating, RatingLetter, Ticket,
+    WaitRange,
+};
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::{Ask, Denied};
 use crate::mls::LeafId;
@@ -108,6 +111,8 @@ pub(super) struct Asking {
     owner: [u8; 32],
     ticket: Ticket,
     is_letter: bool,
+    /// It is no ticket, but a rating among the letters, and gone from here once it lies there.
+    rating: Option<Rating>,
     /// When the desk closes (wall clock), by the card; of a letter nothing.
     pub(super) closes_ms: Option<u64>,
     /// The desk was open when we asked.
@@ -129,11 +134,12 @@ impl fmt::Debug for Asking {
 }
 
 impl Asking {
-    fn new(ticket: Ticket, is_letter: bool) -> Result<Self> {
+    pub(super) fn new(ticket: Ticket, is_letter: bool) -> Result<Self> {
         Ok(Self {
             owner: random::array().map_err(no_randomness)?,
             ticket,
             is_letter,
+            rating: None,
             closes_ms: None,
             was_open: false,
             pace: None,
@@ -141,6 +147,18 @@ impl Asking {
             seq: None,
             leaving: None,
         })
+    }
+
+    /// A rating: a letter that nobody comes back for.
+    pub(super) fn rating(rating: Rating) -> Result<Self> {
+        Ok(Self {
+            rating: Some(rating),
+            ..Self::new(Ticket::default(), true)?
+        })
+    }
+
+    pub(super) const fn is_rating(&self) -> bool {
+        self.rating.is_some()
     }
 
     /// The public owner key of the ticket's entry.
@@ -195,8 +213,13 @@ impl Asking {
 
     /// The ticket's entry: what supporters read, and the knock that only the lease brings.
     pub(super) fn item(&self, knocking: &Knocking, knock: &[u8]) -> Result<Item<'static>> {
-        let ticket = sotto_protocol::cbor::encode(&self.ticket)
-            .map_err(|_| internal("a ticket cannot be encoded"))?;
+        let ticket = match self.rating {
+            Some(rating) => sotto_protocol::cbor::encode(&RatingLetter { rating }),
+            None => sotto_protocol::cbor::encode(&self.ticket),
+        };
+        let ticket = ticket.map_err(|_| internal("a ticket cannot be encoded"))?;
+        // A rating is not answered.
+        let knock = if self.is_rating() { &[] } else { knock };
         let sealed = knocking.seal(Purpose::Ticket, &ticket)?;
         let mut held = knocking.seal(Purpose::Held, knock)?;
         let mut item = item_of(knocking.door, sealed)?;
@@ -231,9 +254,27 @@ impl Engine {
     /// is read again.
     pub(crate) fn ask_and_look(
         desk: &DeskAddress,
-        (card, keys): (&Card, Option<CardKeys>),
+        card: (&Card, Option<CardKeys>),
         asked: Asked,
         options: AskOptions,
+        now: Now,
+    ) -> Result<(Self, Effects)> {
+        if !options.ticket.is_within_limits() {
+            return Err(Error::new(
+                ErrorKind::TooLarge,
+                "the first words or a choice are longer than a ticket may hold",
+            ));
+        }
+        let asking = Asking::new(options.ticket, asked == Asked::ByLetter)?;
+        Self::begin_to_ask(desk, card, asking, &options.name, now)
+    }
+
+    /// On the way into a queue of this desk.
+    pub(super) fn begin_to_ask(
+        desk: &DeskAddress,
+        (card, keys): (&Card, Option<CardKeys>),
+        mut asking: Asking,
+        name: &str,
         now: Now,
     ) -> Result<(Self, Effects)> {
         let is_its_card = card.fingerprint() == desk.fingerprint();
@@ -249,25 +290,14 @@ impl Engine {
                 "what this desk says of itself is out of date; nobody can say who would read the ticket",
             ));
         }
-        if !options.ticket.is_within_limits() {
-            return Err(Error::new(
-                ErrorKind::TooLarge,
-                "the first words or a choice are longer than a ticket may hold",
-            ));
-        }
         // Which log it will be, the Welcome tells.
         let nowhere = LogId::new([0; 32]);
-        let mut saved = new_saved(desk.relay().clone(), nowhere, &options.name)?;
+        let mut saved = new_saved(desk.relay().clone(), nowhere, name)?;
         saved.suite = card.suite;
         saved.stage = Stage::Joining;
         let mut engine = Self::assemble(new_space()?, saved);
-        let queue = match asked {
-            Asked::Now => &card.queue,
-            Asked::ByLetter => &card.letters,
-        };
+        let queue = asking.queue_of(card);
         let mut knocking = engine.new_knocking(queue.log, queue.append, card.sealing)?;
-        let is_letter = asked == Asked::ByLetter;
-        let mut asking = Asking::new(options.ticket, is_letter)?;
         asking.card = keys.map(|keys| KeptCard::new(keys, card));
         asking.goes_by(card, now);
         knocking.asking = Some(asking);
@@ -392,6 +422,10 @@ impl Engine {
             // They are gone; the inbox goes next, and with it whatever could be answered.
             return Ok(());
         }
+        if self.is_rating() && code != ErrorCode::RetryTooOld {
+            self.rating_is_over();
+            return Ok(());
+        }
         match code {
             // Whether it lies there is not known any more: an answer to that one shall find no inbox.
             ErrorCode::RetryTooOld => self.ask_anew(now),
@@ -418,6 +452,7 @@ impl Engine {
         let mut knocking = self.new_knocking(old.door, old.knock, old.sealing)?;
         let mut asking = Asking::new(asked.ticket, asked.is_letter)?;
         (asking.closes_ms, asking.was_open) = (asked.closes_ms, asked.was_open);
+        asking.rating = asked.rating;
         asking.pace = asked.pace;
         asking.card = asked.card;
         knocking.asking = Some(asking);

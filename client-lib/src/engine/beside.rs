@@ -400,6 +400,10 @@ impl Engine {
         if self.desk_log_refused(&log) || self.is_inbox_unmade(&log) || self.is_card(&log) {
             return Ok(());
         }
+        if self.is_rating() {
+            self.rating_is_over();
+            return Ok(());
+        }
         if self.waits_for_answer() || self.is_tray(&log) {
             self.tell(Event::Refused);
         }

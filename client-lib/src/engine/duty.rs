@@ -16,7 +16,7 @@ use super::office::DeskLog;
 use super::taking::{DESK_FLOOR, TicketKeys};
 use super::{Engine, Event};
 use crate::content::{ContentBody, Taken, TakenWait};
-use crate::desk::{Offer, OpeningKey, Ticket, WaitingTicket, offer_order};
+use crate::desk::{Offer, OpeningKey, Rating, RatingLetter, Ticket, WaitingTicket, offer_order};
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::{Ask, Cursor, Denied, Keeps};
 use crate::seal::letter::{Letters, Purpose, Read};
@@ -98,8 +98,16 @@ pub(super) struct View {
 pub(super) enum Junk {
     /// Nobody who asks writes such a thing: it may go.
     Rubbish,
+    /// Somebody says how it was: the team hears of it, and then it may go.
+    Rating(Rating),
     /// It opens and makes no sense here; perhaps it does to a newer client.
     Strange,
+}
+
+impl Junk {
+    const fn may_go(&self) -> bool {
+        matches!(self, Self::Rubbish | Self::Rating(_))
+    }
 }
 
 /// One reading of the whole queue.
@@ -181,7 +189,7 @@ impl View {
         let is_known = ticket.is_some() || junk.is_some();
         if let Some(look) = self.look.as_mut().filter(|_| is_read && is_known) {
             look.met.insert(seq);
-            if junk == Some(&Junk::Rubbish) && !entry.claimed {
+            if junk.is_some_and(Junk::may_go) && !entry.claimed {
                 look.rubbish.push(seq);
             }
         }
@@ -199,7 +207,7 @@ impl View {
 /// A ticket, or what else it is.
 fn read_ticket(
     openings: &[OpeningKey],
-    log: &LogId,
+    (log, is_letter): (&LogId, bool),
     entry: &Entry<'_>,
 ) -> core::result::Result<Ticket, Junk> {
     let sealed = entry.sealed.as_slice();
@@ -213,6 +221,10 @@ fn read_ticket(
         }
     });
     let letter = letter.ok_or(Junk::Rubbish)?;
+    let rating = sotto_protocol::cbor::decode::<RatingLetter>(&letter);
+    if let (Ok(letter), true) = (rating, is_letter) {
+        return Err(Junk::Rating(letter.rating));
+    }
     let ticket = sotto_protocol::cbor::decode::<Ticket>(&letter).ok();
     ticket.filter(Ticket::is_within_limits).ok_or(Junk::Strange)
 }
@@ -319,6 +331,14 @@ impl Engine {
         let view = self.beside.duty.view(taken.letter);
         if let Some(ticket) = view.tickets.get_mut(&taken.seq) {
             ticket.is_claimed = true;
+        }
+    }
+
+    /// What lies in a queue at this place, if it is a rating.
+    pub(super) fn rating_at(&mut self, is_letter: bool, seq: u64) -> Option<Rating> {
+        match self.beside.duty.view(is_letter).junk.get(&seq) {
+            Some(Junk::Rating(rating)) => Some(*rating),
+            _ => None,
         }
     }
 
@@ -450,7 +470,7 @@ impl Engine {
             return;
         }
         let seq = entry.seq;
-        match read_ticket(&keys.openings, &log, entry) {
+        match read_ticket(&keys.openings, (&log, is_letter), entry) {
             Ok(ticket) => {
                 let waiting = DeskTicket {
                     id: TicketId { is_letter, seq },
@@ -471,7 +491,7 @@ impl Engine {
                     view.junk.insert(seq, junk);
                 }
                 // Once, however often it is read.
-                if seq > view.counted_to {
+                if seq > view.counted_to && !matches!(junk, Junk::Rating(_)) {
                     view.counted_to = seq;
                     self.junk();
                 }

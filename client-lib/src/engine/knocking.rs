@@ -375,6 +375,10 @@ impl Engine {
             }
         }
         self.tell(Event::Knocked);
+        if self.is_rating() {
+            self.rating_is_over();
+            return Ok(());
+        }
         self.keep_knocking()
     }
 

@@ -202,6 +202,7 @@ impl Engine {
                 self.until_said(author, minute);
                 Ok(())
             }
+            ContentBody::Rated(_) => Ok(()),
         }
     }
 

@@ -7,7 +7,8 @@ use sotto_client::{
 use tokio::time::timeout;
 
 use super::card::now_ms;
-use crate::arguments::AskArgs;
+use super::rate;
+use crate::arguments::{AskArgs, DeviceArgs};
 use crate::chat::{self, Ended, Typed, queue};
 use crate::device;
 use crate::exit;
@@ -52,7 +53,10 @@ pub(crate) async fn run(arguments: AskArgs, output: &Output) -> Result<Done, Fai
             let patience = arguments.device.patience();
             chat::talk(&conversation, None, &mut lines, patience, output).await
         }
-        Ok(Waited::Stopped) => Ok(Ended::Quit(0)),
+        Ok(Waited::Stopped) => {
+            rate::offer(&conversation, output).await;
+            Ok(Ended::Quit(0))
+        }
         Ok(Waited::Exits) => Ok(Ended::Exit),
         Err(failure) => Err(failure),
     };
@@ -103,14 +107,19 @@ pub(crate) async fn letter(arguments: AskArgs, output: &Output) -> Result<Done, 
 }
 
 async fn visited(arguments: &AskArgs) -> Result<(Client, Visit), Failure> {
-    let address: DeskAddress = arguments.address.parse().map_err(|_| {
+    visit(&arguments.address, &arguments.device).await
+}
+
+/// Opens this device and reads the card of a desk.
+pub(super) async fn visit(address: &str, device: &DeviceArgs) -> Result<(Client, Visit), Failure> {
+    let address: DeskAddress = address.parse().map_err(|_| {
         Failure::usage(
             "this is not a complete address of a desk",
             "Copy it again, from sotto-desk: to its last character",
         )
     })?;
-    let client = device::open(&arguments.device).await?;
-    let visit = timeout(arguments.device.patience(), client.visit(&address)).await;
+    let client = device::open(device).await?;
+    let visit = timeout(device.patience(), client.visit(&address)).await;
     let visit = visit.map_err(|_| Failure::unreachable("the relay was not reached in time"))??;
     Ok((client, visit))
 }

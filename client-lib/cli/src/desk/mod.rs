@@ -1,10 +1,12 @@
 //! `sotto desk`: a support desk from a terminal.
 
+pub(crate) mod arguments;
 mod ask;
 mod card;
 mod duty;
 mod new;
 mod qr;
+pub(crate) mod rate;
 
 use crate::arguments::DeskCommand;
 use crate::output::{Done, Failure, Output};
@@ -16,5 +18,6 @@ pub(crate) async fn run(command: DeskCommand, output: &Output) -> Result<Done, F
         DeskCommand::Ask(arguments) => ask::run(arguments, output).await,
         DeskCommand::Letter(arguments) => ask::letter(arguments, output).await,
         DeskCommand::Duty(arguments) => duty::run(arguments, output).await,
+        DeskCommand::Rate(arguments) => rate::run(arguments, output).await,
     }
 }

@@ -27,6 +27,7 @@ mod pausing;
 mod privacy;
 mod putting_off;
 mod races;
+mod ratings;
 mod removed;
 mod rereading;
 mod restarts;

@@ -279,6 +279,7 @@ fn contents_of_entering() -> Vec<(&'static str, ContentBody)> {
         ("call", ContentBody::Call(Box::new(call))),
         ("taken", ContentBody::Taken(taken(Some(wait)))),
         ("taken, not seen to come", ContentBody::Taken(taken(None))),
+        super::team::rated(),
     ]
 }
 
@@ -595,6 +596,7 @@ fn desks() -> Vec<Sample> {
         signed,
         sample(file, "TicketLetter", "ticket", &ticket, is_ticket),
         sample(file, "TicketLetter", "ticket, empty", &empty, is_ticket),
+        super::team::rating(),
     ]
 }
 

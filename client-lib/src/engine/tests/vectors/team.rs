@@ -2,7 +2,10 @@
 
 use super::samples::{Sample, log, sample};
 use crate::content::ContentBody;
-use crate::desk::{DeskKeys, OpeningKey, OrganisationKey, SignedKeys, badge_samples};
+use crate::desk::{
+    Again, DeskKeys, Helped, OpeningKey, OrganisationKey, Rated, Rating, RatingLetter, SignedKeys,
+    badge_samples,
+};
 use crate::mls::Suite;
 use sotto_protocol::cbor;
 use sotto_protocol::id::LogId;
@@ -15,6 +18,29 @@ pub(super) fn body() -> (&'static str, ContentBody) {
 /// How a talk is held.
 pub(super) fn of_talk() -> Vec<(&'static str, ContentBody)> {
     vec![("until", ContentBody::Until(29_923_245))]
+}
+
+const RATING: Rating = Rating {
+    again: Again::Maybe,
+    early: false,
+    helped: Helped::Partly,
+};
+
+/// What lies among a desk's letters and is none.
+pub(super) fn rating() -> Sample {
+    let letter = RatingLetter { rating: RATING };
+    sample("desk.json", "RatingLetter", "rating", &letter, |bytes| {
+        cbor::decode::<RatingLetter>(bytes).is_ok()
+    })
+}
+
+/// What the team hears of it.
+pub(super) fn rated() -> (&'static str, ContentBody) {
+    let rated = Rated {
+        seq: 41,
+        rating: RATING,
+    };
+    ("rated", ContentBody::Rated(rated))
 }
 
 /// What is signed in it.
