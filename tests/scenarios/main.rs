@@ -24,3 +24,10 @@ mod privacy;
 mod removal;
 mod safe_word;
 mod talk;
+
+/// What the terminal says.
+#[path = "../../client-lib/cli/src/said.rs"]
+mod said;
+/// How it shows what others wrote.
+#[path = "../../client-lib/cli/src/screen.rs"]
+mod screen;

@@ -23,7 +23,7 @@ use crate::arguments::{
 use crate::chat::{choose, name_of};
 use crate::device;
 use crate::output::{Done, Failure, Output};
-use crate::screen::shown;
+use crate::said::of_a_badge;
 
 /// A file is read so far and no further: twice the longest of these texts.
 const FILE_BYTES_MAX: u64 = 400_000;
@@ -178,7 +178,7 @@ pub(crate) async fn check(arguments: BadgeCheckArgs, output: &Output) -> Result<
             line.insert("mine".into(), json!(member.is_me));
         }
         output.object(&line);
-        output.words(&format!("{name}: {}", words_of(badge)));
+        output.words(&format!("{name}: {}", of_a_badge(badge)));
     }
     if count == 0 {
         output.words("Nobody here has shown a badge of this organisation.");
@@ -237,28 +237,6 @@ pub(crate) fn as_object(badge: &Badge) -> Value {
         "state": word_of(badge.state), "role": of.role, "training": of.training,
         "languages": of.languages, "been_there": of.been_there,
     })
-}
-
-/// A badge in words, always with what it is worth.
-pub(crate) fn words_of(badge: &Badge) -> String {
-    let of = &badge.attributes;
-    let mut said = shown(&of.role);
-    for (what, list) in [
-        ("trained in", &of.training),
-        ("speaks", &of.languages),
-        ("has been there:", &of.been_there),
-    ] {
-        if !list.is_empty() {
-            said.push_str(&format!("; {what} {}", shown(&list.join(", "))));
-        }
-    }
-    let worth = match badge.state {
-        BadgeState::Valid => "the badge is valid",
-        BadgeState::Expired => "but the badge is out of date",
-        BadgeState::Revoked => "but the badge was taken back",
-        _ => "whether the badge was taken back cannot be checked now",
-    };
-    format!("{said}; {worth}")
 }
 
 const fn word_of(state: BadgeState) -> &'static str {

@@ -29,14 +29,15 @@ use crate::device;
 use crate::exit;
 use crate::inbox;
 use crate::output::{Done, Failure, Output};
+use crate::said::{IS_A_TEAM, last_words, of_somebody};
 use crate::screen::{shown, shown_short};
 
 use self::entering::Answer;
+pub(crate) use self::lines::name_of;
 use self::lines::{
-    HELP, HELP_OF_A_TEAM, IS_A_TEAM, NAME_CHARACTERS_MAX, NAMELESS, find, last_words, line_of,
-    safety_name, safety_of,
+    HELP, HELP_OF_A_TEAM, NAME_CHARACTERS_MAX, NAMELESS, find, line_of, safety_name,
 };
-pub(crate) use self::lines::{name_of, words_of};
+pub(crate) use crate::said::words_of;
 
 /// Messages from before that are shown at the beginning.
 const HISTORY_MAX: usize = 20;
@@ -435,6 +436,14 @@ impl Chat<'_> {
             self.note(words);
             return Ok(Then::GoOn);
         }
+        if let Some((leaf, what)) = of_somebody(&event) {
+            if matches!(event, Event::Reacted { .. }) {
+                self.note(&format!("{} {what}.", self.name(leaf)));
+            } else {
+                self.changed(leaf, &what).await?;
+            }
+            return Ok(Then::GoOn);
+        }
         match event {
             Event::Message(message) => self.show_message(&message, false),
             Event::Delivery { id, state } => self.delivered(id, state),
@@ -447,25 +456,6 @@ impl Chat<'_> {
             Event::Knock { .. } => self.show_knocks().await?,
             Event::Joined { leaf, by } => self.joined(leaf, by).await?,
             Event::Named { leaf, .. } => self.named(leaf).await?,
-            Event::Leaving { leaf } => self.changed(leaf, "is leaving").await?,
-            Event::Unheard { leaf, .. } => {
-                self.changed(
-                    leaf,
-                    "was not heard for a day: away, or the relay keeps it back",
-                )
-                .await?;
-            }
-            Event::Away { leaf } => {
-                self.changed(leaf, "is away; they may come back at any time")
-                    .await?;
-            }
-            Event::Safety { leaf, safety } => self.changed(leaf, safety_of(safety)).await?,
-            Event::Left { leaf } => self.changed(leaf, "left").await?,
-            Event::Removed { leaf, .. } => self.changed(leaf, "was removed").await?,
-            Event::Returned { leaf } => {
-                self.changed(leaf, "came back from a device that had lost its state")
-                    .await?;
-            }
             Event::Spoiled { by } => {
                 let name = self.name(by);
                 self.note(&format!(

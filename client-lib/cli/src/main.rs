@@ -17,6 +17,7 @@ mod output;
 mod replay;
 mod residue;
 mod room;
+mod said;
 mod screen;
 mod speak;
 mod words;

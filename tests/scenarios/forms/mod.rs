@@ -4,6 +4,7 @@
 mod addiction;
 mod crisis;
 mod health;
+mod heard;
 mod matched;
 mod school;
 mod survivors;

@@ -10,6 +10,7 @@ use super::Chat;
 use super::lines::{HELP_AT_A_DOOR, HELP_OF_A_HOST, NAME_CHARACTERS_MAX, find, find_knock};
 use crate::badge;
 use crate::output::Failure;
+use crate::said::of_a_badge;
 use crate::screen::{shown, shown_short};
 
 /// Who says yes or no to those who knock.
@@ -203,7 +204,7 @@ impl Chat<'_> {
         self.list_members();
         if self.members.iter().any(|member| member.leaf == leaf) {
             let name = self.name(leaf);
-            self.note(&format!("{name} shows a badge: {}", badge::words_of(badge)));
+            self.note(&format!("{name} shows a badge: {}", of_a_badge(badge)));
         }
         Ok(())
     }
@@ -212,7 +213,7 @@ impl Chat<'_> {
 /// Who asks to come in: a name is anybody's to choose, a badge is not.
 fn who(knock: &Knock, name: &str, was: Option<&str>) -> String {
     let badge = match (&knock.badge, was) {
-        (Some(badge), _) => format!(" ({})", badge::words_of(badge)),
+        (Some(badge), _) => format!(" ({})", of_a_badge(badge)),
         (None, Some(was)) => format!(" (proves to have been {was} here before)"),
         (None, None) => " (shows no badge)".to_owned(),
     };

@@ -1,8 +1,8 @@
-//! What is said at the terminal that needs no conversation: members, events and help in plain words.
+//! What is said at the terminal that needs no conversation: members and help in plain words.
 
-use sotto_client::{Event, Knock, LeafId, Member, SAFE_TRIES_MAX, Safety, Standing, Undone};
+use sotto_client::{Knock, LeafId, Member, Safety};
 
-use crate::badge;
+use crate::said;
 use crate::screen::shown_short;
 
 /// A name's place on a line.
@@ -30,8 +30,6 @@ pub(super) const HELP_OF_A_TEAM: &str = "  \
   /call WORDS          ask your desk's team for somebody to come in, such as: /call a supervisor";
 pub(super) const HELP_AT_A_DOOR: &str =
     "/knocks  who waits to come in    /admit NUMBER    /turn-away NUMBER";
-pub(super) const IS_A_TEAM: &str = "This is the team of a desk, and its keys are here: you can come on \
-                                    duty with `sotto desk duty`.";
 /// To the person whose chat it is.
 pub(super) const HELP_OF_A_HOST: &str = "\
 This chat is yours: nobody comes in without your yes, and you need not say why not.
@@ -61,7 +59,7 @@ pub(super) fn line_of((at, member): (usize, &Member)) -> String {
     .filter(|(is, _)| *is)
     .map(|(_, word)| word.to_owned())
     .collect();
-    roles.extend(member.badge.as_ref().map(badge::words_of));
+    roles.extend(member.badge.as_ref().map(said::of_a_badge));
     let roles = if roles.is_empty() {
         String::new()
     } else {
@@ -80,25 +78,6 @@ pub(super) const fn safety_name(safety: Safety) -> &'static str {
         Safety::Verified => "verified",
         Safety::Unverified { .. } => "unverified",
         _ => "unknown",
-    }
-}
-
-/// What is said behind a name.
-pub(super) const fn safety_of(safety: Safety) -> &'static str {
-    match safety {
-        Safety::Agreed => "agreed on a safe word with you",
-        Safety::Verified => "gave the safe word: it is they",
-        Safety::Unverified { wrong: 0 } => {
-            "came back, and is UNVERIFIED until they give the safe word. Tell them nothing that only \
-             they should know; they do not see this"
-        }
-        Safety::Unverified { wrong } if wrong < SAFE_TRIES_MAX => {
-            "gave a WRONG safe word, and stays unverified. They do not see this"
-        }
-        _ => {
-            "gave three WRONG safe words; no further one is looked at until you say /allow-safe-word. \
-             They do not see this"
-        }
     }
 }
 
@@ -122,76 +101,6 @@ pub(super) fn find(members: &[Member], whom: &str) -> Option<LeafId> {
         .filter(|member| member.name.as_deref() == Some(whom));
     let found = named.next()?;
     named.next().is_none().then_some(found.leaf)
-}
-
-/// What is said when the chat is over for us.
-pub(super) const fn last_words(event: &Event) -> Option<&'static str> {
-    Some(match event {
-        Event::Standing(Standing::TurnedAway) => "You were not let in. You may knock again.",
-        Event::Standing(Standing::Removed) => "You were removed.",
-        Event::Standing(Standing::ShutOut) => {
-            "Our keys open nothing here any more; ask for a new link."
-        }
-        Event::Standing(Standing::Left) => "You left; nothing of it is kept here.",
-        _ => return None,
-    })
-}
-
-/// What is said of an event that names nobody.
-pub(crate) const fn words_of(event: &Event) -> Option<&'static str> {
-    Some(match event {
-        Event::Knocked => "You knocked. Somebody inside must say yes.",
-        Event::Rotated => "The secret was renewed; old links open nothing.",
-        Event::NotYetRotated => "Not yet rotated: who left still has the old secret.",
-        Event::NoFacilitator => "The last facilitator left: nobody can remove anybody any more.",
-        Event::Doubt(_) | Event::Fork { .. } => {
-            "WARNING: the relay did what an honest one does not."
-        }
-        Event::HiddenManager { .. } => {
-            "WARNING: somebody kept a key to the log; all keys are renewed."
-        }
-        Event::Silence { .. } => {
-            "Nobody was heard for a day: all are away, or the relay keeps it back."
-        }
-        Event::Expired => {
-            "You were away for long: some of what was said is no longer kept anywhere but with those who read it."
-        }
-        Event::NotAdded => {
-            "Somebody was not added: their inbox is gone, full or empty. Ask them for a new link."
-        }
-        Event::Refused => "The relay does not let us in: our key opens nothing.",
-        Event::PutOff { what, .. } => match what {
-            Undone::Door => {
-                "The relay makes no door for now, so that nobody can knock; it is asked again."
-            }
-            Undone::Inbox => {
-                "The relay makes no inbox for the answer for now; it is asked again, and what you ask waits here."
-            }
-            Undone::Claim => "The relay gives out no ticket for now; it is asked again.",
-            _ => "The relay does not do what this desk needs for now; it is asked again.",
-        },
-        Event::DeskReady => IS_A_TEAM,
-        Event::Ticket(_) => "Somebody waits at the desk; `sotto desk duty` shows who.",
-        Event::NotTaken => "Somebody else answers this one, or they are gone.",
-        Event::DeskFull => {
-            "The desk takes no more tickets for now; it is tried again every minute."
-        }
-        Event::Unanswered => "Nobody could answer in time, and the place at the desk is gone.",
-        Event::DeskRefused => {
-            "The relay does not let us run this desk: another office has its number, or somebody made its log before us."
-        }
-        Event::OtherDesk { .. } => {
-            "WARNING: a facilitator says keys of another desk. They count for nothing here; compare the desk's address with the poster."
-        }
-        Event::LinkSpoiled => {
-            "WARNING: somebody uses the link to disturb; it ends, ask whom it went to"
-        }
-        Event::Standing(Standing::Paused) => {
-            "This program is too old for the conversation and waits."
-        }
-        Event::Deleted { .. } => "a message was taken back",
-        _ => return None,
-    })
 }
 
 #[cfg(test)]
