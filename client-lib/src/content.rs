@@ -10,6 +10,8 @@
 //! opening and signature a receiver can later prove to moderators what was said, and nobody can
 //! prove what was not. MLS's own ChaCha20-Poly1305 does not commit to its key, hence the HMAC.
 
+mod floor;
+
 use hmac::{Hmac, KeyInit, Mac as _};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -24,6 +26,9 @@ use crate::link::DoorLink;
 use crate::mls::{LeafId, LeafKey};
 use crate::people::{SafeCheck, SafeTry};
 use crate::random;
+
+pub use floor::AGREEMENT_BYTES_MAX;
+pub(crate) use floor::{FloorSaid, Proposed, ProposedBefore, agreement_is_fit};
 
 /// The longest text in bytes: what one run of entries carries, with room for what surrounds it.
 pub const TEXT_BYTES_MAX: usize = 1 << 20;
@@ -138,6 +143,16 @@ pub(crate) enum ContentBody {
     SafeTry(SafeTry),
     /// The author is about to answer a ticket of this team's desk.
     Taken(Taken),
+    /// Who may speak from here on, from who holds the talk.
+    Floor(FloorSaid),
+    /// Nobody speaks from here on.
+    Stop,
+    /// As far as the author is concerned, the talk may go on.
+    GoOn,
+    /// What all are to agree on, from who holds the talk.
+    Agreement(Box<Proposed>),
+    /// The author agrees to it.
+    Agree(MessageId),
     /// The talk ends at this minute since 1970-01-01, UTC; at 0 never.
     Until(u64),
     /// Somebody rated this team's desk.
@@ -345,6 +360,9 @@ impl ContentBody {
             | Self::Taken(_)
             | Self::Until(_)
             | Self::Rated(_)
+            | Self::Stop
+            | Self::GoOn
+            | Self::Agree(_)
             | Self::Typing
             | Self::Away
             | Self::SafeWord(_)
@@ -352,6 +370,8 @@ impl ContentBody {
             | Self::Delete(_)
             | Self::DoorAsk(_)
             | Self::BadgeRevoked(_) => true,
+            Self::Floor(said) => said.is_within_limits(),
+            Self::Agreement(proposed) => proposed.is_within_limits(),
             Self::Badge(shown) => shown.is_within_limits(),
             Self::Desk(keys) => keys.is_within_limits(),
             Self::Door { sealed, .. } => sealed.len() == DOOR_SEALED_BYTES,
@@ -395,6 +415,11 @@ impl ContentBody {
                 | Self::Retold(_)
                 | Self::Until(_)
                 | Self::Rated(_)
+                | Self::Floor(_)
+                | Self::Stop
+                | Self::GoOn
+                | Self::Agreement(_)
+                | Self::Agree(_)
                 | Self::SafeWord(_)
                 | Self::SafeTry(_)
         )

@@ -43,6 +43,7 @@
 //! | `talk` | what was said, and which of it counts |
 //! | `parting` | that one is away, and the last word before all is erased |
 //! | `ending`, `quiet` | when a talk ends, and who in it has gone quiet |
+//! | `floor`, `agreement` | who may speak, and what all agreed on |
 //! | `pace` | time, where the device's clock cannot be trusted |
 //! | `transfers` | attachments on their way, and their logs |
 //! | `uploading` | attachments of ours: taken in, sent, said |
@@ -56,6 +57,7 @@
 //! 2. At most one append of a conversation is on its way, kept byte for byte until it is answered.
 //! 3. A Commit of ours is merged only when it is met in the log.
 
+mod agreement;
 mod answering;
 mod aside;
 mod asking;
@@ -79,6 +81,7 @@ mod ending;
 mod entering;
 mod event;
 mod fetching;
+mod floor;
 mod handing;
 mod holding;
 mod inbox;
@@ -114,11 +117,13 @@ mod uploading;
 mod waiting;
 mod waits;
 
+pub use agreement::Agreement;
 pub use asking::{AskOptions, Asked, Place};
 pub use begin::{Admission, JoinOptions, RoomOptions};
 pub use duty::{DeskTicket, TicketId};
 pub use effects::Effects;
 pub use ending::{End, Ending};
+pub use floor::Floor;
 pub use inbox::InboxOptions;
 pub use safety::{SAFE_TRIES_MAX, Safety};
 #[cfg(feature = "native")]
@@ -426,6 +431,7 @@ impl Engine {
         let badge_at = self.look_at_badges(now);
         let end_at = self.look_at_end(now);
         let quiet_at = self.look_at_quiet(now);
+        let follow_up_at = self.look_at_follow_up(now);
         if let Err(error) = self.go_on(now) {
             self.fault(&error);
         }
@@ -445,6 +451,7 @@ impl Engine {
             expire_at.map(on_wall),
             badge_at.map(on_wall),
             quiet_at.map(on_wall),
+            follow_up_at.map(on_wall),
             end_at,
             receipts_at,
             leave_pin_at,

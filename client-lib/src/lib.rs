@@ -280,7 +280,10 @@ pub use client::{
     BackupStanding, BadgesKept, Client, ClientOptions, Conversation, ConversationId, Inbox,
     SentRating, Visit,
 };
-pub use content::{CALL_BYTES_MAX, MessageId, NAME_BYTES_MAX, REACTION_BYTES_MAX, TEXT_BYTES_MAX};
+pub use content::{
+    AGREEMENT_BYTES_MAX, CALL_BYTES_MAX, MessageId, NAME_BYTES_MAX, REACTION_BYTES_MAX,
+    TEXT_BYTES_MAX,
+};
 pub use desk::{Again, Helped, Rating};
 pub use desk::{
     BADGE_ATTRIBUTE_BYTES_MAX, BADGE_ATTRIBUTES_MAX, BADGE_BATCH_MAX, BADGE_DAYS_MAX,
@@ -294,10 +297,10 @@ pub use desk::{
     wait_range, week_end,
 };
 pub use engine::{
-    Admission, AskOptions, Asked, Attaching, Attachment, Choices, Command, Delivery, DeskTicket,
-    End, Ending, Event, Fingerprint, InboxOptions, Invitation, InvitationId, JoinOptions, Knock,
-    Member, Message, NewAttachment, Place, Reaction, Reply, RoomOptions, SAFE_TRIES_MAX, Safety,
-    Standing, Text, TicketId, Transfer, Undone, Unsent,
+    Admission, Agreement, AskOptions, Asked, Attaching, Attachment, Choices, Command, Delivery,
+    DeskTicket, End, Ending, Event, Fingerprint, Floor, InboxOptions, Invitation, InvitationId,
+    JoinOptions, Knock, Member, Message, NewAttachment, Place, Reaction, Reply, RoomOptions,
+    SAFE_TRIES_MAX, Safety, Standing, Text, TicketId, Transfer, Undone, Unsent,
 };
 pub use error::{Error, ErrorKind, Result};
 pub use link::{BadAddress, BadLink, InboxLink, Link, RelayAddress};

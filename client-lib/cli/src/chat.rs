@@ -5,6 +5,7 @@
 
 mod ending;
 mod entering;
+mod floor;
 mod lines;
 pub(crate) mod queue;
 mod safe_word;
@@ -518,6 +519,7 @@ impl Chat<'_> {
             Delivery::Unsent => "unsent",
             Delivery::Sent => "sent",
             Delivery::Failed => "failed",
+            Delivery::OutOfTurn => "out_of_turn",
             _ => "expired",
         };
         let unsent = self.unsent.len();

@@ -126,9 +126,46 @@ fn a_body_may_be_as_long_as_its_limits_and_no_longer() {
         (RETOLD_BYTES_MAX, &|count| told(1, x(count))),
         (CALL_BYTES_MAX, &|count| call(&x(count))),
     ];
-    for (number, (most, body)) in edges.into_iter().enumerate() {
-        assert!(body(most).is_within_limits(), "case {number} at its edge");
+    assert_edges(&edges);
+}
+
+/// Each body at its most, and one past it.
+fn assert_edges(edges: &[(usize, &dyn Fn(usize) -> ContentBody)]) {
+    for (number, (most, body)) in edges.iter().enumerate() {
+        assert!(body(*most).is_within_limits(), "case {number} at its edge");
         assert!(!body(most + 1).is_within_limits(), "case {number} past it");
+    }
+}
+
+#[test]
+fn who_may_speak_and_an_agreement_may_be_as_long_as_their_limits_and_no_longer() {
+    let id = MessageId::new([1; 16]);
+    let x = |count: usize| "x".repeat(count);
+    let agreement = |text: String, agreed: usize| {
+        let told = ProposedBefore {
+            of: id,
+            agreed: vec![LeafId::new([2; 32]); agreed],
+            stands: false,
+        };
+        ContentBody::Agreement(Box::new(Proposed {
+            text,
+            told: Some(told),
+            follow_up: None,
+        }))
+    };
+    assert_edges(&[
+        (AGREEMENT_BYTES_MAX, &|count| agreement(x(count), 0)),
+        (ROSTER_MAX, &|count| agreement(x(1), count)),
+        (ROSTER_MAX, &|count| {
+            ContentBody::Floor(FloorSaid {
+                turn: None,
+                frozen: true,
+                stopped: vec![LeafId::new([2; 32]); count],
+            })
+        }),
+    ]);
+    for odd in ["", " ", "a\u{202e}b"] {
+        assert!(!agreement(odd.into(), 0).is_within_limits(), "{odd:?}");
     }
 }
 

@@ -174,6 +174,8 @@ impl Engine {
         self.saved.is_old = aside.is_old;
         self.saved.voids = aside.voids;
         self.saved.false_info_by = aside.false_info_by;
+        // How the talk is held may have been said in the epoch that is undone, and was not read by all.
+        self.saved.roster_due |= self.facilitates();
         Ok(())
     }
 

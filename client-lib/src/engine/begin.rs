@@ -589,6 +589,8 @@ pub(super) fn new_saved(relay: RelayAddress, log: LogId, name: &str) -> Result<S
         said_away: false,
         away: Vec::new(),
         ends: None,
+        floor: None,
+        agreement: None,
         quiet: None,
         lined: None,
     })

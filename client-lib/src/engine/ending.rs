@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::saved::Stage;
 use super::{Command, Engine, Event, Reply};
-use crate::content::ContentBody;
+use crate::content::{ContentBody, MessageId};
 use crate::error::{Error, ErrorKind, Result};
 use crate::mls::LeafId;
 use crate::time::Now;
@@ -72,8 +72,28 @@ impl Engine {
     pub(super) fn obey_of_talk(&mut self, command: Command, now: Now) -> Result<Reply> {
         match command {
             Command::End(end) => self.set_end(end, now),
-            command => self.obey_of_safety(command, now),
+            command => self.obey_of_floor(command, now),
         }
+    }
+
+    /// Something was said of how the talk is held.
+    pub(super) fn heard_of_talk(&mut self, author: LeafId, id: MessageId, body: ContentBody) {
+        match body {
+            ContentBody::Until(minute) => self.until_said(author, minute),
+            ContentBody::Floor(said) => self.floor_said(author, said),
+            ContentBody::Stop => self.stop_said(author),
+            ContentBody::GoOn => self.go_on_said(author),
+            ContentBody::Agreement(proposed) => self.agreement_said(author, id, *proposed),
+            ContentBody::Agree(of) => self.agree_said(author, of),
+            _ => {}
+        }
+    }
+
+    /// Says again how the talk is held, for who came since.
+    pub(super) fn queue_talk(&mut self, now: Now) -> Result<()> {
+        self.queue_floor(now)?;
+        self.queue_agreement(now)?;
+        self.queue_end(now)
     }
 
     /// Whether this leaf holds the talk: it facilitates, and is not the one whom the talk is for.
@@ -126,7 +146,7 @@ impl Engine {
     }
 
     /// Says it again, for who came since.
-    pub(super) fn queue_end(&mut self, now: Now) -> Result<()> {
+    fn queue_end(&mut self, now: Now) -> Result<()> {
         match self.saved.ends {
             Some(ends) if self.holds_talk(&self.key.id()) => {
                 self.queue(ContentBody::Until(ends.minute), now).map(drop)
@@ -136,7 +156,7 @@ impl Engine {
     }
 
     /// A member says when the talk ends; 0 is never.
-    pub(super) fn until_said(&mut self, by: LeafId, minute: u64) {
+    fn until_said(&mut self, by: LeafId, minute: u64) {
         let known = self.saved.ends.as_ref().map_or(0, |ends| ends.minute);
         if !self.holds_talk(&by) || minute == known {
             return;

@@ -8,9 +8,11 @@ use serde::{Deserialize, Serialize};
 
 pub use attaching::{Attaching, NewAttachment};
 
+use super::agreement::Agreement;
 use super::asking::Place;
 use super::duty::{DeskTicket, TicketId};
 use super::ending::End;
+use super::floor::Floor;
 use super::message::{Message, Transfer};
 use super::safety::Safety;
 use crate::content::MessageId;
@@ -184,6 +186,8 @@ pub enum Delivery {
     Failed,
     /// Waited too long.
     Expired,
+    /// Came out of turn, or while the talk was stopped: it is shown to nobody.
+    OutOfTurn,
 }
 
 /// What a conversation tells, in log order.
@@ -320,6 +324,24 @@ pub enum Event {
     /// The time that was agreed on is over. Nothing closes: one may end here, or ask for more
     /// ([`Command::End`]).
     TimeIsOver,
+    /// Who may speak here changed: whose turn it is, or that somebody stopped the talk.
+    Floor(Box<Floor>),
+    /// Something is proposed for all to agree on ([`Command::Agree`]).
+    Agreement(Box<Agreement>),
+    /// Somebody agreed. With the last one it stands.
+    Agreed {
+        /// Who.
+        by: LeafId,
+        /// What, and who has agreed by now.
+        agreement: Box<Agreement>,
+    },
+    /// The day has come on which people look how it went with what they agreed on.
+    FollowUp {
+        /// In days since 1970-01-01, UTC.
+        day: u32,
+        /// What they agreed on.
+        text: Text,
+    },
     /// To who holds the talk: the person it is for has said nothing for ten minutes more. Nothing is sent
     /// by itself.
     Quiet {
@@ -566,6 +588,22 @@ pub enum Command {
         /// Where.
         link: Box<Link>,
     },
+    /// Say whose turn it is, or with nobody that all may speak; it also opens what was stopped. For who
+    /// holds the talk: facilitators that it is not for.
+    SetFloor(Option<LeafId>),
+    /// Stop the talk for everybody and at once, where turns are given.
+    Stop,
+    /// Say that it may go on, for one who stopped it. Who holds the talk opens it then.
+    GoOn,
+    /// Propose what all are to agree on. For who holds the talk.
+    Propose {
+        /// At most [`AGREEMENT_BYTES_MAX`](crate::AGREEMENT_BYTES_MAX) bytes.
+        text: String,
+        /// The day on which people look how it went, in days since 1970-01-01, UTC.
+        follow_up_day: Option<u32>,
+    },
+    /// Agree to what was proposed.
+    Agree(MessageId),
     /// Say when this talk ends. For who holds it: facilitators that it is not for.
     End(End),
     /// Let this member facilitate, and leave once they do. For facilitators.

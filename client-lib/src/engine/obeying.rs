@@ -26,6 +26,7 @@ impl Engine {
         if self.beside.inbox.is_some() {
             return self.obey_as_inbox(&command);
         }
+        self.may_say(&command)?;
         match command {
             Command::Send {
                 text,

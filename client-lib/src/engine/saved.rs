@@ -35,8 +35,10 @@ use sotto_protocol::frame::Item;
 use sotto_protocol::id::{ChainValue, LogId, PublicKey, RetryId};
 
 use super::Choices;
+use super::agreement::KeptAgreement;
 use super::aside::Packed;
 use super::ending::Ends;
+use super::floor::Floor;
 use super::pace::Pace;
 use super::quiet::Quiet;
 use crate::attachment::AttachmentSecret;
@@ -183,6 +185,12 @@ pub(super) struct Saved {
     /// When the talk ends.
     #[serde(default)]
     pub(super) ends: Option<Ends>,
+    /// Who may speak.
+    #[serde(default)]
+    pub(super) floor: Option<Floor>,
+    /// What all are to agree on.
+    #[serde(default)]
+    pub(super) agreement: Option<KeptAgreement>,
     /// How long nobody answered us.
     #[serde(default)]
     pub(super) quiet: Option<Quiet>,

@@ -203,7 +203,7 @@ impl Engine {
         if self.saved.roster_due {
             self.saved.roster_due = false;
             self.queue_roster(now)?;
-            self.queue_end(now)?;
+            self.queue_talk(now)?;
             self.say_desk(now)?;
         }
         if self.outbox.is_empty() {

@@ -126,7 +126,8 @@ impl Engine {
         }
         let (id, is_text) = (content.id, content.body.is_text());
         self.heard(self.key.id(), content, at, now)?;
-        if is_text {
+        // What came out of turn is not there.
+        if is_text && self.index.contains_key(&id) {
             self.tell(Event::Delivery {
                 id,
                 state: Delivery::Sent,
@@ -147,6 +148,9 @@ impl Engine {
         let Content {
             id, body, minute, ..
         } = content;
+        if self.is_out_of_turn(author, id, &body) {
+            return Ok(());
+        }
         match body {
             ContentBody::Text(text) => {
                 let said = said(author, id, minute, (None, text));
@@ -198,11 +202,11 @@ impl Engine {
             ContentBody::DoorAsk(key) => self.door_asked(author, key, now),
             ContentBody::Desk(keys) => self.desk_said(author, *keys),
             ContentBody::Taken(taken) => self.taken_said(taken, minute, now),
-            ContentBody::Until(minute) => {
-                self.until_said(author, minute);
+            ContentBody::Rated(_) => Ok(()),
+            body => {
+                self.heard_of_talk(author, id, body);
                 Ok(())
             }
-            ContentBody::Rated(_) => Ok(()),
         }
     }
 

@@ -6,6 +6,8 @@ const KEYS: Shown = By(&["keys_of_as_many_cards_as_the_limit_are_taken_and_not_o
 const PUT_OFF: Shown =
     By(&["a_log_that_the_relay_does_not_make_is_asked_for_ever_more_seldom_and_told_of_once"]);
 const LADDER: Shown = By(&["who_holds_the_talk_is_reminded_three_times_and_nothing_else_happens"]);
+const TALK: Shown =
+    By(&["who_may_speak_and_an_agreement_may_be_as_long_as_their_limits_and_no_longer"]);
 const TICKETS: Shown = By(&["a_ticket_may_be_as_long_as_its_limits_and_no_longer"]);
 
 pub(super) const DUTY: &[(&str, Rows)] = &[
@@ -110,6 +112,7 @@ pub(super) const DUTY: &[(&str, Rows)] = &[
         "engine/putting_off.rs",
         &[("FIRST_MS", PUT_OFF), ("LAST_MS", PUT_OFF)],
     ),
+    ("content/floor.rs", &[("AGREEMENT_BYTES_MAX", TALK)]),
     (
         "engine/ending.rs",
         &[

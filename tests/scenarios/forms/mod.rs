@@ -6,6 +6,7 @@ mod crisis;
 mod health;
 mod heard;
 mod matched;
+mod mediation;
 mod school;
 mod survivors;
 mod table;

@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 
 const TABLE: &str = include_str!("../README.md");
 /// Every module of forms, by its name.
-const MODULES: [(&str, &str); 9] = [
+const MODULES: [(&str, &str); 10] = [
     ("addiction", include_str!("addiction.rs")),
     ("crisis", include_str!("crisis.rs")),
     ("health", include_str!("health.rs")),
     ("heard", include_str!("heard.rs")),
     ("matched", include_str!("matched.rs")),
+    ("mediation", include_str!("mediation.rs")),
     ("school", include_str!("school.rs")),
     ("survivors", include_str!("survivors.rs")),
     ("veterans", include_str!("veterans.rs")),

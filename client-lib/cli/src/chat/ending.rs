@@ -30,7 +30,7 @@ impl Chat<'_> {
             "/end" => self.end(rest).await?,
             "/more-time" => self.more_time(rest).await,
             "/nudge" => self.nudge().await,
-            _ => return Ok(false),
+            _ => return self.typed_of_floor(word, rest).await,
         }
         Ok(true)
     }
@@ -104,7 +104,7 @@ impl Chat<'_> {
                 self.note(over(may_extend));
             }
             Event::Quiet { step, .. } => self.quiet(*step),
-            _ => return Ok(false),
+            event => return Ok(self.told_of_floor(event)),
         }
         Ok(true)
     }

@@ -21,6 +21,9 @@ What you type is said to everybody here. A line that begins with / does somethin
   /save NUMBER [FILE]  keep a file that somebody sent
   /leave               leave for good; nothing of it is kept here
   /end [MINUTES]       when this talk ends; who holds it says so, and /more-time MINUTES
+  /turn WHO            whose turn it is, or /turn all; for who holds the talk
+  /stop, /go-on        stop the talk for everybody, where turns are given
+  /agreement [DAYS] TEXT, /agree
   /nudge               write to somebody who has gone quiet what was offered for it
   /safe-word WORDS     agree on what to know you by, should you come back with return words
   /give-safe-word WORDS, /allow-safe-word WHO

@@ -16,6 +16,7 @@ mod edges_of_members;
 mod edges_of_queues;
 mod ending;
 mod entering;
+mod floor;
 mod forgeries;
 mod halves;
 mod inbox;

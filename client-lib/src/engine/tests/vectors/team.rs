@@ -1,12 +1,12 @@
 //! What supporters of a desk share.
 
 use super::samples::{Sample, log, sample};
-use crate::content::ContentBody;
+use crate::content::{ContentBody, FloorSaid, MessageId, Proposed, ProposedBefore};
 use crate::desk::{
     Again, DeskKeys, Helped, OpeningKey, OrganisationKey, Rated, Rating, RatingLetter, SignedKeys,
     badge_samples,
 };
-use crate::mls::Suite;
+use crate::mls::{LeafId, Suite};
 use sotto_protocol::cbor;
 use sotto_protocol::id::LogId;
 
@@ -17,7 +17,37 @@ pub(super) fn body() -> (&'static str, ContentBody) {
 
 /// How a talk is held.
 pub(super) fn of_talk() -> Vec<(&'static str, ContentBody)> {
-    vec![("until", ContentBody::Until(29_923_245))]
+    let (id, leaf) = (MessageId::new([0x1a; 16]), LeafId::new([0x37; 32]));
+    let floor = |turn, frozen| {
+        ContentBody::Floor(FloorSaid {
+            turn,
+            frozen,
+            stopped: frozen.then_some(leaf).into_iter().collect(),
+        })
+    };
+    let agreement = |told, follow_up| {
+        ContentBody::Agreement(Box::new(Proposed {
+            text: "we greet each other".into(),
+            told,
+            follow_up,
+        }))
+    };
+    let told = ProposedBefore {
+        of: id,
+        agreed: vec![leaf],
+        stands: true,
+    };
+    vec![
+        ("until", ContentBody::Until(29_923_245)),
+        ("floor, open", floor(None, false)),
+        ("floor, a turn", floor(Some(leaf), false)),
+        ("floor, stopped and said again", floor(None, true)),
+        ("stop", ContentBody::Stop),
+        ("go on", ContentBody::GoOn),
+        ("agreement", agreement(None, Some(20_794))),
+        ("agreement, said again", agreement(Some(told), None)),
+        ("agree", ContentBody::Agree(id)),
+    ]
 }
 
 const RATING: Rating = Rating {
