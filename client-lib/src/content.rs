@@ -21,7 +21,7 @@ use sotto_protocol::id::{Commitment, LogId, PublicKey};
 use crate::attachment::{
     ATTACHMENT_BYTES_MAX, AttachmentSecret, attachment_name_is_fit, media_type_is_fit,
 };
-use crate::desk::{Rated, Revocation, ShownBadge, SignedKeys};
+use crate::desk::{AuditHead, Rated, Revocation, ShownBadge, SignedKeys};
 use crate::link::DoorLink;
 use crate::mls::{LeafId, LeafKey};
 use crate::people::{SafeCheck, SafeTry};
@@ -44,6 +44,8 @@ pub(crate) const ROSTER_MAX: usize = 1_000;
 pub(crate) const RETOLD_LINES_MAX: usize = 256;
 /// Bytes of all their words together: a quarter of an hour to read, and one run of entries.
 pub(crate) const RETOLD_BYTES_MAX: usize = 64 << 10;
+/// Places of tickets that are said to be gone at once: a rush that ends with the bell.
+pub(crate) const GONE_MAX: usize = 256;
 /// Bytes of what somebody is called for; a few words that everybody on duty reads.
 pub const CALL_BYTES_MAX: usize = 256;
 /// A door's keys as they are handed on: the smallest class holds them with the longest address.
@@ -157,6 +159,10 @@ pub(crate) enum ContentBody {
     Until(u64),
     /// Somebody rated this team's desk.
     Rated(Rated),
+    /// Those who asked at these places of the queue went before somebody answered.
+    Gone(Vec<u64>),
+    /// How far the records of this team's desk go, as something was taken out of them.
+    Audited(AuditHead),
 }
 
 /// A ticket that a supporter claims, and how long it had waited.
@@ -363,6 +369,7 @@ impl ContentBody {
             | Self::Stop
             | Self::GoOn
             | Self::Agree(_)
+            | Self::Audited(_)
             | Self::Typing
             | Self::Away
             | Self::SafeWord(_)
@@ -392,7 +399,16 @@ impl ContentBody {
             Self::Receipt(of) => of.len() <= RECEIPTS_MAX,
             Self::Retold(lines) => retold_is_fit(lines),
             Self::Call(call) => call_is_fit(&call.asks),
+            Self::Gone(seqs) => (1..=GONE_MAX).contains(&seqs.len()),
         }
+    }
+
+    /// Whether a desk's team says it of those who ask.
+    pub(crate) const fn is_of_desk(&self) -> bool {
+        matches!(
+            self,
+            Self::Taken(_) | Self::Rated(_) | Self::Gone(_) | Self::Audited(_)
+        )
     }
 
     /// Whether an app shows it as a message.
@@ -420,6 +436,8 @@ impl ContentBody {
                 | Self::GoOn
                 | Self::Agreement(_)
                 | Self::Agree(_)
+                | Self::Gone(_)
+                | Self::Audited(_)
                 | Self::SafeWord(_)
                 | Self::SafeTry(_)
         )

@@ -82,7 +82,9 @@ mod entering;
 mod event;
 mod fetching;
 mod floor;
+mod gone;
 mod handing;
+mod heads;
 mod holding;
 mod inbox;
 mod inviting;
@@ -92,6 +94,7 @@ mod knocking;
 #[cfg(feature = "native")]
 mod local;
 mod message;
+mod numbers;
 mod obeying;
 mod office;
 mod pace;

@@ -277,14 +277,17 @@ pub use attachment::{
 };
 #[cfg(feature = "native")]
 pub use client::{
-    BackupStanding, BadgesKept, Client, ClientOptions, Conversation, ConversationId, Inbox,
-    SentRating, Visit,
+    BackupStanding, BadgesKept, Client, ClientOptions, Conversation, ConversationId, DeskNumbers,
+    Inbox, SentRating, Visit,
 };
 pub use content::{
     AGREEMENT_BYTES_MAX, CALL_BYTES_MAX, MessageId, NAME_BYTES_MAX, REACTION_BYTES_MAX,
     TEXT_BYTES_MAX,
 };
-pub use desk::{Again, Helped, Rating};
+pub use desk::{
+    Again, AgainCounts, AuditExport, AuditFault, AuditHash, AuditHead, AuditRecord, AuditWhat,
+    BadHash, Count, Division, Exported, Helped, HelpedCounts, Period, Rating, SHOWN_MIN, TooFew,
+};
 pub use desk::{
     BADGE_ATTRIBUTE_BYTES_MAX, BADGE_ATTRIBUTES_MAX, BADGE_BATCH_MAX, BADGE_DAYS_MAX,
     BADGES_KEPT_MAX, BadBatch, BadHours, Badge, BadgeAttributes, BadgeBatch, BadgeId, BadgeList,

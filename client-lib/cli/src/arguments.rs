@@ -180,6 +180,10 @@ pub(crate) enum DeskCommand {
     Duty(DutyArgs),
     /// Say how it was, in two answers that nobody can tell whose they are.
     Rate(crate::desk::arguments::RateArgs),
+    /// Say at the office how many were there, and never of fewer than five.
+    Stats(crate::desk::arguments::StatsArgs),
+    /// Show at the office what it did and counted, or check a copy of that.
+    Audit(crate::desk::arguments::AuditArgs),
     /// Show what a desk says of itself, how it stands now, and its address for a link or a poster.
     Card(CardArgs),
 }

@@ -190,6 +190,9 @@ pub(crate) const fn words_of(event: &Event) -> Option<&'static str> {
         Event::OtherDesk { .. } => {
             "WARNING: a facilitator says keys of another desk. They count for nothing here; compare the desk's address with the poster."
         }
+        Event::AuditRewritten { .. } => {
+            "WARNING: the desk's office signed other records than before. Ask the office; `sotto desk audit --check` compares what it kept."
+        }
         Event::FalseSnapshot { .. } => {
             "WARNING: somebody left a false starting point for newcomers; it is put right."
         }

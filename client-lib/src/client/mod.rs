@@ -12,6 +12,7 @@ mod driver;
 mod errand;
 mod exit;
 mod inbox;
+mod numbers;
 mod rating;
 mod safety;
 mod talk;
@@ -33,6 +34,7 @@ pub use badges::BadgesKept;
 pub use conversation::{Conversation, ConversationId};
 pub use desk::Visit;
 pub use inbox::Inbox;
+pub use numbers::DeskNumbers;
 pub use rating::SentRating;
 
 use crate::engine::{Effects, Engine, JoinOptions, RoomOptions};

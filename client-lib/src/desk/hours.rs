@@ -134,6 +134,12 @@ impl DeskDate {
     }
 }
 
+/// The last day of the month that this day (since 1970-01-01, UTC) is in; itself past the year 9999.
+pub(super) fn last_of_month(day: u32) -> u32 {
+    let date = DeskDate(day).date().map(Date::last_of_month);
+    date.and_then(DeskDate::of).map_or(day, DeskDate::days)
+}
+
 impl fmt::Display for DeskDate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.date().map_or(Ok(()), |date| write!(f, "{date}"))

@@ -3,9 +3,11 @@
 //! | file | what lives there |
 //! |---|---|
 //! | `address` | what a poster says, and where that leads to: the card's log and its keys |
+//! | `audit` | what a desk's office did and counted, as a chain |
 //! | `badge` | what an organisation says of a supporter, for one conversation at a time |
 //! | `card` | what a desk says of itself, signed by its organisation |
 //! | `hours` | when it is open, in its own time zone. The only place that names `jiff` |
+//! | `numbers` | what a desk tells a funder of itself |
 //! | `matching` | who is offered to whom |
 //! | `rating` | what somebody says of how it was |
 //! | `range` | how long somebody who waits will wait, as an honest range |
@@ -13,10 +15,12 @@
 //! | `team` | what its supporters share, and what its organisation decides |
 
 mod address;
+mod audit;
 mod badge;
 pub(crate) mod card;
 mod hours;
 mod matching;
+pub(crate) mod numbers;
 mod range;
 mod rating;
 mod team;
@@ -26,6 +30,10 @@ mod ticket;
 
 pub(crate) use address::{CardKeys, DeskFingerprint};
 pub use address::{DeskAddress, DeskWords, OrganisationId, OrganisationKey};
+pub(crate) use audit::Chain;
+pub use audit::{
+    AuditExport, AuditFault, AuditHash, AuditHead, AuditRecord, AuditWhat, BadHash, Exported,
+};
 #[cfg(test)]
 pub(crate) use badge::samples as badge_samples;
 pub use badge::{
@@ -42,6 +50,8 @@ pub use card::{
 };
 pub use hours::{BadHours, DESK_DATES_MAX, DESK_SLOTS_MAX, DeskDate, Hours, Opening, Slot};
 pub use matching::{Fit, Offer, WaitingTicket, offer_order};
+pub(crate) use numbers::Tally;
+pub use numbers::{AgainCounts, Count, Division, HelpedCounts, Period, SHOWN_MIN, TooFew};
 pub(crate) use range::DeskPace;
 pub use range::{NO_RANGE_TEXT, PastClaim, WaitRange, wait_range};
 pub use rating::{Again, Helped, Rating};

@@ -17,9 +17,12 @@ use super::asking::Place;
 use super::changes::new_entry;
 use super::door::{Door, KeptKnock};
 use super::duty::Duty;
+use super::gone::Gone;
+use super::heads::Heads;
 use super::inbox::{Inbox, KeptInvitation};
 use super::inviting::Adding;
 use super::knocking::Knocking;
+use super::numbers::Numbers;
 use super::office::{DeskLog, Office};
 use super::pool::KeptPackage;
 use super::putting_off::{Need, PutOff};
@@ -29,7 +32,7 @@ use super::tidying::Tidying;
 use super::waits::Past;
 use super::{Engine, Event, inviting, no_randomness, retry_id};
 use crate::content::MessageId;
-use crate::desk::{DeskKeys, SignedKeys};
+use crate::desk::{AuditRecord, DeskKeys, SignedKeys};
 use crate::error::Result;
 use crate::log::{Ask, Cursor, Denied, NewLog, Token};
 use crate::mls::LeafId;
@@ -81,6 +84,12 @@ pub(super) struct Beside {
     pub(super) put_off: PutOff,
     /// At a desk's office, of who was answered lately.
     pub(super) past: Past,
+    /// There, what is counted, and its records by their numbers.
+    pub(super) numbers: Numbers,
+    pub(super) audit: BTreeMap<u64, AuditRecord>,
+    /// How far these went, as the team heard, and whom a queue lacks.
+    pub(super) heads: Heads,
+    pub(super) gone: Gone,
     /// The person was told that a log of the desk does not open.
     pub(super) is_desk_refused: bool,
     /// When the card that we ask by was read (steady clock).
@@ -266,6 +275,12 @@ impl Beside {
             self.office = Some(saved::decode(value)?);
         } else if name == saved::PAST {
             self.past = saved::decode(value)?;
+        } else if name == saved::NUMBERS {
+            self.numbers = saved::decode(value)?;
+        } else if name == saved::HEADS {
+            self.heads = saved::decode(value)?;
+        } else if let Some(number) = saved::numbered(name, saved::AUDIT) {
+            self.audit.insert(number, saved::decode(value)?);
         } else if name == saved::INBOX {
             self.inbox = Some(saved::decode(value)?);
         } else if let Some(number) = saved::numbered(name, saved::PACKAGE) {
@@ -489,6 +504,7 @@ impl Engine {
         self.go_on_taking(now)?;
         self.go_on_desk(now)?;
         self.go_on_duty(now);
+        self.say_gone(now)?;
         self.close_if_due(now)?;
         self.go_on_retelling();
         self.go_on_knocking(now)
@@ -520,6 +536,7 @@ impl Engine {
             self.wake_closing(now),
             self.wake_duty(now),
             self.wake_pace(now),
+            self.wake_gone(now),
             self.wake_card(now),
             undone,
         ];
@@ -543,6 +560,7 @@ impl Engine {
         for name in [saved::TAKING, saved::DESK, saved::OFFICE, saved::PAST] {
             self.drop_beside(name);
         }
+        self.forget_numbers();
         let leaves: Vec<_> = self.beside.knocks.keys().copied().collect();
         for leaf in leaves {
             self.drop_beside(&saved::knock_name(&leaf));

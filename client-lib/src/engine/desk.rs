@@ -270,6 +270,7 @@ impl Engine {
             return Ok(());
         }
         self.look_at_team()?;
+        self.close_periods(now)?;
         self.forget_openings(now)?;
         self.change_queue_keys(now)?;
         self.tell_pace(now)?;
@@ -339,6 +340,13 @@ impl Engine {
             return Ok(());
         }
         let leaves = group.leaves();
+        let gone = office.team.gone(&leaves);
+        if gone > 0 {
+            self.write_down_gone(gone)?;
+        }
+        let Some(office) = &mut self.beside.office else {
+            return Ok(());
+        };
         if office.team.has_lost(epoch, &leaves) {
             office.team.hears(leaves);
             return self.renew_desk_keys();

@@ -120,6 +120,14 @@ struct Look {
     rubbish: Vec<u64>,
 }
 
+/// What a look at a whole queue found.
+#[derive(Default)]
+struct Looked {
+    rubbish: Vec<u64>,
+    /// Those who are there no more, and whom nobody had claimed.
+    went: Vec<u64>,
+}
+
 impl Duty {
     pub(super) const fn view(&mut self, is_letter: bool) -> &mut View {
         if is_letter {
@@ -143,18 +151,22 @@ impl View {
         tickets.into_iter().chain(junk).copied().max().unwrap_or(0)
     }
 
-    /// Forgets what a look did not meet; what of the rest may be tidied away.
-    fn looked(&mut self) -> Vec<u64> {
+    /// Forgets what a look did not meet; what of the rest may be tidied away, and who went.
+    fn looked(&mut self) -> Looked {
         let Some(look) = self.look.take() else {
-            return Vec::new();
+            return Looked::default();
         };
         let is_there = |seq: &u64| *seq > look.known_to || look.met.contains(seq);
+        let all = self.tickets.iter().filter(|(seq, _)| !is_there(seq));
+        let unanswered = all.filter(|(_, ticket)| !ticket.is_claimed);
+        let went = unanswered.map(|(seq, _)| *seq).collect();
         self.tickets.retain(|seq, _| is_there(seq));
         self.junk.retain(|seq, _| is_there(seq));
         self.ours.retain(is_there);
         self.came.retain(|seq, _| is_there(seq));
         self.is_live = true;
-        look.rubbish
+        let rubbish = look.rubbish;
+        Looked { rubbish, went }
     }
 
     /// Those who are offered to somebody before this one, as exactly as the relay tells it to who waits:
@@ -441,8 +453,11 @@ impl Engine {
         match page.entries.last().filter(|_| page.more) {
             Some(last) => self.read_queue_on(log, is_letter, last.seq),
             None => {
-                let rubbish = self.beside.duty.view(is_letter).looked();
-                self.tidy(is_letter, rubbish, now);
+                let looked = self.beside.duty.view(is_letter).looked();
+                if !is_letter {
+                    self.went(&looked.went, now);
+                }
+                self.tidy(is_letter, looked.rubbish, now);
             }
         }
     }

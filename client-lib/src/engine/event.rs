@@ -16,7 +16,10 @@ use super::floor::Floor;
 use super::message::{Message, Transfer};
 use super::safety::Safety;
 use crate::content::MessageId;
-use crate::desk::{Badge, DeskFounding, HeldBadge, Offer, OrganisationId, Revocation, RevokedList};
+use crate::desk::{
+    Badge, DeskFounding, Division, Exported, HeldBadge, Offer, OrganisationId, Revocation,
+    RevokedList,
+};
 use crate::error::ErrorKind;
 use crate::link::{InboxLink, Link};
 use crate::log::Doubt;
@@ -287,6 +290,12 @@ pub enum Event {
     /// nothing here; who came later than this may have believed them.
     OtherDesk {
         /// Who.
+        by: LeafId,
+    },
+    /// The office of this team's desk signed records that do not go further than those it signed
+    /// before: some were written anew, or it goes on from an older copy.
+    AuditRewritten {
+        /// Who said so.
         by: LeafId,
     },
     /// On duty: somebody asks for somebody to talk to, or left a letter.
@@ -616,6 +625,14 @@ pub enum Command {
     Duty(bool),
     /// On duty, and this is what we offer: who fits it is shown first.
     DutyFor(Box<Offer>),
+    /// Something of the numbers or records of this room's desk is taken out; for its office. A division
+    /// holds for the days that are in no period yet.
+    Export {
+        /// What.
+        what: Exported,
+        /// By what the days are divided, if by another than before.
+        by: Option<Division>,
+    },
     /// We claim this ticket: it is offered here no longer.
     Claiming(TicketId),
     /// Forget an invitation in this inbox.

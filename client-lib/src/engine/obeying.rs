@@ -109,6 +109,7 @@ impl Engine {
             }
             Command::Duty(is_on) => self.set_duty(is_on, None)?,
             Command::DutyFor(offer) => self.set_duty(true, Some(*offer))?,
+            Command::Export { what, by } => return self.export(what, by, now),
             Command::Claiming(id) => self.ticket_is_ours(id, now)?,
             Command::AdmitAndRetell(leaf) => self.admit(leaf, true)?,
             Command::Call { asks, link } => self.call(asks, &link, now)?,

@@ -94,6 +94,12 @@ impl Team {
         self.epoch == epoch
     }
 
+    /// How many of those who may have the keys are gone.
+    pub(super) fn gone(&self, leaves: &[LeafId]) -> u64 {
+        let gone = self.leaves.iter().filter(|leaf| !leaves.contains(leaf));
+        u64::try_from(gone.count()).unwrap_or(u64::MAX)
+    }
+
     /// Takes note of who is in now; whether somebody who may have the keys is gone, or came and went
     /// in an epoch that we never saw.
     pub(super) fn has_lost(&mut self, epoch: u64, leaves: &[LeafId]) -> bool {

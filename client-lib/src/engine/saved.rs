@@ -18,6 +18,9 @@
 //! | `knock/` and a leaf | [`KeptKnock`](super::door::KeptKnock), until it is answered |
 //! | `knocking` | [`Knocking`](super::knocking::Knocking), until our own knock is answered |
 //! | `add/` and a log | [`Adding`](super::inviting::Adding), until a KeyPackage was taken |
+//! | `numbers` | [`Numbers`](super::numbers::Numbers), at a desk's office |
+//! | `audit/` and a number | [`AuditRecord`](crate::desk::AuditRecord), there |
+//! | `heads` | [`Heads`](super::heads::Heads), on the devices of a desk's team |
 //! | `inbox` | [`Inbox`](super::inbox::Inbox): this is no conversation, but an inbox |
 //! | `package/` and a number | [`KeptPackage`](super::pool::KeptPackage), until it is used or old |
 //! | `invited/` and a number | [`KeptInvitation`](super::inbox::KeptInvitation), until it is decided |
@@ -69,6 +72,9 @@ pub(super) const TAKING: &[u8] = b"taking";
 pub(super) const DESK: &[u8] = b"desk";
 pub(super) const OFFICE: &[u8] = b"office";
 pub(super) const PAST: &[u8] = b"past";
+pub(super) const NUMBERS: &[u8] = b"numbers";
+pub(super) const AUDIT: &[u8] = b"audit/";
+pub(super) const HEADS: &[u8] = b"heads";
 pub(super) const ADD: &[u8] = b"add/";
 pub(super) const INBOX: &[u8] = b"inbox";
 pub(super) const PACKAGE: &[u8] = b"package/";

@@ -170,7 +170,7 @@ impl Engine {
             }
             ContentBody::Call(call) => {
                 self.called(author, *call);
-                Ok(())
+                self.count_call(at.day)
             }
             ContentBody::Edit { of, text } => self.edited(author, of, text, minute),
             ContentBody::Delete(of) => self.deleted(author, of),
@@ -201,8 +201,7 @@ impl Engine {
             ContentBody::Door { to, sealed } => self.door_handed(author, to, &sealed),
             ContentBody::DoorAsk(key) => self.door_asked(author, key, now),
             ContentBody::Desk(keys) => self.desk_said(author, *keys),
-            ContentBody::Taken(taken) => self.taken_said(taken, minute, now),
-            ContentBody::Rated(_) => Ok(()),
+            body if body.is_of_desk() => self.heard_of_desk(author, &body, (at.day, minute), now),
             body => {
                 self.heard_of_talk(author, id, body);
                 Ok(())

@@ -81,6 +81,9 @@ impl Engine {
     /// A member of the team is about to answer a ticket.
     pub(super) fn taken_said(&mut self, taken: Taken, minute: u64, now: Now) -> Result<()> {
         self.ticket_is_theirs(&taken);
+        if !taken.letter {
+            self.is_said(&[taken.seq]);
+        }
         let wait = taken.wait.filter(|_| !taken.letter);
         let (Some(wait), true) = (wait, self.beside.office.is_some()) else {
             return Ok(());

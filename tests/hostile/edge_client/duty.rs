@@ -28,6 +28,45 @@ pub(super) const DUTY: &[(&str, Rows)] = &[
         ],
     ),
     (
+        "desk/numbers.rs",
+        &[(
+            "SHOWN_MIN",
+            By(&["a_count_shows_no_number_below_five_wherever_it_comes_from"]),
+        )],
+    ),
+    (
+        "engine/numbers.rs",
+        &[
+            (
+                "KEPT_DAYS",
+                By(&["numbers_and_records_are_kept_over_a_restart_and_for_400_days"]),
+            ),
+            (
+                "RECORDS_MAX",
+                By(&["as_many_records_and_places_as_the_limits_are_kept_and_not_one_more"]),
+            ),
+            (
+                "SEEN_MAX",
+                By(&["as_many_records_and_places_as_the_limits_are_kept_and_not_one_more"]),
+            ),
+            (
+                "SEEN_DAYS",
+                By(&["places_are_known_for_as_long_as_a_letter_lies_and_no_longer"]),
+            ),
+        ],
+    ),
+    (
+        "engine/heads.rs",
+        &[(
+            "HEADS_MAX",
+            By(&["members_keep_what_the_office_signed_and_are_told_of_a_chain_that_goes_back"]),
+        )],
+    ),
+    (
+        "engine/gone.rs",
+        &[("SAY_AFTER_MS", PACE), ("SAY_JITTER_MS", PACE)],
+    ),
+    (
         "engine/asking.rs",
         &[
             ("PLACE_EVERY_MS", PACE),

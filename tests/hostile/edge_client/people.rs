@@ -22,6 +22,10 @@ pub(super) const PEOPLE: &[(&str, Rows)] = &[
             ("RETOLD_LINES_MAX", BODIES),
             ("RETOLD_BYTES_MAX", BODIES),
             ("CALL_BYTES_MAX", BODIES),
+            (
+                "GONE_MAX",
+                By(&["as_many_as_the_limit_are_said_to_be_gone_at_once"]),
+            ),
             ("DOOR_SEALED_BYTES", FORM),
         ],
     ),

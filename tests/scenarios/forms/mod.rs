@@ -2,6 +2,7 @@
 //! relay, on one clock that the test drives. README.md, beside the scenarios, has the table of them.
 
 mod addiction;
+mod counted;
 mod crisis;
 mod health;
 mod heard;

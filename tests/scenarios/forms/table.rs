@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 const TABLE: &str = include_str!("../README.md");
 /// Every module of forms, by its name.
-const MODULES: [(&str, &str); 10] = [
+const MODULES: [(&str, &str); 11] = [
     ("addiction", include_str!("addiction.rs")),
+    ("counted", include_str!("counted.rs")),
     ("crisis", include_str!("crisis.rs")),
     ("health", include_str!("health.rs")),
     ("heard", include_str!("heard.rs")),

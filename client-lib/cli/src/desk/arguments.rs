@@ -1,7 +1,9 @@
 //! What can be typed after `sotto desk` beside asking and answering.
 
+use std::path::PathBuf;
+
 use clap::{Args, ValueEnum};
-use sotto_client::{Again, Helped};
+use sotto_client::{Again, Division, Helped};
 
 use crate::arguments::DeviceArgs;
 
@@ -54,4 +56,44 @@ impl From<AgainChoice> for Again {
             AgainChoice::No => Self::No,
         }
     }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StatsArgs {
+    /// The number of the team's room, as `sotto chat` shows it; may be left out if there is one.
+    pub(crate) room: Option<usize>,
+    /// What the days that are in no period yet are divided by, from now on.
+    #[arg(long, value_enum, value_name = "PERIOD")]
+    pub(crate) by: Option<By>,
+    #[command(flatten)]
+    pub(crate) device: DeviceArgs,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum By {
+    Day,
+    Week,
+    Month,
+}
+
+impl From<By> for Division {
+    fn from(by: By) -> Self {
+        match by {
+            By::Day => Self::Day,
+            By::Week => Self::Week,
+            By::Month => Self::Month,
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AuditArgs {
+    /// The number of the team's room, as `sotto chat` shows it; may be left out if there is one.
+    pub(crate) room: Option<usize>,
+    /// Check what `sotto desk audit --json` printed into this file. With a room also whether it is what
+    /// the office told this device of.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) check: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) device: DeviceArgs,
 }

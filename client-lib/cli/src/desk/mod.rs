@@ -2,11 +2,13 @@
 
 pub(crate) mod arguments;
 mod ask;
+mod audit;
 mod card;
 mod duty;
 mod new;
 mod qr;
 pub(crate) mod rate;
+mod stats;
 
 use crate::arguments::DeskCommand;
 use crate::output::{Done, Failure, Output};
@@ -19,5 +21,7 @@ pub(crate) async fn run(command: DeskCommand, output: &Output) -> Result<Done, F
         DeskCommand::Letter(arguments) => ask::letter(arguments, output).await,
         DeskCommand::Duty(arguments) => duty::run(arguments, output).await,
         DeskCommand::Rate(arguments) => rate::run(arguments, output).await,
+        DeskCommand::Stats(arguments) => stats::run(arguments, output).await,
+        DeskCommand::Audit(arguments) => audit::run(arguments, output).await,
     }
 }

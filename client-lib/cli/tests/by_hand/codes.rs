@@ -140,6 +140,7 @@ fn fine(folder: &Path, met: &mut Met) {
     let office = path(folder, "office");
     let new = [desk.as_slice(), &["--folder", &office]].concat();
     ended(Running::start(&new), &new, 0, "", met);
+    a_copy_of_records(folder, &office, met);
     // The same desk of the same organisation, from another device.
     let other = path(folder, "other office");
     let again = [desk.as_slice(), &["--folder", &other]].concat();
@@ -148,6 +149,27 @@ fn fine(folder: &Path, met: &mut Met) {
     ended(Running::start(&replay), &replay, 0, "", met);
     relay.signal(Signal::TERM);
     ended(relay, &["relay"], 0, "", met);
+}
+
+/// What the office took out holds, and one letter later it does not.
+fn a_copy_of_records(folder: &Path, office: &str, met: &mut Met) {
+    let taken = Command::new(env!("CARGO_BIN_EXE_sotto"))
+        .args(["desk", "audit", "--folder", office, "--json"])
+        .output()
+        .expect("the binary runs");
+    let text = String::from_utf8(taken.stdout).expect("UTF-8");
+    let [copy, forged] = ["copy", "forged"].map(|name| path(folder, name));
+    std::fs::write(&copy, &text).expect("a file");
+    let other = text.replace(r#"{"exported":"audit"}"#, r#"{"exported":"numbers"}"#);
+    assert_ne!(other, text);
+    std::fs::write(&forged, other).expect("a file");
+    let check = ["desk", "audit", "--check", &copy];
+    ended(Running::start(&check), &check, 0, "", met);
+    let check = ["desk", "audit", "--check", &forged];
+    let mut running = Running::start(&check);
+    let last = running.last();
+    assert_eq!((&last["record"], running.code()), (&1.into(), Some(1)));
+    ended(Running::start(&check), &check, 1, "promise", met);
 }
 
 fn desk_new<'a>(relay: &'a str, key: &'a str) -> [&'a str; 9] {

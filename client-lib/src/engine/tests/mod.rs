@@ -23,6 +23,7 @@ mod inbox;
 mod late;
 mod leaving;
 mod lies;
+mod numbers;
 mod outsiders;
 mod pausing;
 mod privacy;

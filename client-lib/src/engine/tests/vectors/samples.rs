@@ -280,6 +280,8 @@ fn contents_of_entering() -> Vec<(&'static str, ContentBody)> {
         ("taken", ContentBody::Taken(taken(Some(wait)))),
         ("taken, not seen to come", ContentBody::Taken(taken(None))),
         super::team::rated(),
+        ("gone", ContentBody::Gone(vec![42, 44])),
+        super::team::audited(),
     ]
 }
 
@@ -598,6 +600,9 @@ fn desks() -> Vec<Sample> {
         sample(file, "TicketLetter", "ticket, empty", &empty, is_ticket),
         super::team::rating(),
     ]
+    .into_iter()
+    .chain(super::team::records())
+    .collect()
 }
 
 fn backups() -> Vec<Sample> {

@@ -3,7 +3,8 @@
 use super::samples::{Sample, log, sample};
 use crate::content::{ContentBody, FloorSaid, MessageId, Proposed, ProposedBefore};
 use crate::desk::{
-    Again, DeskKeys, Helped, OpeningKey, OrganisationKey, Rated, Rating, RatingLetter, SignedKeys,
+    Again, AuditExport, AuditHash, AuditHead, AuditRecord, AuditWhat, Chain, DeskKeys, Exported,
+    Helped, OpeningKey, OrganisationKey, Rated, Rating, RatingLetter, SignedKeys, Tally,
     badge_samples,
 };
 use crate::mls::{LeafId, Suite};
@@ -71,6 +72,81 @@ pub(super) fn rated() -> (&'static str, ContentBody) {
         rating: RATING,
     };
     ("rated", ContentBody::Rated(rated))
+}
+
+/// Records of a desk, one of each kind, each behind the one before.
+fn chain() -> Vec<AuditRecord> {
+    let organisation = OrganisationKey::from_seed(&badge_samples::ORGANISATION).id();
+    let start = AuditHash::start(&organisation, 0);
+    let mut chain = Chain {
+        desk: 0,
+        last: (0, start),
+    };
+    let mut little = Tally::default();
+    little.answered = 12;
+    little.left = 4;
+    let mut much = little;
+    for helped in [Helped::Yes, Helped::Partly, Helped::No] {
+        for (at, again) in [Again::Yes, Again::Maybe, Again::No]
+            .into_iter()
+            .enumerate()
+        {
+            for _ in 0..5 {
+                let early = at == 0;
+                much.rate(Rating {
+                    again,
+                    early,
+                    helped,
+                });
+            }
+        }
+    }
+    let whats = [
+        AuditWhat::Gone(1),
+        AuditWhat::Period(little.shown(20_779, 20_785)),
+        AuditWhat::Period(much.shown(20_786, 20_792)),
+        AuditWhat::Exported(Exported::Numbers),
+        AuditWhat::Exported(Exported::Audit),
+    ];
+    let records = whats.map(|what| chain.next(20_793, what).unwrap());
+    records.into()
+}
+
+/// The same, for the file.
+pub(super) fn records() -> Vec<Sample> {
+    let names = [
+        "record of who is gone",
+        "record of a period",
+        "record of a period, with all answers",
+        "record of numbers taken out",
+        "record of records taken out",
+    ];
+    let takes = |bytes: &[u8]| cbor::decode::<AuditRecord>(bytes).is_ok();
+    let all = names.into_iter().zip(chain());
+    all.map(|(name, record)| sample("desk.json", "AuditRecord", name, &record, takes))
+        .collect()
+}
+
+/// What the team hears of these.
+pub(super) fn audited() -> (&'static str, ContentBody) {
+    let organisation = OrganisationKey::from_seed(&badge_samples::ORGANISATION);
+    let last = chain().pop().unwrap();
+    let head = AuditHead::sign(&organisation, 0, last.number, last.hash());
+    ("audited", ContentBody::Audited(head))
+}
+
+#[test]
+fn the_records_of_the_vectors_are_a_chain_that_the_organisation_signed() {
+    let (_, ContentBody::Audited(head)) = audited() else {
+        panic!("a head")
+    };
+    let export = AuditExport {
+        organisation: OrganisationKey::from_seed(&badge_samples::ORGANISATION).id(),
+        desk: 0,
+        records: chain(),
+        head,
+    };
+    export.check().unwrap();
 }
 
 /// What is signed in it.
