@@ -130,6 +130,39 @@ fn who_leaves_the_queue_leaves_nothing() {
 }
 
 #[test]
+fn how_it_was_is_said_in_two_keys_and_the_office_tells_nothing_of_it_on_the_same_day() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let [ana, guest, key] = ["ana", "guest", "key"].map(|name| path(folder.path(), name));
+    let (_relay, relay) = relay();
+    let address = new_desk(&ana, &key, &relay);
+    let mut rate = Running::start(&["desk", "rate", &address, "--folder", &guest, "--early"]);
+    let asked = rate.line("question");
+    assert_eq!(asked["text"], "Did it help?");
+    rate.type_line("perhaps");
+    rate.note("One of these, please");
+    rate.type_line("p");
+    assert_eq!(rate.line("question")["text"], "Would you come here again?");
+    rate.type_line("yes");
+    rate.line("rated");
+    assert_eq!(
+        (rate.last()["ok"].clone(), rate.code()),
+        (true.into(), Some(0))
+    );
+    let mut chat = Running::start(&["chat", "--folder", &guest]);
+    assert_eq!(
+        chat.last()["error"]["kind"],
+        "usage",
+        "it is no conversation"
+    );
+    let mut stats = Running::start(&["desk", "stats", "--folder", &ana, "--by", "month"]);
+    assert_eq!(stats.line("open")["by"], "month");
+    assert_eq!(stats.code(), Some(0));
+    let given = ["--helped", "no", "--again", "no"];
+    let rate = [&["desk", "rate", &address, "--folder", &guest], &given[..]].concat();
+    assert_eq!(done(&rate).0, Some(0));
+}
+
+#[test]
 fn who_asks_again_is_shown_the_place_they_have_and_takes_no_second_one() {
     let folder = tempfile::tempdir().expect("a folder");
     let [ana, guest, key] = ["ana", "guest", "key"].map(|name| path(folder.path(), name));
