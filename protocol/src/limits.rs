@@ -7,6 +7,8 @@
 pub const SEALED_BYTES_MAX: usize = 65_536;
 /// The largest held part: a KeyPackage (hybrid: 2.7 KB) and an inbox address fit twice over.
 pub const HELD_BYTES_MAX: usize = 8_192;
+/// The longest padding of a request: what one without a held part lacks.
+pub const PAD_BYTES_MAX: usize = HELD_BYTES_MAX;
 /// The largest run of adjacent entries in one append: a payload of 1 MiB and what sealing adds to
 /// each of its parts. The largest Commit seen is hybrid, at 500 members with a
 /// thinned tree is about 571 KiB.

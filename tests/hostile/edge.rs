@@ -47,6 +47,7 @@ const RECENT: Shown = By(&["memory_is_bounded_per_log_and_in_all"]);
 const OF_THE_WIRE: &[(&str, Shown)] = &[
     ("SEALED_BYTES_MAX", LENGTHS),
     ("HELD_BYTES_MAX", LENGTHS),
+    ("PAD_BYTES_MAX", LENGTHS),
     (
         "RUN_BYTES_MAX",
         By(&["the_largest_append_passes_and_comes_back_as_pages"]),

@@ -39,6 +39,7 @@ const PRIVACY: Shown =
     By(&["receipts_come_late_and_typing_once_in_ten_seconds_in_an_entry_like_any_other"]);
 const WANTED: Shown = By(&["as_many_attachments_as_the_limit_are_wanted_and_one_more_is_refused"]);
 const PACKAGES: Shown = By(&["keys_of_packages_are_kept_up_to_a_bound_and_the_oldest_goes_first"]);
+const PADDED: Shown = By(&["whatever_is_said_at_a_desk_goes_as_one_frame_of_one_length"]);
 const OUTGOING: Shown = By(&["a_line_is_given_up_with_one_byte_more_than_may_wait_for_it"]);
 const FETCHING: Shown = By(&["as_many_calls_as_the_limit_wait_for_attachments_and_not_one_more"]);
 const PAGES: Shown = By(&["a_log_without_an_end_is_read_up_to_its_limit_and_not_one_entry_more"]);
@@ -115,10 +116,15 @@ const LOG: &[(&str, Rows)] = &[
     ),
     (
         "log/outgoing.rs",
-        &[(
-            "CREDITS_MAX",
-            By(&["credits_that_may_be_refused_are_remembered_up_to_a_bound"]),
-        )],
+        &[
+            (
+                "CREDITS_MAX",
+                By(&["credits_that_may_be_refused_are_remembered_up_to_a_bound"]),
+            ),
+            ("APPEND_PADDED_BYTES", PADDED),
+            ("PAD_BYTES_MIN", PADDED),
+            ("PAD_FRAME_BYTES", PADDED),
+        ],
     ),
     ("log/line.rs", &[("HANDSHAKE_BYTES_MAX", FORM)]),
 ];

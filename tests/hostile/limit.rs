@@ -173,7 +173,11 @@ async fn an_unanswered_requests_id_is_not_used_twice() {
     store.hold(true);
     for _ in 0..2 {
         let verb = peer.append(&log, vec![entry("twice", SizeClass::K1)]);
-        let item = sotto_protocol::cbor::encode(&sotto_protocol::frame::Request { verb, id: 77 });
+        let item = sotto_protocol::cbor::encode(&sotto_protocol::frame::Request {
+            verb,
+            id: 77,
+            pad: None,
+        });
         let sealed = peer.seal(&item.unwrap());
         peer.send(sealed).await;
     }

@@ -24,6 +24,7 @@ mod privacy;
 mod removal;
 mod safe_word;
 mod talk;
+mod wire;
 
 /// What the terminal says.
 #[path = "../../client-lib/cli/src/said.rs"]

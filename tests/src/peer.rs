@@ -328,7 +328,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
     pub fn request(&mut self, verb: Verb<'_>) -> (u64, Vec<u8>) {
         let id = self.next_id;
         self.next_id += 1;
-        let item = cbor::encode(&Request { verb, id }).expect("a request");
+        let item = cbor::encode(&Request {
+            verb,
+            id,
+            pad: None,
+        })
+        .expect("a request");
         (id, self.seal(&item))
     }
 

@@ -120,6 +120,17 @@ impl Network {
         lines.into_values().collect()
     }
 
+    /// The sizes of what the client said so far, in their order over all connections.
+    ///
+    /// # Panics
+    /// Never, unless another thread did.
+    #[must_use]
+    pub fn said(&self) -> Vec<usize> {
+        let all = self.overheard.lock().expect("a lock").clone();
+        let said = all.into_iter().flatten().filter(|one| one.is_said);
+        said.map(|one| one.message.len()).collect()
+    }
+
     /// Ends every connection; none can be made until [`Network::mend`].
     ///
     /// # Panics

@@ -16,6 +16,8 @@ impl Request<'_> {
     /// [`ErrorCode::TooLarge`] for a length, count or number outside of its limits,
     /// [`ErrorCode::BadRequest`] for parts that contradict each other.
     pub fn check_bounds(&self) -> Result<(), ErrorCode> {
+        let pad = self.pad.as_ref().map(|pad| pad.as_slice().len());
+        pad.map_or(Ok(()), |length| within(length, 1, limits::PAD_BYTES_MAX))?;
         match &self.verb {
             Verb::Create(create) => check_create(create),
             Verb::Open(open) => within(open.proofs.len(), 1, limits::PROOFS_MAX),

@@ -15,6 +15,10 @@ pub struct Request<'a> {
     pub verb: Verb<'a>,
     /// Chosen by the client; the answer carries it. Never two unanswered with the same.
     pub id: u64,
+    /// Zeros that make it as long as other requests are; at most
+    /// [`PAD_BYTES_MAX`](crate::limits::PAD_BYTES_MAX) of them. A relay does not look at them.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub pad: Option<Bytes<'a>>,
 }
 
 /// What a client may ask.

@@ -161,6 +161,16 @@ fn counts_and_lengths_are_refused_one_past_their_limit() {
         entries(1024, limits::HELD_BYTES_MAX, 1),
         entries(1024, limits::HELD_BYTES_MAX + 1, 1),
     );
+    let padded = |length: usize| {
+        let mut request = sample("describe");
+        request.pad = Some(vec![0; length].into());
+        request.check_bounds()
+    };
+    edge(
+        padded(limits::PAD_BYTES_MAX),
+        padded(limits::PAD_BYTES_MAX + 1),
+    );
+    edge(padded(1), padded(0));
     for class in SizeClass::ALL {
         assert_eq!(entries(class.bytes(), 0, 1), Ok(()));
         for other in [class.bytes() - 1, class.bytes() + 1] {
@@ -289,7 +299,11 @@ fn the_largest_append_fits_a_request() {
     let entries: usize = items.iter().map(|item| item.entries.len()).sum();
     assert_eq!(entries, limits::APPEND_ENTRIES_MAX);
     let verb = Verb::Append(Append { items, ..append });
-    let request = Request { verb, id: u64::MAX };
+    let request = Request {
+        verb,
+        id: u64::MAX,
+        pad: None,
+    };
     assert_eq!(request.check_bounds(), Ok(()));
     let length = cbor::encode(&request).unwrap().len();
     assert!(length <= limits::REQUEST_BYTES_MAX, "{length}");

@@ -390,10 +390,9 @@ impl Draw<'_> {
             0 => Wire::Frame(self.frame()),
             1..=4 => {
                 let verb = self.verb();
-                Wire::Request(Request {
-                    verb,
-                    id: self.u64(),
-                })
+                let id = self.u64();
+                let pad = self.maybe(Self::blob);
+                Wire::Request(Request { verb, id, pad })
             }
             _ => Wire::FromRelay(self.item_of_relay()),
         }

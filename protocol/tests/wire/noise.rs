@@ -116,6 +116,7 @@ fn exchange(mut client: TransportState, mut relay: TransportState) -> Vec<Exchan
             log: LogId::new([0x11; 32]),
         }),
         id: 1,
+        pad: None,
     };
     let request = cbor::encode(&request).unwrap();
     let notice = cbor::encode(&FromRelay::Notice(Notice::Restarting(2_500))).unwrap();

@@ -24,9 +24,19 @@ pub(super) fn all() -> Vec<(String, Request<'static>)> {
                 "" => verb.name().to_owned(),
                 _ => format!("{}, {variant}", verb.name()),
             };
-            (name, Request { verb, id })
+            let pad = None;
+            (name, Request { verb, id, pad })
         })
+        .chain([("describe, padded".to_owned(), padded())])
         .collect()
+}
+
+fn padded() -> Request<'static> {
+    Request {
+        verb: Verb::Describe(Describe { log: log() }),
+        id: 0x51,
+        pad: Some(vec![0; 0x20].into()),
+    }
 }
 
 pub(super) fn grant() -> Grant {
