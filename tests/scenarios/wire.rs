@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use sotto_client::{Client, Event, Suite, Visit};
+use sotto_client::{Again, Client, Event, Helped, Rating, Suite, Visit};
 use sotto_tests::world::{Network, Person, World, pass};
 
 use super::desk::{asking, has_asked, office, sees_ticket, supporter, takes};
@@ -124,6 +124,16 @@ async fn whatever_is_said_at_a_desk_goes_as_one_frame_of_one_length() {
         has_asked(&sam).await;
     };
     acts.push(act("letter", &network, letter).await.0);
+    let (client, network, visit) = watched(&world, &ann).await;
+    let rating = async {
+        let rating = Rating {
+            again: Again::Maybe,
+            early: false,
+            helped: Helped::Yes,
+        };
+        assert!(client.rate(&visit, rating).await.unwrap().gone().await);
+    };
+    acts.push(act("rating", &network, rating).await.0);
     let length = one_length(&acts).unwrap();
     assert!(length > 2 * 4_096, "{length}");
     // It is the floor of the desk that does it.

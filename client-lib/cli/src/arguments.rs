@@ -21,7 +21,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Let people talk through a relay that is killed, then search its disk for what they said.
-    Demo(DemoArgs),
+    Demo(crate::demo::DemoArgs),
     /// Run a relay; the same as `sotto-relay run`.
     Relay(sotto_server::cli::RunArgs),
     /// Begin a conversation, or enter one.
@@ -236,25 +236,6 @@ pub(crate) struct Casting {
     /// With `--as room`: how many members share it.
     #[arg(long, value_name = "N", default_value_t = 12, value_parser = clap::value_parser!(u16).range(2..=100))]
     pub(crate) members: u16,
-}
-
-#[derive(Args, Debug)]
-pub(crate) struct DemoArgs {
-    /// Speak a CSV file with the columns conversation, turn, role, text.
-    #[arg(long, value_name = "CSV")]
-    pub(crate) file: Option<PathBuf>,
-    /// How the file is spoken.
-    #[command(flatten)]
-    pub(crate) casting: Casting,
-    /// How often the relay is killed while appends are unanswered.
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(0..=100))]
-    pub(crate) kills: u16,
-    /// Decides when the relay is killed and who loses the line.
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    pub(crate) seed: u64,
-    /// Keep the scratch folder and say where it is.
-    #[arg(long)]
-    pub(crate) keep: bool,
 }
 
 #[derive(Args, Debug)]

@@ -107,6 +107,31 @@ fn nothing_is_lost_or_readable_when_the_relay_is_killed_in_mid_sentence() {
 }
 
 #[test]
+fn a_night_at_a_desk_goes_well_whatever_happens_and_a_seized_relay_tells_nothing() {
+    let output = sotto(&["demo", "desk", "--json"]);
+    let summary = summary(&output);
+    assert_eq!(output.status.code(), Some(0), "{summary}");
+    for (field, expected) in [
+        ("steps", 9),
+        ("seizures", 9),
+        ("places_kept", 2),
+        ("claims_won", 1),
+        ("claims_lost", 1),
+        ("messages", 13),
+        ("lost", 0),
+        ("doubled", 0),
+        ("read_from_before", 0),
+        ("left_on_device", 0),
+        ("found_on_disk", 0),
+    ] {
+        assert_eq!(summary[field], expected, "{field}");
+    }
+    assert_eq!(summary["control_found"], true);
+    assert_eq!(summary["suite"], "hybrid");
+    assert!(summary["entries_seized"].as_u64() > Some(30));
+}
+
+#[test]
 fn a_files_conversations_are_spoken_as_chats() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = csv(folder.path(), TALK);

@@ -9,7 +9,12 @@
 //! | `evening` | the built-in demo |
 //! | `spoken` | a file's conversations instead |
 //! | `show` | side by side |
+//! | `desk` | a night at a support desk |
+//! | `ear` | who is there, and what they hear |
 
+mod arguments;
+mod desk;
+mod ear;
 mod evening;
 mod kill;
 mod relay;
@@ -29,9 +34,10 @@ use sotto_server::seizure::seize;
 use tempfile::TempDir;
 use tokio::time::Instant;
 
+pub(crate) use self::arguments::DemoArgs;
+use self::arguments::OtherDemo;
 use self::kill::Kills;
 pub(crate) use self::relay::RelayProcess;
-use crate::arguments::DemoArgs;
 use crate::output::{Done, Failure, Output, STORE_REFUSED, fields};
 use crate::speak::{
     Cast, Closing, Counts, Dice, Haystack, Held, log_to_file, read_file, suite_name,
@@ -95,6 +101,9 @@ impl Scratch {
 
 /// Plays, searches, judges.
 pub(crate) async fn run(arguments: DemoArgs, output: &Output) -> Result<Done, Failure> {
+    if let Some(OtherDemo::Desk(arguments)) = arguments.other {
+        return desk::run(arguments, output).await;
+    }
     let begun = Instant::now();
     let talks = arguments.file.as_deref().map(read_file).transpose()?;
     let mut scratch = Scratch::new()?;

@@ -38,13 +38,23 @@ impl Closing {
         output: &Output,
     ) -> Result<Self, Failure> {
         let said = cast.ledger.all();
-        let needles = Needles::new(
+        Self::of(
             said.iter().map(|said| said.text.as_str()),
             cast.people.iter().map(|person| person.name.as_str()),
-            links.iter(),
-        )?;
+            links,
+            (haystack, output),
+        )
+    }
+
+    /// The same for these sentences and names.
+    pub(crate) fn of<'a>(
+        sentences: impl Iterator<Item = &'a str>,
+        names: impl Iterator<Item = &'a str>,
+        links: &[Link],
+        (haystack, output): (Haystack, &Output),
+    ) -> Result<Self, Failure> {
         Ok(Self {
-            needles: Arc::new(needles),
+            needles: Arc::new(Needles::new(sentences, names, links)?),
             haystack,
             output: output.clone(),
         })
@@ -96,6 +106,16 @@ impl Closing {
 }
 
 impl Searched {
+    /// How much was found that should be nowhere.
+    pub(crate) fn hits(&self) -> u64 {
+        self.found.sentences() + self.found.names() + self.found.secrets()
+    }
+
+    /// Whether the search works.
+    pub(crate) const fn control_found(&self) -> bool {
+        self.control_found
+    }
+
     /// Adds this search to the summary.
     pub(crate) fn count(&self, counts: &mut Counts) {
         counts.control_found &= self.control_found;

@@ -32,3 +32,4 @@ pub(crate) use file::{FileTalk, read as read_file};
 pub(crate) use person::Person;
 pub(crate) use plan::{Line, Plan, Talk};
 pub(crate) use search::Haystack;
+pub(crate) use wire::Wire;

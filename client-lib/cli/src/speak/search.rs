@@ -76,7 +76,7 @@ impl Needles {
     pub(crate) fn new<'a>(
         sentences: impl Iterator<Item = &'a str>,
         names: impl Iterator<Item = &'a str>,
-        links: impl Iterator<Item = &'a Link>,
+        links: &[Link],
     ) -> Result<Self, Failure> {
         let mut control = [0; PROBE_BYTES_MAX];
         getrandom::fill(&mut control)
@@ -311,7 +311,7 @@ mod tests {
         Needles::new(
             [SENTENCE, "too short"].into_iter(),
             ["Juniper Harbor 0001"].into_iter(),
-            core::iter::empty(),
+            &[],
         )
         .unwrap()
     }
