@@ -9,6 +9,7 @@ use x25519_dalek::StaticSecret;
 
 use super::saved::{self, Digest, Stage};
 use super::{Engine, internal, no_randomness};
+use crate::desk::OrganisationId;
 use crate::error::Result;
 use crate::log::Doubt;
 use crate::mls::LeafKey;
@@ -24,6 +25,7 @@ pub(super) struct LineOf {
     joined_epoch: u64,
     name: String,
     keeper: Option<[u8; 32]>,
+    trusts: Option<OrganisationId>,
 }
 
 impl Engine {
@@ -41,6 +43,7 @@ impl Engine {
             joined_epoch: self.saved.joined_epoch,
             name: self.saved.name.clone(),
             keeper: self.door_keys().map(|keys| keys.keeper),
+            trusts: self.badging.trusted_first(),
         };
         if self.line_of.as_ref() == Some(&of) {
             return Ok(());
@@ -63,6 +66,7 @@ impl Engine {
             relay: self.saved.relay.clone(),
             manage: self.saved.manage,
             member,
+            trusts: self.badging.trusted_first(),
             founder: self.root(),
             secrets: self.saved.secrets.clone(),
         };
@@ -78,6 +82,8 @@ impl Engine {
         hash.update(Sha256::digest(policy));
         hash.update(self.door_keys().map_or([0; 32], |keys| keys.keeper));
         hash.update(self.saved.name.as_bytes());
+        let trusts = self.badging.trusted_first();
+        hash.update(trusts.map_or([0; 32], |organisation| *organisation.as_bytes()));
         Ok(Digest(hash.finalize().into()))
     }
 

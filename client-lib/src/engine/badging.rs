@@ -78,6 +78,11 @@ impl Badging {
         known.state(is_revoked, self.list_of(&known.organisation), now.wall_ms)
     }
 
+    /// The organisation that was trusted first.
+    pub(super) fn trusted_first(&self) -> Option<OrganisationId> {
+        self.kept.trusted.first().copied()
+    }
+
     /// The badge of a member, as the app was told last.
     pub(super) fn of(&self, leaf: &LeafId) -> Option<Badge> {
         let known = self.known.get(leaf)?;

@@ -44,6 +44,9 @@ impl Engine {
             engine.beside.door = Some(Door::of(door, keys));
             engine.keep_door()?;
         }
+        if let Some(organisation) = line.trusts {
+            engine.trust(organisation)?;
+        }
         // Until we are in, the backup goes on holding what it held.
         engine.put_line(&line)?;
         engine.start()?;

@@ -229,6 +229,7 @@ pub(crate) fn digest_of(lines: &[BackupLine]) -> Result<[u8; 32]> {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::desk::OrganisationId;
     use crate::link::{DoorKeys, DoorLink, RelayAddress};
     use crate::mls::{LeafId, Suite};
     use crate::seal::ConversationSecret;
@@ -262,6 +263,7 @@ pub(crate) mod tests {
             relay,
             manage: [0x37; 32],
             member: [0x38; 32],
+            trusts: with_door.then_some(OrganisationId::new([0x3e; 32])),
             founder,
             secrets: vec![ConversationSecret::new([0x39; 32])],
         }

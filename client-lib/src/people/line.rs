@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use sotto_protocol::id::LogId;
 
+use crate::desk::OrganisationId;
 use crate::link::{DoorKeys, DoorLink, RelayAddress};
 use crate::mls::LeafId;
 use crate::seal::ConversationSecret;
@@ -32,6 +33,9 @@ pub(crate) struct BackupLine {
     /// The member key of the epoch in which this line was made: good until the next rotation.
     #[serde(with = "serde_bytes")]
     pub(crate) member: [u8; 32],
+    /// Whose badges were believed there first: in a chat that a desk answered, the desk's organisation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) trusts: Option<OrganisationId>,
     pub(crate) founder: LeafId,
     /// The newest last.
     pub(crate) secrets: Vec<ConversationSecret>,

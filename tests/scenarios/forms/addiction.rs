@@ -4,7 +4,7 @@ use sotto_client::{Event, LeafId, Standing};
 use sotto_protocol::size_class::SizeClass;
 use sotto_tests::world::Person;
 
-use super::{Phone, Town, hears_until, kept};
+use super::{Phone, Town, hears_until, is_with, kept, leaf_of};
 
 const MONTHS: u32 = 13;
 /// In days. The relay keeps words for 30 and keys for 60.
@@ -41,8 +41,8 @@ async fn aa_sponsorship() {
     let other = town.phone();
     let (_, kim) = town.two_more((&one, "Leopold M."), (&other, "Kim")).await;
     let (lee, leaf) = (
-        pat.leaf_of("Leopold M.").await,
-        pat.leaf_of("Patricia").await,
+        leaf_of(&pat, "Leopold M.").await,
+        leaf_of(&pat, "Patricia").await,
     );
     let words = town.words_of(&pat).await;
     kim.says("Kim was here").await;
@@ -60,8 +60,8 @@ async fn aa_sponsorship() {
             pat.until_standing(Standing::Waiting).await;
             pat.says("New phone").await;
             hears_until(&sponsor, "New phone").await;
-            assert_eq!(pat.leaf_of("Leopold M.").await, lee);
-            assert_eq!(sponsor.names().await, ["Leopold M.", "Patricia"]);
+            assert_eq!(leaf_of(&pat, "Leopold M.").await, lee);
+            is_with(&sponsor, &["Leopold M.", "Patricia"]).await;
             pat.client.backed_up().await.unwrap();
             pat.client.close().await;
             sponsor.client.close().await;

@@ -7,7 +7,10 @@ use sotto_client::{BadgeAttributes, Command, Event, LeafId, OrganisationKey, Sta
 use sotto_tests::world::{Person, pass};
 use tokio::time::Instant;
 
-use super::{Town, answers, badge_for, hears_until, kept, knocks_when_called, saying};
+use super::{
+    Town, answers, badge_for, hears_until, is_with, keeps, kept, knocks_when_called, leaf_of,
+    saying,
+};
 use crate::desk::plan;
 
 /// Who presses the button is promised somebody within so long.
@@ -32,7 +35,7 @@ async fn peer_counselling_in_suicide_prevention() {
         .await;
     let chat = answers(&peer, "Joe", &sam, "I have a plan.").await;
 
-    let (guest, joe) = (sam.leaf_of("Guest").await, sam.leaf_of("Joe").await);
+    let (guest, joe) = (leaf_of(&sam, "Guest").await, leaf_of(&sam, "Joe").await);
     let pressed = Instant::now();
     let third = (&kay, "Kay");
     let called = knocks_when_called((&chat, &peer, &sam), third, "a crisis", Some(&us));
@@ -49,7 +52,7 @@ async fn peer_counselling_in_suicide_prevention() {
     assert!(pressed.elapsed() <= PROMISED, "{:?}", pressed.elapsed());
     assert_eq!(chat.conversation.members().await.unwrap().len(), 3);
     // Kay reads what was said since the yes, and nothing before.
-    assert_eq!(kept(&kay).await, ["I am Kay. I am here."]);
+    keeps(&kay, &["I am Kay. I am here."]).await;
     chat.conversation.hand_over(leaf).await.unwrap();
     chat.until_standing(Standing::Left).await;
     kay.says("Now it is the two of us.").await;
@@ -67,7 +70,7 @@ async fn peer_counselling_in_suicide_prevention() {
     for step in wanted {
         assert!(steps.any(|told| told == step), "{step}: not, or too late");
     }
-    assert_eq!(sam.names().await, ["Guest", "Kay"]);
+    is_with(&sam, &["Guest", "Kay"]).await;
     let members = sam.conversation.members().await.unwrap();
     assert!(members.iter().all(|member| member.facilitates));
 }

@@ -5,7 +5,7 @@ use sotto_client::{
 };
 use sotto_tests::world::Person;
 
-use super::{Town, answers, badge_for, hears_until, kept, saying};
+use super::{Town, answers, badge_for, hears_until, is_with, kept, leaf_of, saying};
 use crate::desk::{is_at, place, plan};
 
 #[tokio::test(start_paused = true)]
@@ -43,7 +43,7 @@ async fn traumatic_brain_injury() {
         "We said: you call the ward on Monday."
     );
     // Who is this, and what did we agree: all of it is there to read again, once.
-    assert_eq!(lou.names().await, ["Ann", "Guest"]);
+    is_with(&lou, &["Ann", "Guest"]).await;
     assert_eq!(
         kept(&lou).await,
         [
@@ -142,7 +142,7 @@ async fn trained_specialists() {
     // And from the same day no new chat reaches this person.
     let ann = town.opens_team(&anns).await;
     ann.conversation
-        .remove(ann.leaf_of("Ben").await)
+        .remove(leaf_of(&ann, "Ben").await)
         .await
         .unwrap();
     let removed = |event: &Event| (*event == Event::DeskReady).then_some(());

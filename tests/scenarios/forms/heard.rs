@@ -9,7 +9,7 @@ use sotto_client::{
 use sotto_tests::world::{Person, pass};
 use tokio::time::timeout;
 
-use super::{Town, badge_for, elsewhere, saying};
+use super::{Town, badge_for, elsewhere, leaf_of, saying};
 use crate::desk::{plan, sees_words};
 use crate::entering::{is_named, keeps_door};
 use crate::said;
@@ -177,7 +177,7 @@ async fn blinded_veterans() {
     for kind in told {
         assert!(kinds.contains(kind), "{kind}: {kinds:?}");
     }
-    every_state_has_words(vet.leaf_of("Guest").await);
+    every_state_has_words(leaf_of(&vet, "Guest").await);
 }
 
 /// Also of what did not happen.

@@ -5,8 +5,11 @@ use sotto_client::{
 };
 use sotto_tests::world::Person;
 
-use super::{Phone, Town, answers, badge_for, elsewhere, hears_until, saying, sees, words};
+use super::{
+    Phone, Town, answers, badge_for, elsewhere, hears_until, is_with, saying, sees, words,
+};
 use crate::desk::{has_asked, plan, sees_words};
+use crate::entering::is_named;
 
 /// Who has been through this.
 fn through(list: &[&str]) -> Offer {
@@ -191,7 +194,7 @@ async fn amputee_visitor() {
         hears_until(&seeker, "I will come on Sunday.").await;
         assert!(town.today() - asked <= PROMISED);
         shows_badge(&town, (visitor, &chat, &seeker), &key, been_there).await;
-        assert!(seeker.names().await.contains(&name.to_owned()));
+        is_named(&seeker, name).await;
     }
 }
 
@@ -217,7 +220,7 @@ async fn spinal_cord_injury_and_family() {
     let chat = answers(&dana, "Dana", &cleo, "My son is nine.").await;
     chat.says("Mine was seven.").await;
     hears_until(&cleo, "Mine was seven.").await;
-    assert_eq!(cleo.names().await, ["Dana", "Guest"]);
+    is_with(&cleo, &["Dana", "Guest"]).await;
     // A person and not a search page, also where nobody has both: the next best is a person too.
     assert_eq!(sees(&fin, 2).await, ["He is my brother.", "Can I drive?"]);
     answers(&fin, "Fin", &gina, "He is my brother.").await;

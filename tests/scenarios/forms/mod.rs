@@ -431,6 +431,38 @@ async fn hears_until(person: &Person, text: &str) -> Vec<String> {
     }
 }
 
+/// Until these are all who are here, by name.
+async fn is_with(person: &Person, names: &[&str]) {
+    let mut last = Vec::new();
+    for _ in 0..600 {
+        last = person.names().await;
+        if last == names {
+            return;
+        }
+        pass(Duration::from_secs(1)).await;
+    }
+    panic!("{last:?} and not {names:?}");
+}
+
+/// The leaf of who is called so, as soon as it is known.
+async fn leaf_of(person: &Person, name: &str) -> LeafId {
+    is_named(person, name).await;
+    person.leaf_of(name).await
+}
+
+/// Until this and nothing else is kept of what was said.
+async fn keeps(person: &Person, texts: &[&str]) {
+    let mut last = Vec::new();
+    for _ in 0..60 {
+        last = kept(person).await;
+        if last == texts {
+            return;
+        }
+        pass(Duration::from_secs(1)).await;
+    }
+    panic!("{last:?} and not {texts:?}");
+}
+
 /// What this device keeps of what was said.
 async fn kept(person: &Person) -> Vec<String> {
     let kept = person.conversation.history().await.unwrap();

@@ -2,7 +2,7 @@
 
 use sotto_client::{AskOptions, Choice, DeskPlan, DeskState, Event, Standing, Ticket};
 
-use super::{Town, answers, elsewhere, hears_until, kept, saying};
+use super::{Town, answers, elsewhere, hears_until, kept, leaf_of, saying};
 use crate::desk::{ends_as, has_asked, is_at, place, plan, sees_words};
 use crate::exit::hears_away;
 
@@ -83,7 +83,7 @@ async fn peer_mentoring() {
     let library = || town.phone();
     let (mia, ali) = town.two((&mias, "Mia"), (&library(), "Ali")).await;
     let (mia_too, bert) = town.two_more((&mia, "Mia"), (&berts, "Bert")).await;
-    let (mentor, mentee) = (ali.leaf_of("Mia").await, ali.leaf_of("Ali").await);
+    let (mentor, mentee) = (leaf_of(&ali, "Mia").await, leaf_of(&ali, "Ali").await);
     bert.says("Where is the gym?").await;
     hears_until(&mia_too, "Where is the gym?").await;
     let words = town.words_of(&ali).await;
@@ -100,8 +100,8 @@ async fn peer_mentoring() {
         mia.says(&answer).await;
         hears_until(&ali, &answer).await;
         // The same mentor and the same mentee, and a computer that knows of no other time.
-        assert_eq!(ali.leaf_of("Mia").await, mentor);
-        assert_eq!(mia.leaf_of("Ali").await, mentee);
+        assert_eq!(leaf_of(&ali, "Mia").await, mentor);
+        assert_eq!(leaf_of(&mia, "Ali").await, mentee);
         assert_eq!(kept(&ali).await, [asked, answer]);
         ali.client.backed_up().await.unwrap();
         ali.client.quick_exit().await.unwrap();

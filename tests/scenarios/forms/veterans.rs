@@ -7,7 +7,9 @@ use sotto_client::{
 };
 use sotto_tests::world::{Network, Person};
 
-use super::{Town, answers, elsewhere, hears_until, kept, knocks_when_called, person, saying};
+use super::{
+    Town, answers, elsewhere, hears_until, is_with, kept, knocks_when_called, person, saying,
+};
 use crate::coming_back::let_in;
 use crate::desk::plan;
 use crate::entering::is_named;
@@ -101,10 +103,11 @@ async fn military_women_by_vouching() {
     for person in [&heron, &lark] {
         hears_until(person, "Third battalion, the year of the flood").await;
         is_named(person, "Wren of the 3rd").await;
-        assert_eq!(
-            person.names().await,
-            ["Heron of the 3rd", "Lark of the 3rd", "Wren of the 3rd"]
-        );
+        is_with(
+            person,
+            &["Heron of the 3rd", "Lark of the 3rd", "Wren of the 3rd"],
+        )
+        .await;
     }
     // The relay knows no name, no leaf, and so not who vouched for whom.
     for client in [&heron.client, &lark.client, &wren.client] {
@@ -158,7 +161,7 @@ async fn grief_with_a_caseworker() {
     caseworker.says("Form 7 is missing.").await;
     for person in [&case, &widow_in_case] {
         hears_until(person, "Form 7 is missing.").await;
-        assert_eq!(person.names().await, ["Caseworker", "Mentor", "Mrs B."]);
+        is_with(person, &["Caseworker", "Mentor", "Mrs B."]).await;
     }
     widow.says("I could not sleep.").await;
     hears_until(&mentor, "I could not sleep.").await;
@@ -169,7 +172,7 @@ async fn grief_with_a_caseworker() {
     assert_eq!(heard, ["Form 7 is missing."]);
     assert_eq!(caseworker.client.conversations().len(), 1);
     assert_eq!(kept(&caseworker).await.len(), 2);
-    assert_eq!(mentor.names().await, ["Mentor", "Widow", "Widower"]);
+    is_with(&mentor, &["Mentor", "Widow", "Widower"]).await;
     let leaves = async |person: &Person| -> Vec<LeafId> {
         let members = person.conversation.members().await.unwrap();
         members.into_iter().map(|one| one.leaf).collect()

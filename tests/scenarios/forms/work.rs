@@ -3,7 +3,7 @@
 use sotto_client::{BadgeAttributes, Command, Event, Offer, OrganisationKey, Ticket};
 use sotto_tests::world::Person;
 
-use super::{Town, answers, badge_for, hears_until, kept, saying, sees, words};
+use super::{Town, answers, badge_for, hears_until, is_with, kept, leaf_of, saying, sees, words};
 use crate::desk::plan;
 use crate::entering::is_named;
 
@@ -42,7 +42,7 @@ async fn straw_a_listener_becomes_a_mentor() {
         .await
         .unwrap();
     sees_role(&sam, "listener").await;
-    let (room, leaf) = (sam.conversation.id(), sam.leaf_of("Ben").await);
+    let (room, leaf) = (sam.conversation.id(), leaf_of(&sam, "Ben").await);
 
     badge_for(&town, &ben, &key, &of("mentor")).await;
     ben.client
@@ -57,7 +57,7 @@ async fn straw_a_listener_becomes_a_mentor() {
     hears_until(&sam, "Shall we plan the week?").await;
 
     // The same two in the same room, and all that was said is there.
-    assert_eq!(sam.leaf_of("Ben, your mentor").await, leaf);
+    assert_eq!(leaf_of(&sam, "Ben, your mentor").await, leaf);
     let rooms: Vec<_> = sam
         .client
         .conversations()
@@ -156,5 +156,5 @@ async fn workplace_desk() {
     chat.says("I am at the harbour. I know nobody in Hall 3.")
         .await;
     hears_until(&sam, "I am at the harbour. I know nobody in Hall 3.").await;
-    assert_eq!(sam.names().await, ["Fay", "Guest"]);
+    is_with(&sam, &["Fay", "Guest"]).await;
 }
