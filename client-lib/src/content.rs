@@ -10,6 +10,7 @@
 //! opening and signature a receiver can later prove to moderators what was said, and nobody can
 //! prove what was not. MLS's own ChaCha20-Poly1305 does not commit to its key, hence the HMAC.
 
+mod draft;
 mod floor;
 
 use hmac::{Hmac, KeyInit, Mac as _};
@@ -27,6 +28,8 @@ use crate::mls::{LeafId, LeafKey};
 use crate::people::{SafeCheck, SafeTry};
 use crate::random;
 
+pub use draft::DRAFT_BYTES_MAX;
+pub(crate) use draft::{Draft, Release, SendBack};
 pub use floor::AGREEMENT_BYTES_MAX;
 pub(crate) use floor::{FloorSaid, Proposed, ProposedBefore, agreement_is_fit};
 
@@ -155,6 +158,12 @@ pub(crate) enum ContentBody {
     Agreement(Box<Proposed>),
     /// The author agrees to it.
     Agree(MessageId),
+    /// Words for another conversation, to be read here first.
+    Draft(Box<Draft>),
+    /// Somebody else's draft may go out.
+    Release(Box<Release>),
+    /// It may not.
+    SendBack(Box<SendBack>),
     /// The talk ends at this minute since 1970-01-01, UTC; at 0 never.
     Until(u64),
     /// Somebody rated this team's desk.
@@ -377,6 +386,9 @@ impl ContentBody {
             | Self::Delete(_)
             | Self::DoorAsk(_)
             | Self::BadgeRevoked(_) => true,
+            Self::Draft(draft) => draft.is_within_limits(),
+            Self::Release(release) => release.is_within_limits(),
+            Self::SendBack(back) => back.is_within_limits(),
             Self::Floor(said) => said.is_within_limits(),
             Self::Agreement(proposed) => proposed.is_within_limits(),
             Self::Badge(shown) => shown.is_within_limits(),
@@ -431,6 +443,9 @@ impl ContentBody {
                 | Self::Retold(_)
                 | Self::Until(_)
                 | Self::Rated(_)
+                | Self::Draft(_)
+                | Self::Release(_)
+                | Self::SendBack(_)
                 | Self::Floor(_)
                 | Self::Stop
                 | Self::GoOn

@@ -43,6 +43,7 @@
 //! | `talk` | what was said, and which of it counts |
 //! | `parting` | that one is away, and the last word before all is erased |
 //! | `ending`, `quiet` | when a talk ends, and who in it has gone quiet |
+//! | `draft` | words that somebody else reads before they go out |
 //! | `floor`, `agreement` | who may speak, and what all agreed on |
 //! | `pace` | time, where the device's clock cannot be trusted |
 //! | `transfers` | attachments on their way, and their logs |
@@ -75,6 +76,7 @@ mod desk;
 mod dispute;
 mod disputing;
 mod door;
+mod draft;
 mod duty;
 mod effects;
 mod ending;
@@ -123,6 +125,7 @@ mod waits;
 pub use agreement::Agreement;
 pub use asking::{AskOptions, Asked, Place};
 pub use begin::{Admission, JoinOptions, RoomOptions};
+pub use draft::{Carried, OpenDraft};
 pub use duty::{DeskTicket, TicketId};
 pub use effects::Effects;
 pub use ending::{End, Ending};
@@ -217,6 +220,7 @@ pub struct Engine {
     clock_off: i64,
     badging: badging::Badging,
     safe: safety::Safe,
+    drafts: draft::Drafts,
     /// Those who wait to be taken in.
     waiting: waiting::Queue,
     /// Doors and inboxes.
@@ -313,6 +317,7 @@ impl Engine {
     pub fn unsent(&self) -> Vec<Unsent> {
         let uploads = self.unsent_uploads();
         let waiting = self.outbox.values();
+        let uploads = uploads.chain(self.unread_drafts());
         uploads
             .chain(waiting.filter_map(|one| keeping::unsent(&one.content)))
             .collect()
@@ -575,6 +580,7 @@ impl Engine {
             .keep_line()
             .and_then(|()| self.keep_badges())
             .and_then(|()| self.keep_safety())
+            .and_then(|()| self.keep_drafts())
         {
             self.fault(&error);
         }

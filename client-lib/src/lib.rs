@@ -281,8 +281,8 @@ pub use client::{
     Inbox, SentRating, Visit,
 };
 pub use content::{
-    AGREEMENT_BYTES_MAX, CALL_BYTES_MAX, MessageId, NAME_BYTES_MAX, REACTION_BYTES_MAX,
-    TEXT_BYTES_MAX,
+    AGREEMENT_BYTES_MAX, CALL_BYTES_MAX, DRAFT_BYTES_MAX, MessageId, NAME_BYTES_MAX,
+    REACTION_BYTES_MAX, TEXT_BYTES_MAX,
 };
 pub use desk::{
     Again, AgainCounts, AuditExport, AuditFault, AuditHash, AuditHead, AuditRecord, AuditWhat,
@@ -300,10 +300,10 @@ pub use desk::{
     wait_range, week_end,
 };
 pub use engine::{
-    Admission, Agreement, AskOptions, Asked, Attaching, Attachment, Choices, Command, Delivery,
-    DeskTicket, End, Ending, Event, Fingerprint, Floor, InboxOptions, Invitation, InvitationId,
-    JoinOptions, Knock, Member, Message, NewAttachment, Place, Reaction, Reply, RoomOptions,
-    SAFE_TRIES_MAX, Safety, Standing, Text, TicketId, Transfer, Undone, Unsent,
+    Admission, Agreement, AskOptions, Asked, Attaching, Attachment, Carried, Choices, Command,
+    Delivery, DeskTicket, End, Ending, Event, Fingerprint, Floor, InboxOptions, Invitation,
+    InvitationId, JoinOptions, Knock, Member, Message, NewAttachment, OpenDraft, Place, Reaction,
+    Reply, RoomOptions, SAFE_TRIES_MAX, Safety, Standing, Text, TicketId, Transfer, Undone, Unsent,
 };
 pub use error::{Error, ErrorKind, Result};
 pub use link::{BadAddress, BadLink, InboxLink, Link, RelayAddress};

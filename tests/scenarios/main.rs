@@ -22,6 +22,7 @@ mod membership;
 mod numbers;
 mod privacy;
 mod removal;
+mod review;
 mod safe_word;
 mod talk;
 mod wire;

@@ -8,6 +8,7 @@ mod entering;
 mod floor;
 mod lines;
 pub(crate) mod queue;
+mod review;
 mod safe_word;
 
 use std::collections::BTreeSet;
@@ -44,6 +45,7 @@ pub(crate) use crate::said::words_of;
 const HISTORY_MAX: usize = 20;
 /// One conversation at the terminal.
 struct Chat<'a> {
+    client: Client,
     conversation: Conversation,
     /// The team of a desk that this device is in, where somebody can be called from.
     team: Option<Conversation>,
@@ -109,7 +111,8 @@ pub(crate) async fn run(arguments: ChatArgs, output: &Output) -> Result<Done, Fa
     let patience = arguments.device.patience();
     let team = team_of(&client).await?;
     let team = team.filter(|team| team.id() != conversation.id());
-    let outcome = talk(&conversation, team, &mut typed(), patience, output).await;
+    let of = (&client, &conversation);
+    let outcome = talk(of, team, &mut typed(), patience, output).await;
     if matches!(outcome, Ok(Ended::Exit)) {
         return exit::quick_exit(&client, &device::Folder::of(&arguments.device)?).await;
     }
@@ -140,7 +143,7 @@ pub(crate) async fn team_of(client: &Client) -> Result<Option<Conversation>, Fai
 
 /// Talks in one conversation.
 pub(crate) async fn talk(
-    conversation: &Conversation,
+    (client, conversation): (&Client, &Conversation),
     team: Option<Conversation>,
     lines: &mut Typed,
     patience: Duration,
@@ -157,6 +160,7 @@ pub(crate) async fn talk(
         },
         patience,
         unsent: BTreeSet::new(),
+        client: client.clone(),
         conversation: conversation.clone(),
         output,
         early: BTreeSet::new(),

@@ -129,6 +129,10 @@ impl Conversation {
         self.id
     }
 
+    pub(super) const fn space(&self) -> Space {
+        self.id.0
+    }
+
     /// Does something. What it changes is on the disk when this returns; the relay need not be
     /// reachable.
     ///

@@ -51,6 +51,8 @@ pub(super) struct Driver {
     pub(super) clock: Clock,
     /// Told when what a backup holds has changed.
     pub(super) backup: Arc<Notify>,
+    /// Told when there is something for another conversation.
+    pub(super) carry: Arc<Notify>,
     pub(super) stop: CancellationToken,
     /// Set before `stop` where nothing of it all is to be left.
     pub(super) vanish: CancellationToken,
@@ -475,6 +477,9 @@ impl Driver {
             if core::mem::take(&mut effects.backup) {
                 self.backup.notify_one();
             }
+            if core::mem::take(&mut effects.carry) {
+                self.carry.notify_one();
+            }
             let now = self.engine.standing();
             self.seat.standing.send_if_modified(|known| {
                 let is_new = *known != now;
@@ -566,6 +571,7 @@ fn merge(effects: &mut Effects, later: Effects) {
     effects.store.then(later.store);
     effects.scrub |= later.scrub;
     effects.backup |= later.backup;
+    effects.carry |= later.carry;
     effects.send.extend(later.send);
     effects.events.extend(later.events);
     effects.wants.extend(later.wants);
@@ -620,6 +626,7 @@ mod tests {
             dialer: Arc::new(Nowhere),
             clock: Clock::start(Wall(Arc::new(move || UNIX_EPOCH + noon))),
             backup: Arc::default(),
+            carry: Arc::default(),
             stop: CancellationToken::new(),
             vanish: CancellationToken::new(),
             erased: watch::channel(None).1,

@@ -14,6 +14,7 @@ mod exit;
 mod inbox;
 mod numbers;
 mod rating;
+mod review;
 mod safety;
 mod talk;
 #[cfg(test)]
@@ -25,7 +26,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -132,6 +133,8 @@ pub(crate) struct Shared {
     inboxes: Mutex<BTreeMap<Space, Inbox>>,
     ratings: Mutex<BTreeMap<Space, SentRating>>,
     backup: backup::Seat,
+    /// Told when one conversation has something for another.
+    carry: Arc<Notify>,
     desks: desk::Seat,
     badges: badges::Seat,
 }
@@ -171,6 +174,7 @@ impl Client {
             inboxes: Mutex::default(),
             ratings: Mutex::default(),
             backup: backup::Seat::default(),
+            carry: Arc::default(),
             desks: desk::Seat::default(),
             badges: badges::Seat::default(),
         }));
@@ -214,6 +218,7 @@ impl Client {
         if let Some((space, backup)) = kept {
             client.run_backup(space, backup);
         }
+        client.run_carrying();
         Ok(client)
     }
 
@@ -298,6 +303,7 @@ impl Client {
             dialer: Arc::clone(&self.0.dialer),
             clock: self.0.clock.clone(),
             backup: self.0.backup.changed(),
+            carry: Arc::clone(&self.0.carry),
             stop: self.0.stop.child_token(),
             vanish: self.0.vanish.clone(),
             erased: self.0.erased.subscribe(),

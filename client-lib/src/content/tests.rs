@@ -164,6 +164,21 @@ fn who_may_speak_and_an_agreement_may_be_as_long_as_their_limits_and_no_longer()
             })
         }),
     ]);
+    let text = |count: usize| Some(x(count));
+    assert_edges(&[
+        (DRAFT_BYTES_MAX, &|count| {
+            let text = x(count);
+            ContentBody::Draft(Box::new(Draft { id, text }))
+        }),
+        (DRAFT_BYTES_MAX, &|count| {
+            let text = text(count);
+            ContentBody::Release(Box::new(Release { of: id, text }))
+        }),
+        (DRAFT_BYTES_MAX, &|count| {
+            let note = x(count);
+            ContentBody::SendBack(Box::new(SendBack { of: id, note }))
+        }),
+    ]);
     for odd in ["", " ", "a\u{202e}b"] {
         assert!(!agreement(odd.into(), 0).is_within_limits(), "{odd:?}");
     }

@@ -93,7 +93,7 @@ impl Engine {
                 }
                 self.queue(ContentBody::Agree(of), now).map(|_| Reply::Kept)
             }
-            command => self.obey_of_safety(command, now),
+            command => self.obey_of_drafts(command, now),
         }
     }
 

@@ -16,6 +16,7 @@ use super::beside::Beside;
 use super::dispute::Disputes;
 use super::disputing::SPOILED_JOINS_MAX;
 use super::door::Door;
+use super::draft::Drafts;
 use super::pace::Pace;
 use super::reading::SeenRing;
 use super::safety::Safe;
@@ -203,12 +204,13 @@ impl Engine {
             (None, None, BTreeMap::new(), BTreeMap::<_, Indexed>::new());
         let mut reactions = Vec::new();
         let (mut beside, mut transfers) = (Beside::default(), Transfers::default());
-        let mut disputes = Loading::default();
+        let (mut disputes, mut drafts) = (Loading::default(), Drafts::default());
         let (mut badging, mut safe) = (Badging::default(), Safe::default());
         for row in rows {
             if beside.load(&row)?
                 || badging.load(&row)?
                 || safe.load(&row)?
+                || drafts.load(&row)?
                 || disputes.take(&row)?
                 || transfers.load(&row)?
             {
@@ -262,7 +264,7 @@ impl Engine {
         }
         engine.start()?;
         let now = engine.paced(now);
-        engine.safe = safe;
+        (engine.safe, engine.drafts) = (safe, drafts);
         engine.begin_with_badges(badging, now);
         engine.come_again(now)?;
         let effects = engine.finish(now);
@@ -307,6 +309,7 @@ impl Engine {
             clock_off: 0,
             badging: Badging::default(),
             safe: Safe::default(),
+            drafts: Drafts::default(),
             waiting: super::waiting::Queue::default(),
             beside: Beside::default(),
             line_of: None,

@@ -15,6 +15,9 @@ pub struct Effects {
     pub scrub: bool,
     /// What a backup holds of the conversation has changed: gather it again, once this is stored.
     pub backup: bool,
+    /// There is something for another conversation of this device: [`Engine::to_carry`], once this is
+    /// stored.
+    pub carry: bool,
     /// WebSocket binary messages, in order.
     pub send: Vec<Vec<u8>>,
     /// For the app, in order.

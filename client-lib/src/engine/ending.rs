@@ -85,6 +85,9 @@ impl Engine {
             ContentBody::GoOn => self.go_on_said(author),
             ContentBody::Agreement(proposed) => self.agreement_said(author, id, *proposed),
             ContentBody::Agree(of) => self.agree_said(author, of),
+            ContentBody::Draft(draft) => self.draft_said(author, *draft),
+            ContentBody::Release(release) => self.draft_released(author, *release),
+            ContentBody::SendBack(back) => self.draft_sent_back(author, *back),
             _ => {}
         }
     }

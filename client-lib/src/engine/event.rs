@@ -1,15 +1,18 @@
 //! What an app tells a conversation, and what a conversation tells an app.
 
 mod attaching;
+mod delivery;
 
 use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
 pub use attaching::{Attaching, NewAttachment};
+pub use delivery::Delivery;
 
 use super::agreement::Agreement;
 use super::asking::Place;
+use super::draft::Carried;
 use super::duty::{DeskTicket, TicketId};
 use super::ending::End;
 use super::floor::Floor;
@@ -25,6 +28,7 @@ use crate::link::{InboxLink, Link};
 use crate::log::Doubt;
 use crate::mls::LeafId;
 use crate::people::{SafeCheck, SafeTry};
+use crate::vault::Space;
 use sotto_protocol::id::LogId;
 
 /// Somebody in a conversation.
@@ -177,22 +181,6 @@ pub enum Undone {
     Desk,
 }
 
-/// What became of a message of ours.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Delivery {
-    /// Kept on this device; goes out when the relay can be reached.
-    Unsent,
-    /// Stands in the log.
-    Sent,
-    /// Will not go out: refused for good.
-    Failed,
-    /// Waited too long.
-    Expired,
-    /// Came out of turn, or while the talk was stopped: it is shown to nobody.
-    OutOfTurn,
-}
-
 /// What a conversation tells, in log order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -333,6 +321,30 @@ pub enum Event {
     /// The time that was agreed on is over. Nothing closes: one may end here, or ask for more
     /// ([`Command::End`]).
     TimeIsOver,
+    /// In a side-room: words for another conversation wait for somebody to read them
+    /// ([`Command::ReleaseDraft`], [`Command::SendDraftBack`]).
+    Draft {
+        /// Names them.
+        id: MessageId,
+        /// Who wrote them.
+        by: LeafId,
+        /// What they say.
+        text: Text,
+    },
+    /// In a side-room: somebody else let a draft go out.
+    DraftReleased {
+        /// Which.
+        id: MessageId,
+        /// Who.
+        by: LeafId,
+    },
+    /// A draft was given back and does not go out; told in the side-room, and to its author in the chat.
+    DraftSentBack {
+        /// Which.
+        id: MessageId,
+        /// Why.
+        note: Text,
+    },
     /// Who may speak here changed: whose turn it is, or that somebody stopped the talk.
     Floor(Box<Floor>),
     /// Something is proposed for all to agree on ([`Command::Agree`]).
@@ -596,6 +608,31 @@ pub enum Command {
         asks: String,
         /// Where.
         link: Box<Link>,
+    },
+    /// What is written here is read in the conversation of this space first, from now on.
+    ReviewIn(Space),
+    /// Let somebody's draft go out.
+    ReleaseDraft {
+        /// Which.
+        of: MessageId,
+        /// In other words, if there are any.
+        text: Option<String>,
+    },
+    /// Give somebody's draft back to them.
+    SendDraftBack {
+        /// Which.
+        of: MessageId,
+        /// Why.
+        note: String,
+    },
+    /// Something that another conversation of this device hands on. The same again changes nothing.
+    Carry(Box<Carried>),
+    /// The other conversation has it, or cannot take it.
+    HandedOn {
+        /// What was handed on.
+        carried: Box<Carried>,
+        /// Whether it was taken.
+        is_taken: bool,
     },
     /// Say whose turn it is, or with nobody that all may speak; it also opens what was stopped. For who
     /// holds the talk: facilitators that it is not for.

@@ -26,6 +26,9 @@ impl Engine {
         if self.beside.inbox.is_some() {
             return self.obey_as_inbox(&command);
         }
+        if let Some(reply) = self.obey_reviewed(&command) {
+            return reply;
+        }
         self.may_say(&command)?;
         match command {
             Command::Send {
@@ -315,6 +318,7 @@ impl Engine {
         self.out.store.delete(Key::new(self.space, saved::LINE));
         self.out.store.delete(Key::new(self.space, saved::BADGES));
         self.out.store.delete(Key::new(self.space, saved::SAFE));
+        self.out.store.delete(Key::new(self.space, saved::DRAFTS));
         self.out
             .store
             .put(Key::new(self.space, saved::STATE), saved::encode(&state)?);

@@ -13,6 +13,7 @@
 //! | `act/`, message id and leaf | an emoji, as text |
 //! | `msg/`, seq (8, big-endian) and message id | [`Stored`] |
 //! | `badges` | [`Badging`](super::badging::Badging): who is trusted, and what members have shown |
+//! | `drafts` | [`Drafts`](super::draft::Drafts): words that somebody reads before they go out |
 //! | `line` | [`BackupLine`](crate::people::BackupLine), what a backup holds of this |
 //! | `door` | [`Door`](super::door::Door), on its keeper's device |
 //! | `knock/` and a leaf | [`KeptKnock`](super::door::KeptKnock), until it is answered |
@@ -64,6 +65,7 @@ pub(super) const MESSAGE: &[u8] = b"msg/";
 pub(super) const REACTION: &[u8] = b"act/";
 pub(super) const BADGES: &[u8] = b"badges";
 pub(super) const SAFE: &[u8] = b"safe";
+pub(super) const DRAFTS: &[u8] = b"drafts";
 pub(super) const LINE: &[u8] = b"line";
 pub(super) const DOOR: &[u8] = b"door";
 pub(super) const KNOCK: &[u8] = b"knock/";

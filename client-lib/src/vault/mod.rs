@@ -43,7 +43,9 @@ pub const VALUE_BYTES_MAX: usize = 16 << 20;
 pub const BATCH_OPERATIONS_MAX: usize = 65_536;
 
 /// Names a space: 16 bytes that the engine draws or derives.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
 pub struct Space(pub [u8; 16]);
 
 impl fmt::Debug for Space {

@@ -1,6 +1,6 @@
 //! The numbers of asking a desk and of being on duty at one.
 
-use super::{By, FORM, LOGS, PACE, Rows, Shown};
+use super::{By, FORM, Inside, LOGS, PACE, Rows, Shown};
 
 const KEYS: Shown = By(&["keys_of_as_many_cards_as_the_limit_are_taken_and_not_one_more"]);
 const PUT_OFF: Shown =
@@ -151,6 +151,25 @@ pub(super) const DUTY: &[(&str, Rows)] = &[
         "engine/putting_off.rs",
         &[("FIRST_MS", PUT_OFF), ("LAST_MS", PUT_OFF)],
     ),
+    ("content/draft.rs", &[("DRAFT_BYTES_MAX", TALK)]),
+    (
+        "engine/draft.rs",
+        &[
+            (
+                "DRAFTS_MAX",
+                By(&["as_many_drafts_as_the_limit_wait_and_one_more_is_refused"]),
+            ),
+            (
+                "OPEN_DRAFTS_MAX",
+                By(&["a_readers_device_keeps_so_many_drafts_and_not_one_more"]),
+            ),
+            (
+                "DECIDED_KEPT_MAX",
+                Inside("what is handed on again is handed on at once, and not after so many"),
+            ),
+        ],
+    ),
+    ("client/review.rs", &[("LOOK_AGAIN", PACE)]),
     ("content/floor.rs", &[("AGREEMENT_BYTES_MAX", TALK)]),
     (
         "engine/ending.rs",

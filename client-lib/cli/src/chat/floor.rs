@@ -22,12 +22,12 @@ impl Chat<'_> {
             "/go-on" => self.done(self.conversation.go_on().await),
             "/agreement" => self.agreement(rest).await?,
             "/agree" => self.agree().await?,
-            _ => return Ok(false),
+            _ => return self.typed_of_review(word, rest).await,
         }
         Ok(true)
     }
 
-    fn done(&self, done: sotto_client::Result<()>) {
+    pub(super) fn done(&self, done: sotto_client::Result<()>) {
         if let Err(error) = done {
             self.note(&format!("not done: {error}"));
         }
@@ -100,7 +100,7 @@ impl Chat<'_> {
                 );
                 return false;
             }
-            _ => return false,
+            event => return self.told_of_review(event),
         }
         true
     }

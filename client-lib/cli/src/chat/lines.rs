@@ -24,13 +24,16 @@ What you type is said to everybody here. A line that begins with / does somethin
   /turn WHO            whose turn it is, or /turn all; for who holds the talk
   /stop, /go-on        stop the talk for everybody, where turns are given
   /agreement [DAYS] TEXT, /agree
+  /review-in NUMBER    let what you write here be read in another conversation first
+  /drafts, /release NUMBER [WORDS], /send-back NUMBER NOTE
   /nudge               write to somebody who has gone quiet what was offered for it
   /safe-word WORDS     agree on what to know you by, should you come back with return words
   /give-safe-word WORDS, /allow-safe-word WHO
   /x                   gone at once: everything on this device is erased; return words still work
   /quit                stop for now";
 pub(super) const HELP_OF_A_TEAM: &str = "  \
-  /call WORDS          ask your desk's team for somebody to come in, such as: /call a supervisor";
+  /call WORDS          ask your desk's team for somebody to come in, such as: /call a supervisor
+  /side WORDS          found a room for you and whoever of the team answers";
 pub(super) const HELP_AT_A_DOOR: &str =
     "/knocks  who waits to come in    /admit NUMBER    /turn-away NUMBER";
 /// To the person whose chat it is.

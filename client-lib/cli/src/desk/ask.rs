@@ -51,7 +51,7 @@ pub(crate) async fn run(arguments: AskArgs, output: &Output) -> Result<Done, Fai
         Ok(Waited::Answered) => {
             output.words("Somebody is here for you.");
             let patience = arguments.device.patience();
-            chat::talk(&conversation, None, &mut lines, patience, output).await
+            chat::talk((&client, &conversation), None, &mut lines, patience, output).await
         }
         Ok(Waited::Stopped) => {
             rate::offer(&conversation, output).await;

@@ -298,7 +298,7 @@ impl Duty<'_> {
     async fn talk(&mut self, chat: &Conversation, lines: &mut Typed) -> Result<Then, Failure> {
         let patience = self.arguments.device.patience();
         let team = Some(self.team.clone());
-        let ended = chat::talk(chat, team, lines, patience, self.output).await?;
+        let ended = chat::talk((&self.client, chat), team, lines, patience, self.output).await?;
         if matches!(ended, Ended::Exit) {
             return Ok(Then::Exit);
         }

@@ -11,6 +11,7 @@ mod chance;
 mod crowds;
 mod disputes;
 mod door;
+mod draft;
 mod duty;
 mod edges_of_members;
 mod edges_of_queues;

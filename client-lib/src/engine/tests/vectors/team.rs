@@ -1,7 +1,9 @@
 //! What supporters of a desk share.
 
 use super::samples::{Sample, log, sample};
-use crate::content::{ContentBody, FloorSaid, MessageId, Proposed, ProposedBefore};
+use crate::content::{
+    ContentBody, Draft, FloorSaid, MessageId, Proposed, ProposedBefore, Release, SendBack,
+};
 use crate::desk::{
     Again, AuditExport, AuditHash, AuditHead, AuditRecord, AuditWhat, Chain, DeskKeys, Exported,
     Helped, OpeningKey, OrganisationKey, Rated, Rating, RatingLetter, SignedKeys, Tally,
@@ -38,6 +40,8 @@ pub(super) fn of_talk() -> Vec<(&'static str, ContentBody)> {
         agreed: vec![leaf],
         stands: true,
     };
+    let text = || "hello".to_owned();
+    let release = |text| ContentBody::Release(Box::new(Release { of: id, text }));
     vec![
         ("until", ContentBody::Until(29_923_245)),
         ("floor, open", floor(None, false)),
@@ -48,6 +52,19 @@ pub(super) fn of_talk() -> Vec<(&'static str, ContentBody)> {
         ("agreement", agreement(None, Some(20_794))),
         ("agreement, said again", agreement(Some(told), None)),
         ("agree", ContentBody::Agree(id)),
+        (
+            "draft",
+            ContentBody::Draft(Box::new(Draft { id, text: text() })),
+        ),
+        ("release", release(None)),
+        ("release, in other words", release(Some(text()))),
+        (
+            "send back",
+            ContentBody::SendBack(Box::new(SendBack {
+                of: id,
+                note: text(),
+            })),
+        ),
     ]
 }
 
