@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
+use sotto_client::error::ErrorKind;
 use sotto_client::vault::{MemoryVault, SharedVault};
 use sotto_client::{
     AskOptions, Client, ClientOptions, Confidentiality, Conversation, DeskDate, DeskPlan,
@@ -445,6 +446,7 @@ async fn lives_through(
         matches!(standing, Standing::In | Standing::Waiting)
     };
     pass(Duration::from_secs(30)).await;
+    let mut hers = None;
     if !is_in().await {
         // The lease of who is dead runs out.
         wait(world, Duration::from_secs(121)).await;
@@ -453,6 +455,7 @@ async fn lives_through(
         let chat = ann.client.take(team, ticket.id, "Ann").await.unwrap();
         chat.ready().await.unwrap();
         pass(Duration::from_secs(5)).await;
+        hers = Some(chat);
     }
     assert!(is_in().await, "{words}: nobody answered");
     drop(running);
@@ -471,6 +474,10 @@ async fn lives_through(
     let by_ben = members.iter().any(|one| one.name.as_deref() == Some("Ben"));
     assert_eq!((members.len(), chats), (2, usize::from(by_ben)), "{words}");
     ben.close().await;
+    if let Some(chat) = hers {
+        // She holds no more chats than the desk allows.
+        chat.leave().await.unwrap();
+    }
     answered.is_none()
 }
 
@@ -651,4 +658,41 @@ async fn who_leaves_before_any_relay_heard_of_them_is_gone_at_once() {
     conversation.leave().await.unwrap();
     ends_as(&conversation, Standing::Left).await;
     assert!(ann.conversation.tickets().await.unwrap().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_supporter_has_as_many_chats_as_the_desk_allows_and_the_next_when_one_has_ended() {
+    let world = World::start().await;
+    let ann = office(&world).await;
+    let mut chats = Vec::new();
+    // The answer to a letter waits for its author, and holds nobody up.
+    let (client, _network) = world.device().await;
+    let address = ann.conversation.desk_address().await.unwrap().unwrap();
+    let visit = client.visit(&address).await.unwrap();
+    client.leave_letter(&visit, asking("later")).await.unwrap();
+    let letter = sees_words(&ann, "later").await;
+    client.close().await;
+    takes(&ann, letter.id)
+        .await
+        .until_standing(Standing::In)
+        .await;
+    for words in ["one", "two"] {
+        let seeker = seeker(&world, &ann, words).await;
+        let chat = takes(&ann, sees_words(&ann, words).await.id).await;
+        seeker.until_standing(Standing::Waiting).await;
+        chats.push((chat, seeker));
+    }
+    let third = seeker(&world, &ann, "three").await;
+    let ticket = sees_words(&ann, "three").await;
+    let team = &ann.conversation;
+    let refused = ann.client.take(team, ticket.id, "Ann").await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::NotAllowed);
+    // Nothing was claimed by it.
+    assert!(!third.conversation.place().await.unwrap().unwrap().is_taken);
+    let (chat, _gone) = chats.remove(0);
+    chat.conversation.leave().await.unwrap();
+    ends_as(&chat.conversation, Standing::Left).await;
+    let chat = takes(&ann, ticket.id).await;
+    third.until_standing(Standing::Waiting).await;
+    chat.until_standing(Standing::In).await;
 }

@@ -422,7 +422,7 @@ pub(crate) struct DeskNewArgs {
     /// How many may wait.
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(crate) capacity: u32,
-    /// Chats that one supporter has at a time.
+    /// Chats that one supporter has at a time; 0 is without a limit.
     #[arg(long, value_name = "N", default_value_t = 2)]
     pub(crate) chats_each: u8,
     /// How long a chat may be, said at its start; 0 is without a limit.

@@ -54,7 +54,8 @@ impl Client {
     ///
     /// # Errors
     /// [`ErrorKind::Invalid`] for a name that cannot be shown or a ticket that is not (any more) among
-    /// those that wait; [`ErrorKind::Closed`], the vault's kinds.
+    /// those that wait; [`ErrorKind::NotAllowed`] for a ticket (a letter may always be answered) if this device has
+    /// as many chats already as the desk lets one supporter have; [`ErrorKind::Closed`], the vault's kinds.
     ///
     /// # Cancel safety
     /// Cancelled, it may or may not have been claimed.
@@ -71,9 +72,25 @@ impl Client {
                 "this ticket no longer waits; take another one",
             )
         })?;
+        let most = usize::from(keys.chats_each);
+        if most > 0 && !ticket.is_letter && self.chats_held().await >= most {
+            return Err(Error::new(
+                ErrorKind::NotAllowed,
+                "you have as many chats as this desk lets one supporter have; end one or hand it over first",
+            ));
+        }
         let (engine, effects) = Engine::take_ticket(keys, name.to_owned(), self.0.clock.now())?;
         team.command(Command::Claiming(ticket)).await?;
         self.begin(engine, effects).await
+    }
+
+    async fn chats_held(&self) -> usize {
+        let mut held = 0;
+        for conversation in self.conversations() {
+            // One that has ended meanwhile holds nobody.
+            held += usize::from(conversation.look(Engine::holds_chat).await.unwrap_or(false));
+        }
+        held
     }
 }
 

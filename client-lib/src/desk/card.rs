@@ -78,7 +78,7 @@ pub struct Card {
     pub(crate) resources: Vec<Resource>,
     /// What supporters here have been through themselves.
     pub(crate) been_there: Vec<String>,
-    /// Chats that one supporter has at a time.
+    /// Chats that one supporter has at a time; 0 is without a limit.
     pub(crate) chats_each: u8,
     pub(crate) organisation: OrganisationId,
     pub(crate) confidentiality: Confidentiality,

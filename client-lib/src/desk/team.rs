@@ -107,7 +107,7 @@ pub struct DeskPlan {
     pub hours: Hours,
     /// Tickets that may wait.
     pub capacity: u32,
-    /// Chats that one supporter has at a time.
+    /// Chats that one supporter has at a time; 0 is without a limit.
     pub chats_each: u8,
     /// How long a chat may be; 0 is without a limit.
     pub minutes: u32,
@@ -173,7 +173,7 @@ pub(crate) struct DeskKeys {
     pub(crate) minutes: Option<u32>,
     /// What tickets are sealed to, the present card's last.
     pub(crate) openings: Vec<OpeningKey>,
-    /// Chats that one supporter has at a time.
+    /// Chats that one supporter has at a time; 0 is without a limit.
     pub(crate) chats_each: u8,
     pub(crate) organisation: OrganisationId,
 }

@@ -526,13 +526,20 @@ pub(super) fn new_space() -> Result<Space> {
     Ok(Space(random::array().map_err(no_randomness)?))
 }
 
-pub(super) fn new_saved(relay: RelayAddress, log: LogId, name: &str) -> Result<Saved> {
-    if !name_is_fit(name) {
-        return Err(Error::new(
-            ErrorKind::Invalid,
-            "a name has 1 to 64 bytes and no control characters",
-        ));
+/// # Errors
+/// [`ErrorKind::Invalid`] for a name that cannot be shown.
+pub(super) fn check_name(name: &str) -> Result<()> {
+    if name_is_fit(name) {
+        return Ok(());
     }
+    Err(Error::new(
+        ErrorKind::Invalid,
+        "a name has 1 to 64 bytes and no control characters",
+    ))
+}
+
+pub(super) fn new_saved(relay: RelayAddress, log: LogId, name: &str) -> Result<Saved> {
+    check_name(name)?;
     let seed: [u8; 32] = random::array().map_err(no_randomness)?;
     Ok(Saved {
         relay,
@@ -591,6 +598,7 @@ pub(super) fn new_saved(relay: RelayAddress, log: LogId, name: &str) -> Result<S
         way_back: None,
         said_away: false,
         away: Vec::new(),
+        awaits_author: false,
         ends: None,
         floor: None,
         agreement: None,

@@ -298,9 +298,11 @@ impl Engine {
             claim: keys.claim,
             openings: keys.openings.clone(),
             seq: id.seq,
+            is_letter: id.is_letter,
             suite: keys.suite,
             minutes: keys.minutes.filter(|_| !id.is_letter),
             organisation: keys.organisation,
+            chats_each: keys.chats_each,
         })
     }
 

@@ -25,6 +25,17 @@ impl Engine {
         policy.is_some_and(|policy| policy.hosts.contains(&self.key.id()))
     }
 
+    /// Whether this is a chat that we hold with somebody who asked a desk, or are about to: what a desk's limit
+    /// of chats counts. One that answered a letter counts once its author is here.
+    #[must_use]
+    pub fn holds_chat(&self) -> bool {
+        let is_of_others = |policy: &Policy| !policy.hosts.is_empty() && !self.is_host();
+        let is_theirs = self.policy.as_ref().is_some_and(is_of_others);
+        let is_open = matches!(self.saved.stage, Stage::Waiting | Stage::In);
+        let holds = is_open && self.facilitates() && is_theirs;
+        self.is_claiming() || !self.is_taking() && holds && !self.saved.awaits_author
+    }
+
     /// The word by which somebody who knocks comes back as a host.
     pub(super) fn host_back(&self, leaf: &LeafId) -> Option<Return> {
         let one = self.beside.knocks.get(leaf)?.was.clone()?;

@@ -1,8 +1,9 @@
 //! What an app wants: commands checked and kept, and the end of a conversation.
 
+use super::begin::check_name;
 use super::saved::{self, Intent, Stage};
 use super::{Choices, Command, Engine, Reply};
-use crate::content::{ContentBody, MessageId, RECEIPTS_MAX, name_is_fit};
+use crate::content::{ContentBody, MessageId, RECEIPTS_MAX};
 use crate::error::{Error, ErrorKind, Result};
 use crate::mls::LeafId;
 use crate::policy::CLIENT_VERSION;
@@ -146,12 +147,7 @@ impl Engine {
     }
 
     fn rename(&mut self, name: String, now: Now) -> Result<Reply> {
-        if !name_is_fit(&name) {
-            return Err(Error::new(
-                ErrorKind::Invalid,
-                "a name has 1 to 64 bytes and no control characters",
-            ));
-        }
+        check_name(&name)?;
         self.saved.name = name;
         self.say_hello(now)?;
         Ok(Reply::Kept)

@@ -190,6 +190,9 @@ pub(super) struct Saved {
     /// Who said so, and nothing since.
     #[serde(default)]
     pub(super) away: Vec<LeafId>,
+    /// It answers a letter, whose author was not heard yet.
+    #[serde(default)]
+    pub(super) awaits_author: bool,
     /// When the talk ends.
     #[serde(default)]
     pub(super) ends: Option<Ends>,

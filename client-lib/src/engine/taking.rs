@@ -47,12 +47,16 @@ pub struct TicketKeys {
     pub(crate) openings: Vec<OpeningKey>,
     /// The ticket's place.
     pub(crate) seq: u64,
+    /// Its author comes later.
+    pub(crate) is_letter: bool,
     /// Of the chat.
     pub(crate) suite: Suite,
     /// How long the chat may be; nothing without a limit, and of a letter, whose author comes later.
     pub(crate) minutes: Option<u32>,
     /// Whose badges are believed in it.
     pub(crate) organisation: OrganisationId,
+    /// Chats that one supporter has at a time; 0 is without a limit.
+    pub(crate) chats_each: u8,
 }
 
 impl fmt::Debug for TicketKeys {
@@ -117,6 +121,7 @@ impl Engine {
         };
         let mut engine = Self::founding(options)?;
         engine.trust(keys.organisation)?;
+        engine.saved.awaits_author = keys.is_letter;
         engine.beside.door = Some(Door::new(false)?);
         engine.keep_door()?;
         engine.beside.taking = Some(Taking {
@@ -158,6 +163,12 @@ impl Engine {
     /// Whether this is a chat that answers a ticket and does not stand yet.
     pub(super) const fn is_taking(&self) -> bool {
         self.beside.taking.is_some()
+    }
+
+    /// Whether we are about to answer: not once somebody else does, or we do not want to.
+    pub(super) fn is_claiming(&self) -> bool {
+        let taking = self.beside.taking.as_ref().filter(|one| !one.is_leaving);
+        taking.is_some_and(|one| matches!(one.step, Step::Claiming | Step::Held { .. }))
     }
 
     /// Whether the relay is not to hear of the chat (yet): a log that only a lost race asked for

@@ -213,6 +213,7 @@ impl Engine {
         if author != self.key.id() {
             self.member_here(author);
             self.heard_at(author, now);
+            self.saved.awaits_author = false;
             if self.saved.stage == Stage::Waiting {
                 self.set_stage(Stage::In);
             }

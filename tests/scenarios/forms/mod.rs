@@ -8,6 +8,7 @@ mod health;
 mod heard;
 mod matched;
 mod mediation;
+mod outreach;
 mod school;
 mod survivors;
 mod table;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 const TABLE: &str = include_str!("../README.md");
 /// Every module of forms, by its name.
-const MODULES: [(&str, &str); 11] = [
+const MODULES: [(&str, &str); 12] = [
     ("addiction", include_str!("addiction.rs")),
     ("counted", include_str!("counted.rs")),
     ("crisis", include_str!("crisis.rs")),
@@ -12,6 +12,7 @@ const MODULES: [(&str, &str); 11] = [
     ("heard", include_str!("heard.rs")),
     ("matched", include_str!("matched.rs")),
     ("mediation", include_str!("mediation.rs")),
+    ("outreach", include_str!("outreach.rs")),
     ("school", include_str!("school.rs")),
     ("survivors", include_str!("survivors.rs")),
     ("veterans", include_str!("veterans.rs")),

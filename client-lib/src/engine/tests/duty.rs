@@ -273,6 +273,8 @@ pub(super) fn taking() -> Engine {
         suite: Suite::Classic,
         minutes: Some(45),
         organisation: OrganisationKey::from_seed(&[11; 32]).id(),
+        is_letter: false,
+        chats_each: 0,
     };
     Engine::take_ticket(keys, "Ben".into(), NOON).unwrap().0
 }
