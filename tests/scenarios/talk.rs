@@ -197,6 +197,10 @@ async fn class_sent(world: &World, ann: &Person, text: &str) -> usize {
     ann.says(text).await;
     assert_eq!(ann.hears().await.text, text);
     let came = received() - before;
+    // A request with one entry of 4 KiB is padded past the next class; SPEC.md, "Size classes".
+    if (8_960.0..9_500.0).contains(&came) {
+        return 1 << 12;
+    }
     // Behind the largest class comes a run of two entries.
     let run = (1 << 16) + (1 << 10);
     let classes = (10..=16).map(|power| 1 << power).chain([run]);
