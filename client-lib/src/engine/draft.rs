@@ -160,10 +160,13 @@ impl Engine {
             } => Some(self.draft(text.clone(), side_room)),
             Command::Send { .. }
             | Command::Edit { .. }
+            | Command::React { .. }
+            | Command::Rename(_)
+            | Command::Propose { .. }
             | Command::Attach(super::Attaching::Begin(_)) => Some(Err(Error::new(
                 ErrorKind::NotAllowed,
                 "what you write here is read by your reviewer first, so only plain words can be said: \
-                 no answers to one message, no changes and no files",
+                 no answers to one message, no changes, no other name and no files",
             ))),
             _ => None,
         }
@@ -285,11 +288,10 @@ impl Engine {
         }
         let is_ours = by == self.key.id();
         let Draft { id, text } = draft;
-        let open = &mut self.drafts.change().open;
-        if open.len() >= OPEN_DRAFTS_MAX && !is_ours {
+        if kept.open.len() >= OPEN_DRAFTS_MAX && !is_ours {
             return;
         }
-        open.push(OpenDraft {
+        self.drafts.change().open.push(OpenDraft {
             id,
             by,
             text: text.clone(),
@@ -302,9 +304,9 @@ impl Engine {
 
     /// Takes a draft of somebody else out of those that wait.
     fn decided_by(&mut self, by: LeafId, of: MessageId) -> Option<OpenDraft> {
-        let open = &mut self.drafts.change().open;
+        let open = &self.drafts.kept.open;
         let found = open.iter().position(|one| one.id == of && one.by != by)?;
-        let draft = open.remove(found);
+        let draft = self.drafts.change().open.remove(found);
         self.drafts.decide(of);
         Some(draft)
     }
@@ -333,10 +335,11 @@ impl Engine {
     /// Only who wrote it knows which chat it is for.
     fn hand_back(&mut self, id: MessageId, what: What) {
         let from = self.space;
-        let kept = self.drafts.change();
-        let Some(found) = kept.ours.iter().position(|one| one.0 == id) else {
+        let found = self.drafts.kept.ours.iter().position(|one| one.0 == id);
+        let Some(found) = found else {
             return;
         };
+        let kept = self.drafts.change();
         let (_, to) = kept.ours.remove(found);
         kept.carried.push(Carried { from, to, id, what });
     }

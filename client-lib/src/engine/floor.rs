@@ -85,6 +85,11 @@ impl Engine {
         let Some(floor) = &self.saved.floor else {
             return true;
         };
+        let mut leaves = self.leaves_now().into_iter();
+        if !leaves.any(|one| self.holds_talk(&one)) {
+            // Who gave turns is gone, and nobody could give one any more.
+            return true;
+        }
         let is_turn = floor.turn.is_none_or(|turn| turn == *leaf) || self.holds_talk(leaf);
         !floor.is_frozen && is_turn
     }
@@ -128,6 +133,9 @@ impl Engine {
             | ContentBody::Call(_)
             | ContentBody::Edit { .. }
             | ContentBody::React { .. }
+            | ContentBody::Draft(_)
+            | ContentBody::Release(_)
+            | ContentBody::SendBack(_)
             | ContentBody::Typing => true,
             // A name can say a lot, so it stays; the first one is how people know each other.
             ContentBody::Hello { name, .. } => {

@@ -1,7 +1,7 @@
 //! Turns, a stop, and what all agree on: judged by the place in the log, alike by everybody.
 
 use super::*;
-use crate::content::{ContentBody, FloorSaid};
+use crate::content::{ContentBody, Draft, FloorSaid};
 use crate::engine::{Agreement, Floor};
 
 /// Mia holds the talk of Vic and Bo.
@@ -100,6 +100,10 @@ fn what_is_said_out_of_turn_is_refused_and_shown_to_nobody() {
             manage: PublicKey::new([7; 32]),
         },
         ContentBody::Typing,
+        ContentBody::Draft(Box::new(Draft {
+            id,
+            text: "liar".into(),
+        })),
     ] {
         force(&mut room, "Bo", body);
     }
@@ -109,7 +113,7 @@ fn what_is_said_out_of_turn_is_refused_and_shown_to_nobody() {
             Event::Message(message) => message.text == "liar",
             Event::Reacted { emoji, .. } => said(emoji),
             Event::Named { name, .. } => said(name),
-            Event::Typing { .. } => true,
+            Event::Typing { .. } | Event::Draft { .. } => true,
             _ => false,
         }
     };
@@ -190,6 +194,20 @@ fn a_stop_of_one_who_is_gone_holds_nobody_up_for_ever() {
     assert!(room.of("Bo").engine.floor().unwrap().is_frozen);
     give(&mut room, None);
     assert!(!room.of("Bo").engine.floor().unwrap().is_frozen);
+}
+
+/// Otherwise nobody who is left could give a turn, and all would be silent for good.
+#[test]
+fn turns_end_with_the_last_who_could_give_one() {
+    let mut room = room();
+    give(&mut room, Some("Vic"));
+    assert!(do_it(&mut room, "Bo", send("not yet")).is_err());
+    do_it(&mut room, "Mia", Command::Leave).unwrap();
+    room.pass_seconds(40);
+    do_it(&mut room, "Bo", send("Are you there?")).unwrap();
+    let hears =
+        |event: &Event| matches!(event, Event::Message(one) if one.text == "Are you there?");
+    assert!(room.has("Vic", hears));
 }
 
 #[test]
