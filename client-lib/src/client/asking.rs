@@ -72,7 +72,7 @@ impl Client {
                 "this ticket no longer waits; take another one",
             )
         })?;
-        let most = usize::from(keys.chats_each);
+        let most = usize::from(keys.chats_each());
         if most > 0 && !ticket.is_letter && self.chats_held().await >= most {
             return Err(Error::new(
                 ErrorKind::NotAllowed,

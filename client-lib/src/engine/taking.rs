@@ -59,6 +59,15 @@ pub struct TicketKeys {
     pub(crate) chats_each: u8,
 }
 
+impl TicketKeys {
+    /// Chats that the desk lets one supporter have at a time; 0 is without a limit. Whoever runs several
+    /// engines on one device counts those that [hold one](Engine::holds_chat).
+    #[must_use]
+    pub const fn chats_each(&self) -> u8 {
+        self.chats_each
+    }
+}
+
 impl fmt::Debug for TicketKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("TicketKeys(…)")
