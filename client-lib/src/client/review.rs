@@ -21,8 +21,8 @@ const LOOK_AGAIN: Duration = Duration::from_millis(100);
 impl Conversation {
     /// From now on, and over restarts, what is written in this chat is read in `side_room` first: it goes
     /// out once somebody else there releases it, and in their words if they changed it
-    /// ([`Conversation::send`] makes a draft; answers to one message, changes and files are refused with
-    /// [`ErrorKind::NotAllowed`]). It is this client that keeps to it. It cannot be taken off, only bound to
+    /// ([`Conversation::send`] makes a draft; answers to one message, changes, reactions, another name,
+    /// proposals and files are refused with [`ErrorKind::NotAllowed`]). It is this client that keeps to it. It cannot be taken off, only bound to
     /// another room.
     ///
     /// # Errors

@@ -113,6 +113,8 @@ impl Engine {
         let (id, agreed, stands) = match told {
             // Who was here when it was proposed knows better.
             Some(_) if known.is_some() => return,
+            // Nobody agreed to what they never heard.
+            Some(told) if told.agreed.contains(&self.key.id()) => return,
             Some(told) => (told.of, told.agreed, told.stands),
             None => (id, vec![by], false),
         };

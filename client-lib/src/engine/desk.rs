@@ -245,6 +245,9 @@ impl Engine {
             } else if is_letters {
                 *letters = opened.version;
             }
+            if is_queue || is_letters {
+                self.beside.numbers.queue_goes_to(is_letters, opened.head);
+            }
         }
     }
 

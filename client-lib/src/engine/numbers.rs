@@ -47,6 +47,9 @@ struct Seen {
 struct Queue {
     /// Up to here nothing counts any more.
     floor: u64,
+    /// How far the queue went when it was last opened, if it was.
+    #[serde(default)]
+    head: Option<u64>,
     /// In their order.
     all: Vec<Seen>,
 }
@@ -62,7 +65,7 @@ impl Queue {
     /// Notes what became of this place; what was noted before, if anything. Nothing at all where it
     /// counts no more.
     fn note(&mut self, new: Seen) -> Option<Option<Seen>> {
-        if new.seq <= self.floor {
+        if new.seq <= self.floor || self.head.is_some_and(|head| new.seq > reach(head)) {
             return None;
         }
         let before = match self.find(new.seq) {
@@ -90,6 +93,11 @@ impl Queue {
     }
 }
 
+/// Places further than this are nobody's yet: whoever says them would push those out that are to come.
+fn reach(head: u64) -> u64 {
+    head.saturating_add(u64::try_from(SEEN_MAX).unwrap_or(u64::MAX))
+}
+
 /// What is counted, and how far the chain goes.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Numbers {
@@ -108,6 +116,16 @@ impl Numbers {
     /// What is counted on this day, or the first that is not closed where it comes too late.
     fn on(&mut self, day: u32) -> &mut Tally {
         self.open.entry(day.max(self.since)).or_default()
+    }
+
+    /// One of the queues was opened, and goes so far.
+    pub(super) fn queue_goes_to(&mut self, is_letters: bool, head: u64) {
+        let queue = if is_letters {
+            &mut self.letters
+        } else {
+            &mut self.tickets
+        };
+        queue.head = queue.head.max(Some(head));
     }
 
     /// Somebody's ticket or letter became this. Who is said to have gone may have been answered all the
@@ -238,10 +256,15 @@ impl Engine {
         })
     }
 
+    /// Today by the relay, as far as our own clock bears it out: what is closed or forgotten once is so for
+    /// good, so a relay whose date is ahead shall not bring it about.
+    fn office_day(&self, now: Now) -> u32 {
+        self.session.today(now).min(now.day().saturating_add(1))
+    }
+
     /// Closes the periods that are over, once everything is read that was said in them.
     pub(super) fn close_periods(&mut self, now: Now) -> Result<()> {
-        // A relay whose date is ahead of ours shall close and forget nothing: both agree within a day.
-        let today = self.session.today(now).min(now.day().saturating_add(1));
+        let today = self.office_day(now);
         if self.beside.office.is_none() || !self.is_caught_up() {
             return Ok(());
         }
@@ -310,7 +333,7 @@ impl Engine {
         }
         self.beside.numbers.by = by.unwrap_or(self.beside.numbers.by);
         self.close_periods(now)?;
-        self.write_down(self.session.today(now), AuditWhat::Exported(what))?;
+        self.write_down(self.office_day(now), AuditWhat::Exported(what))?;
         if let Some(head) = self.audit_head() {
             self.queue(ContentBody::Audited(head), now)?;
         }

@@ -233,6 +233,12 @@ impl Session {
         self.greeted = Some((day, self.now.steady_ms));
     }
 
+    /// What a greeting with this day does.
+    #[cfg(test)]
+    pub(crate) fn greeted_on(&mut self, day: u32) {
+        self.greeted(day);
+    }
+
     /// The moment, on the relay's date.
     pub(super) fn dated(&self) -> Now {
         Now {

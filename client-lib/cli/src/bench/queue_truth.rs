@@ -5,9 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde::Serialize;
-use sotto_client::{
-    AskOptions, Conversation, DeskAddress, DeskTicket, Event, Hours, Standing, Ticket,
-};
+use sotto_client::{AskOptions, Conversation, DeskAddress, DeskTicket, Event, Standing, Ticket};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -16,6 +14,7 @@ use super::shift::{Opens, Shift, Watch, link_of, patience, unfit};
 use super::town::{Town, Wire, driven};
 use super::truth::{Compared, Truth};
 use crate::arguments::QueueTruthArgs;
+use crate::desk::always;
 use crate::output::{Done, Failure, Output, fields};
 use crate::speak::Dice;
 
@@ -105,7 +104,7 @@ async fn play(arguments: QueueTruthArgs) -> Result<Counts, Failure> {
     let mut dice = Dice::new(arguments.seed);
     let (office, _) = evening.town.somebody().await?;
     let opens = Opens {
-        hours: always()?,
+        hours: always("UTC").map_err(unfit)?,
         capacity: 5_000,
         chats: arguments.chats,
         classic: arguments.classic,
@@ -146,15 +145,6 @@ async fn play(arguments: QueueTruthArgs) -> Result<Counts, Failure> {
     office.close().await;
     let compared = evening.truth().compare();
     Ok(counts(&arguments, &compared, *evening.cuts_made()))
-}
-
-fn always() -> Result<Hours, Failure> {
-    let mut hours = Hours::new("UTC").map_err(unfit)?;
-    for day in ["mon", "tue", "wed", "thu", "fri", "sat", "sun"] {
-        let slot = format!("{day} 00:00-24:00").parse().map_err(unfit)?;
-        hours = hours.weekly(slot).map_err(unfit)?;
-    }
-    Ok(hours)
 }
 
 /// One who comes, and waits until somebody answers or patience ends.

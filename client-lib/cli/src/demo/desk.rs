@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::json;
 use sotto_client::transport::WebSocketDialer;
 use sotto_client::{
-    AskOptions, Confidentiality, DeskAddress, DeskPlan, Event, Hours, JoinOptions, LeafId, Link,
+    AskOptions, Confidentiality, DeskAddress, DeskPlan, Event, JoinOptions, LeafId, Link,
     OrganisationKey, Resource, ReturnWords, RoomOptions, SafeWord, Safety, Ticket,
 };
 use sotto_server::clock::SystemClock;
@@ -18,6 +18,7 @@ use super::arguments::DemoDeskArgs;
 use super::ear::{Ear, Somebody, until_there};
 use super::relay::RelayProcess;
 use super::{Scratch, number};
+use crate::desk::always;
 use crate::output::{Done, Failure, Output, STORE_REFUSED, fields};
 use crate::speak::{Closing, log_to_file, suite_name};
 
@@ -556,13 +557,7 @@ fn sentences() -> impl Iterator<Item = &'static str> {
 }
 
 fn plan() -> Result<DeskPlan, Failure> {
-    let unfit = |error: &dyn ToString| Failure::could_not_run(error.to_string());
-    let mut hours = Hours::new("UTC").map_err(|error| unfit(&error))?;
-    for day in ["mon", "tue", "wed", "thu", "fri", "sat", "sun"] {
-        let slot = format!("{day} 00:00-24:00").parse();
-        let slot = slot.map_err(|error| unfit(&error))?;
-        hours = hours.weekly(slot).map_err(|error| unfit(&error))?;
-    }
+    let hours = always("UTC").map_err(|error| Failure::could_not_run(error.to_string()))?;
     Ok(DeskPlan {
         desk: 0,
         name: "Night line".into(),

@@ -10,6 +10,8 @@ mod qr;
 pub(crate) mod rate;
 mod stats;
 
+pub(crate) use new::always;
+
 use crate::arguments::DeskCommand;
 use crate::output::{Done, Failure, Output};
 

@@ -8,8 +8,8 @@ use std::path::Path;
 use serde_json::json;
 use sotto_client::error::ErrorKind;
 use sotto_client::{
-    Admission, Confidentiality, DeskPlan, Event, Hours, OrganisationKey, Resource, RoomOptions,
-    Slot, Suite,
+    Admission, BadHours, Confidentiality, DeskPlan, Event, Hours, OrganisationKey, Resource,
+    RoomOptions, Suite,
 };
 use tokio::time::timeout;
 
@@ -95,20 +95,27 @@ fn taken() -> Failure {
         .then("Say another --number, or another organisation's key")
 }
 
+/// Open on every day, all day.
+pub(crate) fn always(zone: &str) -> Result<Hours, BadHours> {
+    let days = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
+    days.into_iter().try_fold(Hours::new(zone)?, |hours, day| {
+        hours.weekly(format!("{day} 00:00-24:00").parse()?)
+    })
+}
+
 fn plan_of(arguments: &DeskNewArgs) -> Result<DeskPlan, Failure> {
-    let not_hours = |bad: sotto_client::BadHours| {
+    let not_hours = |bad: BadHours| {
         Failure::usage(
             bad.to_string(),
             "Say --zone Europe/Berlin, and --hours \"mon 18:00-22:00\" for each slot of a week",
         )
     };
-    let mut hours = Hours::new(&arguments.zone).map_err(not_hours)?;
-    if arguments.hours.is_empty() {
-        for day in ["mon", "tue", "wed", "thu", "fri", "sat", "sun"] {
-            let slot: Slot = format!("{day} 00:00-24:00").parse().map_err(not_hours)?;
-            hours = hours.weekly(slot).map_err(not_hours)?;
-        }
+    let mut hours = if arguments.hours.is_empty() {
+        always(&arguments.zone)
+    } else {
+        Hours::new(&arguments.zone)
     }
+    .map_err(not_hours)?;
     for slot in &arguments.hours {
         hours = hours
             .weekly(slot.parse().map_err(not_hours)?)

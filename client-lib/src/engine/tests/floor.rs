@@ -1,7 +1,7 @@
 //! Turns, a stop, and what all agree on: judged by the place in the log, alike by everybody.
 
 use super::*;
-use crate::content::{ContentBody, Draft, FloorSaid};
+use crate::content::{ContentBody, Draft, FloorSaid, Proposed, ProposedBefore};
 use crate::engine::{Agreement, Floor};
 
 /// Mia holds the talk of Vic and Bo.
@@ -271,6 +271,27 @@ fn an_agreement_stands_once_all_have_agreed_and_its_day_is_told_once() {
         assert_eq!(reminded(&room), count);
         let now = room.now;
         room.device("Vic").restart(now);
+    }
+}
+
+/// Even who holds the talk makes nobody agree to what they never heard.
+#[test]
+fn nobody_is_told_that_they_agreed() {
+    let mut room = room();
+    let agreed = ALL.map(|name| room.leaf(name)).to_vec();
+    let told = ProposedBefore {
+        of: MessageId::new([5; 16]),
+        agreed,
+        stands: true,
+    };
+    let forged = Proposed {
+        text: "Vic forgives.".into(),
+        told: Some(told),
+        follow_up: None,
+    };
+    force(&mut room, "Mia", ContentBody::Agreement(Box::new(forged)));
+    for name in ["Vic", "Bo"] {
+        assert!(room.of(name).engine.agreement().is_none(), "{name}");
     }
 }
 

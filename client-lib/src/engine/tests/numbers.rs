@@ -448,3 +448,35 @@ fn places_are_known_for_as_long_as_a_letter_lies_and_no_longer() {
     taken(&mut ann, 1, true, TODAY + 33);
     assert!(ann.counted_exactly().is_empty());
 }
+
+/// What is closed or forgotten is so for good.
+#[test]
+fn a_relay_whose_date_is_ahead_closes_no_period_and_forgets_no_record() {
+    let mut ann = office();
+    taken(&mut ann, 1, false, TODAY);
+    exports(&mut ann, Division::Day, NOON);
+    ann.session.greeted_on(TODAY + KEPT_DAYS + 100);
+    ann.close_periods(NOON).unwrap();
+    exports(&mut ann, Division::Day, NOON);
+    let records = ann.audit().unwrap().records;
+    assert_eq!(records[0].number, 1, "the first one is still there");
+    assert!(ann.open_period().1.unwrap() <= TODAY + 1);
+}
+
+/// Else one member ends the counting for good.
+#[test]
+fn places_that_are_nobodys_yet_push_nobody_out() {
+    let mut ann = office();
+    ann.beside.numbers.queue_goes_to(false, 10);
+    for from in (0..9).map(|round| u64::MAX - 256 * (round + 1)) {
+        let seqs: Vec<_> = (from..from + 256).collect();
+        ann.count_gone(&seqs, TODAY).unwrap();
+    }
+    for seq in 1..=5 {
+        taken(&mut ann, seq, false, TODAY);
+    }
+    let [period] = exports(&mut ann, Division::Day, day(1))[..] else {
+        panic!("one day is over")
+    };
+    assert_eq!(numbers_of(&period), [Some(5), None, None, None]);
+}
