@@ -146,11 +146,12 @@ fn words_of(floor: &Floor, turn: Option<&str>, is_mine: bool, stopped: &[String]
     if floor.is_frozen {
         let who = stopped.join(", ");
         return if stopped.is_empty() {
-            "The talk is stopped. It may go on once whoever holds it opens it.".to_owned()
+            "The talk is stopped. It may go on once whoever holds it opens it, with /turn all or /turn WHO."
+                .to_owned()
         } else {
             format!(
                 "STOPPED by {who}: nobody says anything now, and nobody need say why. /go-on by whoever \
-                 stopped it, then whoever holds the talk opens it."
+                 stopped it, then whoever holds the talk opens it with /turn all or /turn WHO."
             )
         };
     }
