@@ -562,7 +562,7 @@ const OUTSIDE: &[(&str, Rows)] = &[
         ],
     ),
     (
-        "client/backup.rs",
+        "client/backup/keeping.rs",
         &[
             ("AFTER_CHANGE_MS", PACE),
             ("ANEW_MS", PACE),

@@ -4,46 +4,31 @@
 //! whatever was stored before a crash is in the next backup. It is written at random times after a
 //! change, on a connection of its own that no conversation shares.
 
-use core::fmt;
-use core::time::Duration;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+mod keeping;
 
-use serde::{Deserialize, Serialize};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
 use sotto_protocol::error_code::ErrorCode;
-use sotto_protocol::frame::{Answer, Delete, Item, NewEntry, Opened, Trim};
-use sotto_protocol::id::{Commitment, RelayIdentity, RetryId};
+use sotto_protocol::frame::{Delete, Opened};
+use sotto_protocol::id::{RelayIdentity, RetryId};
 use tokio::sync::{Notify, watch};
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::timeout;
 use tokio_util::sync::DropGuard;
 
 use super::errand::Errand;
-use super::words::KeptWords;
-use super::{Client, Conversation, Shared, on_disk};
-use crate::engine::{Engine, decode_kept, encode_kept};
+use super::{Client, Conversation, on_disk};
+use crate::engine::Engine;
 use crate::error::{Error, ErrorKind, Result};
-use crate::jitter::Jitter;
 use crate::link::RelayAddress;
-use crate::log::{Ask, NewLog};
-use crate::people::backup::{Backup, BackupKeys, LINES_MAX, Master, digest_of};
+use crate::log::Ask;
+use crate::people::backup::{Backup, BackupKeys, LINES_MAX, Master};
 use crate::people::safe::SafeMaster;
 use crate::people::{BackupLine, ReturnWords, SafeWord};
 use crate::random;
-use crate::time::Now;
-use crate::vault::{Batch, Key, Row, Space, Vault};
+use crate::vault::{Batch, Key, Space, Vault};
+use keeping::{VISIT_MAX, keep_up};
 
-/// The name of the one value in the backup's space.
-const NAME: &[u8] = b"backup";
-/// A change waits at least so long and at most three times as long, so that a backup does not
-/// follow on a rotation by the second, and several changes are one.
-const AFTER_CHANGE_MS: u64 = 10_000;
-/// Without any change it is written anew after so long, and up to twice as long: then it never
-/// expires, and a rewriting says nothing of a change.
-const ANEW_MS: u64 = 7 * 24 * 60 * 60 * 1_000;
-/// After a failure; doubled with each, up to about an hour.
-const AFTER_FAILURE_MS: u64 = 30_000;
-const DOUBLINGS_MAX: u32 = 7;
-/// How long one visit to the relay may take: a full run over a line of 16 KiB a second.
-const VISIT_MAX: Duration = Duration::from_secs(300);
+pub(super) use keeping::Kept;
 
 /// How a client's backup stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,83 +77,12 @@ impl Seat {
     }
 }
 
-/// What a device keeps of its backup.
-#[derive(Clone, Serialize, Deserialize)]
-pub(super) struct Kept {
-    relay: RelayAddress,
-    master: Master,
-    /// What the keys were made from; a device of an earlier version did not keep it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) words: Option<KeptWords>,
-    #[serde(with = "serde_bytes")]
-    writer: [u8; 16],
-    /// Backups that this writer wrote.
-    count: u64,
-    /// The number under which the next one is appended.
-    fence: u64,
-    /// The log stands.
-    is_made: bool,
-    retry: RetryId,
-    day: u32,
-    /// What the last one held.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    written: Option<serde_bytes::ByteArray<32>>,
-    written_ms: u64,
-}
-
-impl fmt::Debug for Kept {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Kept(…)")
-    }
-}
-
 fn no_randomness(error: random::NoRandomness) -> Error {
     Error::new(ErrorKind::Internal, "the system gave no randomness").because(error)
 }
 
 fn retry_id() -> Result<RetryId> {
     random::array().map(RetryId::new).map_err(no_randomness)
-}
-
-impl Kept {
-    fn new(relay: RelayAddress, words: &ReturnWords, master: Master, now: Now) -> Result<Self> {
-        Ok(Self {
-            relay,
-            master,
-            words: Some(KeptWords::of(words)),
-            writer: random::array().map_err(no_randomness)?,
-            count: 0,
-            fence: 0,
-            is_made: false,
-            retry: retry_id()?,
-            day: now.day(),
-            written: None,
-            written_ms: 0,
-        })
-    }
-
-    /// What a space holds, if it is a backup's.
-    pub(super) fn load(rows: &[Row]) -> Result<Option<Self>> {
-        let row = rows.iter().find(|(name, _)| name == NAME);
-        row.map(|(_, value)| decode_kept(value)).transpose()
-    }
-
-    fn put(&self, space: Space, batch: &mut Batch) -> Result<()> {
-        batch.put(Key::new(space, NAME), encode_kept(self)?);
-        Ok(())
-    }
-
-    /// Whether a backup in the log is of this device, and the last that it knows of: another
-    /// writer's is of who came back elsewhere, a later one of ours is of a copy of this vault.
-    fn is_ours(&self, newest: &Backup) -> bool {
-        newest.writer == self.writer && newest.count <= self.count
-    }
-}
-
-/// What a visit to the relay found.
-enum Visit {
-    Written,
-    Elsewhere,
 }
 
 impl Client {
@@ -241,11 +155,8 @@ impl Client {
             .unwrap_or_else(|_| Err(too_slow()))?;
         let here = self.lines().await?;
         let now = self.0.clock.now();
-        let kept = Kept {
-            fence: opened.fence,
-            is_made: true,
-            ..Kept::new(relay.clone(), words, master, now)?
-        };
+        let mut kept = Kept::new(relay.clone(), words, master, now)?;
+        kept.stands_at(opened.fence);
         let (mut engines, mut batch) = (Vec::new(), Batch::default());
         for line in backup.lines {
             if here.iter().any(|one| one.log == line.log) {
@@ -440,213 +351,6 @@ impl Client {
             is_new
         });
     }
-
-    fn due_at(&self, kept: &Kept, is_due: bool, jitter: &mut Jitter) -> Instant {
-        let now = self.0.clock.now();
-        let wait = match kept.written {
-            // The words were just given out, or just used: they shall be good at once.
-            None => 0,
-            Some(_) if is_due => AFTER_CHANGE_MS + jitter.up_to(2 * AFTER_CHANGE_MS),
-            Some(_) => {
-                let anew = kept
-                    .written_ms
-                    .saturating_add(ANEW_MS + jitter.up_to(ANEW_MS));
-                anew.saturating_sub(now.wall_ms)
-            }
-        };
-        self.0.clock.instant(now.steady_ms.saturating_add(wait))
-    }
-
-    async fn store_backup(&self, space: Space, kept: &Kept) -> Result<()> {
-        let mut batch = Batch::default();
-        kept.put(space, &mut batch)?;
-        let vault = self.0.vault.clone();
-        on_disk(move || vault.with(|vault| vault.apply(&batch))).await
-    }
-
-    async fn try_to_write(
-        &self,
-        space: Space,
-        kept: &mut Kept,
-        lines: Vec<BackupLine>,
-        digest: [u8; 32],
-    ) -> Result<Visit> {
-        let now = self.0.clock.now();
-        let visit = timeout(VISIT_MAX, self.write_backup(kept, lines, now)).await;
-        let visit = visit.unwrap_or_else(|_| Err(too_slow()))?;
-        match visit {
-            Visit::Written => {
-                kept.written = Some(digest.into());
-                kept.written_ms = now.wall_ms;
-                kept.count += 1;
-                self.store_backup(space, kept).await?;
-            }
-            Visit::Elsewhere => self.forget_backup(space, BackupStanding::Elsewhere).await?,
-        }
-        Ok(visit)
-    }
-
-    /// One visit: makes the log if need be, appends under the fence, drops what stood before.
-    async fn write_backup(
-        &self,
-        kept: &mut Kept,
-        lines: Vec<BackupLine>,
-        now: Now,
-    ) -> Result<Visit> {
-        let keys = kept.master.keys();
-        let log = keys.log();
-        let mut errand = self.errand(&kept.relay).await?;
-        if !kept.is_made {
-            make_log(&mut errand, &keys, kept).await?;
-        }
-        let Some(opened) = errand.open(log, keys.keeper.clone()).await? else {
-            return if kept.is_made {
-                Ok(Visit::Elsewhere)
-            } else {
-                Err(refused("the relay makes no log for a backup"))
-            };
-        };
-        kept.is_made = true;
-        if opened.fence != kept.fence {
-            let entries = errand.read(log).await?;
-            let newest = keys.newest(entries.iter().map(|entry| entry.sealed.as_slice()));
-            if newest.is_some_and(|newest| !kept.is_ours(&newest)) {
-                return Ok(Visit::Elsewhere);
-            }
-            kept.fence = opened.fence;
-        }
-        let backup = Backup {
-            count: kept.count,
-            lines,
-            minute: now.wall_ms / 60_000,
-            writer: kept.writer,
-        };
-        let sealed = keys
-            .seal(&backup)
-            .map_err(|_| Error::new(ErrorKind::TooLarge, "a backup is longer than a run"))?;
-        let (day, retry) = (errand.today(), retry_id()?);
-        let count = u64::try_from(sealed.len()).unwrap_or(u64::MAX);
-        let items = vec![item_of(log, kept.fence, sealed)?];
-        match errand.ask(Ask::Append { items, retry, day }).await? {
-            Ok(Answer::Appended(done)) => {
-                let done = done
-                    .first()
-                    .ok_or_else(|| refused("no item was appended"))?;
-                kept.fence = done.fence;
-                let to = done.seq.saturating_sub(count);
-                let retry = retry_id()?;
-                // The next one trims further if this is lost.
-                let trim = Trim {
-                    to,
-                    day,
-                    log,
-                    retry,
-                };
-                let _ = errand.ask(Ask::Trim(trim)).await;
-                Ok(Visit::Written)
-            }
-            // Somebody was faster; the next visit looks who it was.
-            _ => Err(refused("the relay did not take the backup")),
-        }
-    }
-}
-
-/// Writes the backup whenever it is due, until its words are used elsewhere. Between two visits the
-/// client may be dropped.
-async fn keep_up(client: Weak<Shared>, space: Space, mut kept: Kept) {
-    let (mut jitter, mut failures) = (Jitter::random(), 0);
-    let mut due: Option<Instant> = None;
-    loop {
-        let Some(shared) = client.upgrade().map(Client) else {
-            return;
-        };
-        let (lines, digest) = match shared.lines().await.and_then(with_digest) {
-            Ok(lines) => lines,
-            Err(error) => {
-                tracing::error!(kind = error.kind().name(), "no backup can be made");
-                return;
-            }
-        };
-        let is_due = kept.written.is_none_or(|written| *written != digest);
-        shared.tell_backup(is_due);
-        let at = shared.due_at(&kept, is_due, &mut jitter);
-        // What is due already does not wait longer for a further change.
-        let at = due.filter(|due| is_due && *due < at).unwrap_or(at);
-        due = is_due.then_some(at);
-        let changed = shared.0.backup.changed();
-        drop(shared);
-        tokio::select! {
-            () = changed.notified() => continue,
-            () = sleep_until(at) => {}
-        }
-        let Some(shared) = client.upgrade().map(Client) else {
-            return;
-        };
-        due = None;
-        match shared.try_to_write(space, &mut kept, lines, digest).await {
-            Ok(Visit::Written) => failures = 0,
-            Ok(Visit::Elsewhere) => return,
-            Err(error) => {
-                tracing::debug!(kind = error.kind().name(), "a backup was not written");
-                drop(shared);
-                let wait = jitter.spread(AFTER_FAILURE_MS << failures.min(DOUBLINGS_MAX));
-                failures += 1;
-                sleep(Duration::from_millis(wait)).await;
-            }
-        }
-    }
-}
-
-async fn make_log(errand: &mut Errand, keys: &BackupKeys, kept: &mut Kept) -> Result<()> {
-    let new = NewLog {
-        root: keys.root.clone(),
-        grants: keys.grants(),
-        policy: BackupKeys::policy(),
-        ticket: None,
-        retry: kept.retry,
-        day: kept.day,
-    };
-    if let Err(denied) = errand.ask(Ask::Create(new)).await?
-        && matches!(
-            denied.refusal.code,
-            ErrorCode::RetryTooOld | ErrorCode::BadRequest
-        )
-    {
-        // First asked days ago, or on a day that has not come for the relay: it stands, and opens,
-        // or the next visit makes it.
-        kept.retry = retry_id()?;
-        kept.day = errand.today();
-    }
-    // A log that stands is refused, and opens.
-    Ok(())
-}
-
-fn item_of(
-    log: sotto_protocol::id::LogId,
-    fence: u64,
-    sealed: Vec<Vec<u8>>,
-) -> Result<Item<'static>> {
-    let entries: Result<Vec<_>> = sealed
-        .into_iter()
-        .map(|sealed| {
-            Ok(NewEntry {
-                held: None,
-                owner: None,
-                sealed: sealed.into(),
-                commitment: Commitment::new(random::array().map_err(no_randomness)?),
-                last_resort: false,
-            })
-        })
-        .collect();
-    Ok(Item {
-        log,
-        pin: false,
-        admit: None,
-        fence: Some(fence),
-        lease: None,
-        grants: None,
-        entries: entries?,
-    })
 }
 
 async fn stretch(words: &ReturnWords, relay: &RelayAddress) -> Result<Master> {
@@ -667,11 +371,6 @@ fn lines_of(vault: &mut dyn Vault) -> Result<Vec<Vec<u8>>> {
     spaces
         .filter_map(|space| vault.get(&Key::new(space, Engine::LINE)).transpose())
         .collect()
-}
-
-fn with_digest(lines: Vec<BackupLine>) -> Result<(Vec<BackupLine>, [u8; 32])> {
-    let digest = digest_of(&lines)?;
-    Ok((lines, digest))
 }
 
 fn refused(what: &'static str) -> Error {
