@@ -128,13 +128,18 @@ pub(crate) fn commit_and_go_on(
         count: Mutex::new(0),
         leads_nowhere: false,
     };
-    let bundle = group
+    let builder = group
         .commit_builder()
         .force_self_update(true)
         .load_psks(provider.storage())
         .unwrap()
-        .create_group_info(true)
-        .build(provider.rand(), &crypto, key, |_| true)
+        .create_group_info(true);
+    // OpenMLS encrypts path secrets side by side; one thread keeps the order they are numbered in.
+    let one_by_one = rayon::ThreadPoolBuilder::new().num_threads(1).build();
+    let build = || builder.build(provider.rand(), &crypto, key, |_| true);
+    let bundle = one_by_one
+        .unwrap()
+        .install(build)
         .unwrap()
         .stage_commit(&provider)
         .unwrap();
