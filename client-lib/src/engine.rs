@@ -49,6 +49,7 @@
 //! | `transfers` | attachments on their way, and their logs |
 //! | `uploading` | attachments of ours: taken in, sent, said |
 //! | `fetching` | attachments of others: read, checked, kept |
+//! | `kind` | what a conversation is for, as far as this device knows |
 //! | `keeping` | texts and reactions that are kept, and for how long |
 //! | `obeying` | what the app wants, and the end |
 //!
@@ -92,6 +93,7 @@ mod inbox;
 mod inviting;
 mod joining;
 mod keeping;
+mod kind;
 mod knocking;
 #[cfg(feature = "native")]
 mod local;
@@ -131,6 +133,7 @@ pub use effects::Effects;
 pub use ending::{End, Ending};
 pub use floor::Floor;
 pub use inbox::InboxOptions;
+pub use kind::ConversationKind;
 pub use safety::{SAFE_TRIES_MAX, Safety};
 #[cfg(feature = "native")]
 pub(crate) use saved::{decode as decode_kept, encode as encode_kept};

@@ -301,9 +301,10 @@ pub use desk::{
 };
 pub use engine::{
     Admission, Agreement, AskOptions, Asked, Attaching, Attachment, Carried, Choices, Command,
-    Delivery, DeskTicket, End, Ending, Event, Fingerprint, Floor, InboxOptions, Invitation,
-    InvitationId, JoinOptions, Knock, Member, Message, NewAttachment, OpenDraft, Place, Reaction,
-    Reply, RoomOptions, SAFE_TRIES_MAX, Safety, Standing, Text, TicketId, Transfer, Undone, Unsent,
+    ConversationKind, Delivery, DeskTicket, End, Ending, Event, Fingerprint, Floor, InboxOptions,
+    Invitation, InvitationId, JoinOptions, Knock, Member, Message, NewAttachment, OpenDraft, Place,
+    Reaction, Reply, RoomOptions, SAFE_TRIES_MAX, Safety, Standing, Text, TicketId, Transfer,
+    Undone, Unsent,
 };
 pub use error::{Error, ErrorKind, Result};
 pub use link::{BadAddress, BadLink, InboxLink, Link, RelayAddress};

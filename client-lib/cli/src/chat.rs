@@ -3,6 +3,7 @@
 //!
 //! What others wrote reaches the terminal through [`shown`] only.
 
+pub(crate) mod choosing;
 mod ending;
 mod entering;
 mod floor;
@@ -34,6 +35,7 @@ use crate::output::{Done, Failure, Output};
 use crate::said::{IS_A_TEAM, last_words, of_somebody};
 use crate::screen::{shown, shown_short};
 
+pub(crate) use self::choosing::{choose, team_of};
 use self::entering::Answer;
 pub(crate) use self::lines::name_of;
 use self::lines::{
@@ -131,16 +133,6 @@ pub(crate) fn typed() -> Typed {
     BufReader::new(tokio::io::stdin()).lines()
 }
 
-/// The room of this device that is a desk's team.
-pub(crate) async fn team_of(client: &Client) -> Result<Option<Conversation>, Failure> {
-    for conversation in client.conversations() {
-        if conversation.desk_address().await?.is_some() {
-            return Ok(Some(conversation));
-        }
-    }
-    Ok(None)
-}
-
 /// Talks in one conversation.
 pub(crate) async fn talk(
     (client, conversation): (&Client, &Conversation),
@@ -182,46 +174,6 @@ pub(crate) async fn talk(
     }
 }
 
-/// The conversation with this number, or the only one.
-pub(crate) async fn choose(
-    client: &Client,
-    number: Option<usize>,
-    output: &Output,
-) -> Result<Conversation, Failure> {
-    let all = client.conversations();
-    if all.is_empty() {
-        return Err(Failure::usage(
-            "there is no conversation on this device",
-            "Begin one with `sotto room new`, enter one with `sotto room join`, or say yes to an \
-             invitation in `sotto inbox`",
-        ));
-    }
-    if number.is_none() && all.len() > 1 {
-        for (at, conversation) in all.iter().enumerate() {
-            let members = conversation.members().await?;
-            let names: Vec<_> = members.iter().map(name_of).collect();
-            let (number, waits) = (at + 1, conversation.has_ticket().await?);
-            output.object(&json!({
-                "type": "conversation", "number": number, "members": names, "waits_at_a_desk": waits,
-            }));
-            let who = if waits {
-                "your place at a desk".to_owned()
-            } else {
-                names.join(", ")
-            };
-            output.words(&format!("{number}: {who}"));
-        }
-        return Err(Failure::usage(
-            "there are several conversations on this device",
-            "Name one by its number: sotto chat 1",
-        ));
-    }
-    let chosen = number.unwrap_or(1).checked_sub(1);
-    chosen
-        .and_then(|at| all.into_iter().nth(at))
-        .ok_or_else(|| Failure::usage("there is no such conversation", "See `sotto chat`"))
-}
-
 impl Chat<'_> {
     async fn talk(&mut self, lines: &mut Typed) -> Result<Then, Failure> {
         let history = self.conversation.history_before(None, HISTORY_MAX);
@@ -236,8 +188,12 @@ impl Chat<'_> {
                 self.unsent.insert(unsent.id);
             }
         }
+        let kind = self.conversation.kind().await?;
         self.output
-            .words("What you type is said to everybody here. /help shows what else there is.");
+            .object(&json!({"type": "kind", "kind": kind.name()}));
+        let whom = choosing::of_whom(kind);
+        self.output
+            .words(&format!("{whom} /help shows what else there is."));
         if self.queue == Queue::Waiting {
             self.note(
                 "Nobody has answered yet, and your place is kept. What you write is said once \

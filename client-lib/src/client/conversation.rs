@@ -11,7 +11,8 @@ use tokio_util::sync::CancellationToken;
 use super::on_disk;
 use crate::content::MessageId;
 use crate::engine::{
-    Choices, Command, Engine, Event, Fingerprint, Knock, Member, Message, Reply, Standing, Unsent,
+    Choices, Command, ConversationKind, Engine, Event, Fingerprint, Knock, Member, Message, Reply,
+    Standing, Unsent,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::link::Link;
@@ -38,6 +39,8 @@ impl fmt::Debug for ConversationId {
 #[derive(Clone)]
 pub struct Conversation {
     id: ConversationId,
+    /// When it began on this device.
+    begun_ms: u64,
     pub(super) vault: SharedVault,
     pub(super) asks: mpsc::Sender<Ask>,
     /// One attachment is taken in at a time.
@@ -88,18 +91,18 @@ impl Unread {
 }
 
 pub(super) fn pair(
-    space: Space,
+    engine: &Engine,
     vault: SharedVault,
-    standing: Standing,
     vanish: &CancellationToken,
 ) -> (Conversation, Seat) {
     let (asks, asks_in) = mpsc::channel(COMMANDS_MAX);
-    let (standing, standing_in) = watch::channel(standing);
+    let (standing, standing_in) = watch::channel(engine.standing());
     let (events_out, events) = mpsc::channel(EVENTS_MAX);
     let events = Arc::new(Mutex::new(events));
     let unread = Unread(Arc::downgrade(&events));
     let conversation = Conversation {
-        id: ConversationId(space),
+        id: ConversationId(engine.space()),
+        begun_ms: engine.begun_ms(),
         vault,
         asks,
         attaching: Arc::default(),
@@ -131,6 +134,22 @@ impl Conversation {
 
     pub(super) const fn space(&self) -> Space {
         self.id.0
+    }
+
+    /// Its place among those of a device: a later one comes behind the others, so that numbers stay.
+    pub(super) const fn place_in_list(&self) -> (u64, Space) {
+        (self.begun_ms, self.id.0)
+    }
+
+    /// What it is for, as far as this device knows.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Closed`].
+    ///
+    /// # Cancel safety
+    /// Cancel safe: it changes nothing.
+    pub async fn kind(&self) -> Result<ConversationKind> {
+        self.look(Engine::kind).await
     }
 
     /// Does something. What it changes is on the disk when this returns; the relay need not be

@@ -611,12 +611,7 @@ mod tests {
     fn driver() -> (Driver, MessageId) {
         let (engine, id) = Engine::without_an_attachment();
         let vault = SharedVault::new(MemoryVault::new());
-        let (_, seat) = conversation::pair(
-            engine.space(),
-            vault.clone(),
-            engine.standing(),
-            &CancellationToken::new(),
-        );
+        let (_, seat) = conversation::pair(&engine, vault.clone(), &CancellationToken::new());
         let noon = Duration::from_millis(1_700_000_000_000);
         let driver = Driver {
             engine,

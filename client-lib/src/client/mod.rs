@@ -247,7 +247,7 @@ impl Client {
         self.begin(engine, effects).await
     }
 
-    /// Every conversation of this client, in no particular order.
+    /// Every conversation of this client, in the order in which they began on this device.
     #[must_use]
     pub fn conversations(&self) -> Vec<Conversation> {
         let conversations = self
@@ -255,7 +255,9 @@ impl Client {
             .conversations
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        conversations.values().cloned().collect()
+        let mut all: Vec<_> = conversations.values().cloned().collect();
+        all.sort_unstable_by_key(Conversation::place_in_list);
+        all
     }
 
     /// Stops everything and waits for it. What was promised is on the disk; unsent messages go out
@@ -289,12 +291,8 @@ impl Client {
     fn run(&self, engine: Engine, effects: Effects) -> Conversation {
         let (space, is_inbox) = (engine.space(), engine.is_inbox());
         let is_rating = engine.is_rating();
-        let (conversation, seat) = conversation::pair(
-            space,
-            self.0.vault.clone(),
-            engine.standing(),
-            &self.0.vanish,
-        );
+        let (conversation, seat) =
+            conversation::pair(&engine, self.0.vault.clone(), &self.0.vanish);
         let driver = driver::Driver {
             engine,
             effects,

@@ -95,7 +95,8 @@ impl Client {
             admission: Admission::Approval,
             ..RoomOptions::new(relay, name)
         };
-        let room = self.found(options).await?;
+        let (engine, effects) = Engine::found_aside(options, self.0.clock.now())?;
+        let room = self.begin(engine, effects).await?;
         while room.link().await?.is_none() {
             sleep(LOOK_AGAIN).await;
         }

@@ -166,6 +166,10 @@ impl Asking {
         public_key(&StaticSecret::from(self.owner))
     }
 
+    pub(super) const fn is_letter(&self) -> bool {
+        self.is_letter
+    }
+
     pub(super) const fn is_leaving(&self) -> bool {
         self.leaving.is_some()
     }
@@ -330,6 +334,11 @@ impl Engine {
     #[must_use]
     pub fn is_asking(&self) -> bool {
         self.waits_for_answer() && self.asking().is_some()
+    }
+
+    /// Whether what we knock with waits among a desk's letters.
+    pub(super) fn is_letter(&self) -> bool {
+        self.asking().is_some_and(Asking::is_letter)
     }
 
     /// Whether this is a ticket at a desk that led to no chat yet; also one that is gone unanswered, and

@@ -118,8 +118,22 @@ impl Engine {
     /// # Errors
     /// [`ErrorKind::Invalid`] for a name that cannot be shown.
     pub fn found(options: RoomOptions, now: Now) -> Result<(Self, Effects)> {
+        Self::found_as(options, false, now)
+    }
+
+    /// Founds a room of some of a team beside a chat: it is told apart from others by it
+    /// ([`ConversationKind::Aside`](super::ConversationKind::Aside)).
+    ///
+    /// # Errors
+    /// As [`Engine::found`].
+    pub fn found_aside(options: RoomOptions, now: Now) -> Result<(Self, Effects)> {
+        Self::found_as(options, true, now)
+    }
+
+    fn found_as(options: RoomOptions, is_aside: bool, now: Now) -> Result<(Self, Effects)> {
         let admission = options.admission;
         let mut engine = Self::founding(options)?;
+        engine.saved.is_aside = is_aside;
         if admission != Admission::Link {
             engine.beside.door = Some(Door::new(admission == Admission::Chat)?);
             engine.keep_door()?;
@@ -129,6 +143,7 @@ impl Engine {
 
     /// Starts what was put together, and says our name.
     pub(super) fn begin(mut self, now: Now) -> Result<(Self, Effects)> {
+        self.saved.begun_ms = now.wall_ms;
         self.start()?;
         let now = self.paced(now);
         self.say_hello(now)?;
@@ -603,6 +618,8 @@ pub(super) fn new_saved(relay: RelayAddress, log: LogId, name: &str) -> Result<S
         floor: None,
         agreement: None,
         quiet: None,
+        begun_ms: 0,
+        is_aside: false,
         lined: None,
     })
 }

@@ -34,6 +34,7 @@ impl Engine {
         saved.secrets.clone_from(&line.secrets);
         saved.door.clone_from(&line.door);
         saved.stage = Stage::Joining;
+        saved.begun_ms = now.wall_ms;
         saved.way_back = Some(WayBack {
             member: line.member,
             seq: line.seq,

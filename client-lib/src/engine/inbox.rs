@@ -269,6 +269,7 @@ impl Engine {
         saved.founder = body.founder;
         saved.day_floor = self.saved.day_floor;
         saved.stage = Stage::Joining;
+        saved.begun_ms = now.wall_ms;
         let mut engine = Self::assemble(new_space()?, saved);
         engine.session.set_day_floor(engine.saved.day_floor);
         engine.enter(&body.welcome, opened.group, opened.policy, opened.by)?;

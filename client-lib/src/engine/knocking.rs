@@ -124,13 +124,13 @@ impl Engine {
         options: &JoinOptions,
         now: Now,
     ) -> Result<(Self, Effects)> {
-        Self::knock_with(door, options, None, now)
+        Self::knock_with(door, options, (None, false), now)
     }
 
     fn knock_with(
         door: &DoorLink,
         options: &JoinOptions,
-        badge: Option<HeldBadge>,
+        (badge, is_aside): (Option<HeldBadge>, bool),
         now: Now,
     ) -> Result<(Self, Effects)> {
         // Which log it is, the Welcome tells.
@@ -139,6 +139,7 @@ impl Engine {
         saved.suite = door.suite;
         saved.founder = door.founder;
         saved.stage = Stage::Joining;
+        saved.is_aside = is_aside;
         let mut engine = Self::assemble(new_space()?, saved);
         engine.begin_to_knock(door, None)?;
         if let Some(knocking) = &mut engine.beside.knocking {
@@ -167,7 +168,7 @@ impl Engine {
         if badge.as_ref().is_some_and(|badge| badge.says().is_none()) {
             return Err(Error::new(ErrorKind::Invalid, "that is no badge"));
         }
-        Self::knock_with(door, options, badge, now)
+        Self::knock_with(door, options, (badge, true), now)
     }
 
     /// Everything for a knock; with the seed of an old leaf it proves whose that was.

@@ -205,6 +205,12 @@ pub(super) struct Saved {
     /// How long nobody answered us.
     #[serde(default)]
     pub(super) quiet: Option<Quiet>,
+    /// When it began on this device, by its clock.
+    #[serde(default)]
+    pub(super) begun_ms: u64,
+    /// It was founded beside a chat, or we asked to enter it from a team.
+    #[serde(default)]
+    pub(super) is_aside: bool,
     /// What the line for a backup was made of.
     pub(super) lined: Option<Digest>,
 }

@@ -5,6 +5,7 @@ use sotto_client::{Event, MessageId};
 use tokio::time::timeout;
 
 use super::Chat;
+use super::choosing::number_of;
 use crate::output::Failure;
 use crate::screen::shown;
 
@@ -16,7 +17,7 @@ impl Chat<'_> {
         rest: &str,
     ) -> Result<bool, Failure> {
         match word {
-            "/side" => self.side_room(rest).await,
+            "/side" => self.side_room(rest).await?,
             "/review-in" => self.review_in(rest).await,
             "/drafts" => self.show_drafts().await?,
             "/release" => self.release(rest).await?,
@@ -27,28 +28,40 @@ impl Chat<'_> {
     }
 
     /// A room for us and whoever of the team answers.
-    async fn side_room(&self, asks: &str) {
-        let Some(team) = &self.team else {
+    async fn side_room(&self, asks: &str) -> Result<(), Failure> {
+        // It may be asked for in the team's room itself.
+        let is_team = self.conversation.desk_address().await?.is_some();
+        let here = is_team.then_some(&self.conversation);
+        let Some(team) = self.team.as_ref().or(here) else {
             self.note("Nobody can be asked here: this device is in no desk's team.");
-            return;
+            return Ok(());
         };
         if asks.is_empty() {
             self.note("For what? Say it in a few words, such as: /side a question");
-            return;
+            return Ok(());
         }
         let me = self.members.iter().find(|member| member.is_me);
         let name = me.and_then(|me| me.name.clone());
         let name = name.unwrap_or_else(|| "Supporter".to_owned());
         let founding = self.client.side_room(team, &name, asks);
         match timeout(self.patience, founding).await {
-            Ok(Ok(_)) => self.note(
-                "A room for you and whoever of the team answers is founded, and the team is asked. \
-                 Nothing of this chat is in it. `sotto chat` lists it with a number: /admit there, and \
-                 /review-in NUMBER here if they are to read first what you write.",
-            ),
+            Ok(Ok(room)) => {
+                let number = number_of(&self.client, &room).unwrap_or_default();
+                self.output
+                    .object(&json!({"type": "side_room", "number": number}));
+                self.note(&format!(
+                    "A room for you and whoever of the team answers is founded, and the team is asked. \
+                     Nothing of this chat is in it. It is number {number} of your conversations: /admit \
+                     there who comes, and say /review-in {number} here if they are to read first what you \
+                     write."
+                ));
+            }
             Ok(Err(error)) => self.note(&format!("not founded: {error}")),
-            Err(_) => self.note("not asked yet: the relay was not reached in time"),
+            Err(_) => self.note(
+                "Nobody is asked yet: the relay was not reached in time. Please try again in a moment.",
+            ),
         }
+        Ok(())
     }
 
     async fn review_in(&self, number: &str) {

@@ -27,7 +27,7 @@ fn where_nobody_runs_a_desk_nothing_is_shown() {
 }
 
 /// A desk that Ana runs, and its address.
-fn new_desk(ana: &str, key: &str, relay: &str) -> String {
+pub(crate) fn new_desk(ana: &str, key: &str, relay: &str) -> String {
     new_desk_and_team(ana, key, relay).0
 }
 
@@ -193,16 +193,21 @@ fn who_asks_again_is_shown_the_place_they_have_and_takes_no_second_one() {
 }
 
 /// A seeker who was answered by Ana, and Cay of the same team on duty, who has a badge.
-struct Desk {
-    _folder: tempfile::TempDir,
+pub(crate) struct Desk {
+    folder: tempfile::TempDir,
     _relay: Running,
-    ana: Running,
-    cay: Running,
-    guest: Running,
+    pub(crate) ana: Running,
+    pub(crate) cay: Running,
+    pub(crate) guest: Running,
 }
 
 impl Desk {
-    fn new() -> Self {
+    /// The folder of somebody's device.
+    pub(crate) fn folder(&self, name: &str) -> String {
+        path(self.folder.path(), name)
+    }
+
+    pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let name = |name: &str| path(folder.path(), name);
         let (relay, address) = relay();
@@ -237,7 +242,7 @@ impl Desk {
         ana.type_line("That is a good way to begin");
         heard(&mut guest, "That is a good way to begin");
         Self {
-            _folder: folder,
+            folder,
             _relay: relay,
             ana,
             cay,
@@ -246,7 +251,7 @@ impl Desk {
     }
 
     /// Ana asks the team, and Cay asks to come in; the seeker sees the badge.
-    fn cay_asks_to_enter(&mut self, asks: &str) {
+    pub(crate) fn cay_asks_to_enter(&mut self, asks: &str) {
         // The door is made beside the chat, and a moment later.
         loop {
             self.ana.type_line(&format!("/call {asks}"));
@@ -307,13 +312,13 @@ fn has_a_badge(name: &impl Fn(&str) -> String) {
 }
 
 /// The next message of somebody else says this.
-fn heard(running: &mut Running, text: &str) {
+pub(crate) fn heard(running: &mut Running, text: &str) {
     let heard = running.line_where("message", |line| line["mine"] == false);
     assert_eq!(heard["text"], text);
 }
 
 /// Until so many are here.
-fn sees(running: &mut Running, count: usize) {
+pub(crate) fn sees(running: &mut Running, count: usize) {
     running.line_where("members", |line| {
         line["members"]
             .as_array()

@@ -8,6 +8,7 @@
 )]
 
 mod badge;
+mod choosing;
 mod codes;
 mod desk;
 mod exit;
