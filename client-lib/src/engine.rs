@@ -119,6 +119,7 @@ mod talk;
 mod tests;
 mod tidying;
 mod transfers;
+mod unsaid;
 mod upkeep;
 mod uploading;
 mod waiting;
@@ -138,6 +139,7 @@ pub use safety::{SAFE_TRIES_MAX, Safety};
 #[cfg(feature = "native")]
 pub(crate) use saved::{decode as decode_kept, encode as encode_kept};
 pub use taking::TicketKeys;
+pub use unsaid::Unsaid;
 
 pub use event::{
     Attaching, Choices, Command, Delivery, Event, Fingerprint, Invitation, InvitationId, Knock,

@@ -304,7 +304,7 @@ pub use engine::{
     ConversationKind, Delivery, DeskTicket, End, Ending, Event, Fingerprint, Floor, InboxOptions,
     Invitation, InvitationId, JoinOptions, Knock, Member, Message, NewAttachment, OpenDraft, Place,
     Reaction, Reply, RoomOptions, SAFE_TRIES_MAX, Safety, Standing, Text, TicketId, Transfer,
-    Undone, Unsent,
+    Undone, Unsaid, Unsent,
 };
 pub use error::{Error, ErrorKind, Result};
 pub use link::{BadAddress, BadLink, InboxLink, Link, RelayAddress};

@@ -3,7 +3,7 @@
 
 use sotto_client::{
     Badge, BadgeState, Event, LeafId, NO_RANGE_TEXT, Place, SAFE_TRIES_MAX, Safety, Standing,
-    Undone,
+    Undone, Unsaid,
 };
 
 use crate::screen::shown;
@@ -210,6 +210,31 @@ pub(crate) const fn words_of(event: &Event) -> Option<&'static str> {
             "This program is too old for the conversation and waits."
         }
         Event::Deleted { .. } => "a message was taken back",
+        Event::Unsaid(what) => of_the_unsaid(*what),
         _ => return None,
     })
+}
+
+/// What the relay would not take, and what that means here.
+const fn of_the_unsaid(what: Unsaid) -> &'static str {
+    match what {
+        Unsaid::Stop => {
+            "The relay did not take your stop, and nobody heard it: the talk goes on. Say /stop again; if that is \
+             refused too, you can leave."
+        }
+        Unsaid::GoOn => "The relay did not take it: as the others see it, you still stop the talk.",
+        Unsaid::Floor => "The relay did not take it: it is the same person's turn as before.",
+        Unsaid::Agreement => "The relay did not take what you proposed; nobody has read it.",
+        Unsaid::Agree(_) => {
+            "The relay did not take that you agree: as the others see it, you have not."
+        }
+        Unsaid::End => "The relay did not take it: the talk ends when it did before.",
+        Unsaid::Decision(_) => {
+            "The relay did not take what you decided on a draft; whoever wrote it still waits."
+        }
+        Unsaid::Call => "The relay did not take that you ask for somebody; nobody was asked.",
+        Unsaid::SafeWord => "The relay did not take the safe word; nobody was told of it.",
+        Unsaid::Reaction(_) => "The relay did not take a reaction of yours.",
+        _ => "The relay did not take a change to a message of yours; others read it as it was.",
+    }
 }

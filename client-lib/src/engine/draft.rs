@@ -14,9 +14,9 @@ use crate::mls::LeafId;
 use crate::time::Now;
 use crate::vault::{Key, Row, Space};
 
-/// Drafts that wait in one room: more than a reviewer reads in an evening.
+/// Drafts of one person that wait in one room: more than a reviewer reads in an evening.
 pub(super) const DRAFTS_MAX: usize = 64;
-/// Drafts that are kept for reviewers; with more, the newest are not shown to them.
+/// Drafts of all that are kept for reviewers; with more, the newest are not shown to them.
 pub(super) const OPEN_DRAFTS_MAX: usize = 4 * DRAFTS_MAX;
 /// Drafts whose end is remembered, so that none is taken twice.
 const DECIDED_KEPT_MAX: usize = 256;
@@ -46,6 +46,8 @@ enum What {
     Draft(String),
     Released(String),
     SentBack(String),
+    /// The side-room's relay would not take it.
+    Unsaid,
 }
 
 impl Carried {
@@ -240,6 +242,10 @@ impl Engine {
                 let is_known =
                     kept.decided.contains(&id) || kept.ours.iter().any(|one| one.0 == id);
                 if !is_known {
+                    if kept.ours.len() >= DRAFTS_MAX {
+                        let what = "as many drafts wait for a reviewer as may";
+                        return Err(Error::new(ErrorKind::TooLarge, what));
+                    }
                     self.queue(ContentBody::Draft(Box::new(Draft { id, text })), now)?;
                     self.drafts.change().ours.push((id, from));
                 }
@@ -255,6 +261,7 @@ impl Engine {
                     self.tell(Event::DraftSentBack { id, note });
                 }
             }
+            What::Unsaid => self.draft_failed(id),
         }
         Ok(())
     }
@@ -272,12 +279,23 @@ impl Engine {
     fn handed_on(&mut self, carried: &Carried, is_taken: bool) {
         let kept = self.drafts.change();
         kept.carried.retain(|one| one != carried);
-        if !is_taken && matches!(carried.what, What::Draft(_)) && self.is_decided_here(carried.id) {
-            self.tell(Event::Delivery {
-                id: carried.id,
-                state: Delivery::Failed,
-            });
+        if !is_taken && matches!(carried.what, What::Draft(_)) {
+            self.draft_failed(carried.id);
         }
+    }
+
+    /// Nobody will read this draft of ours.
+    fn draft_failed(&mut self, id: MessageId) {
+        if self.is_decided_here(id) {
+            let state = Delivery::Failed;
+            self.tell(Event::Delivery { id, state });
+        }
+    }
+
+    /// The relay did not take a draft of ours into this side-room.
+    pub(super) fn draft_unsaid(&mut self, id: MessageId) {
+        self.drafts.decide(id);
+        self.hand_back(id, What::Unsaid);
     }
 
     pub(super) fn draft_said(&mut self, by: LeafId, draft: Draft) {
@@ -288,7 +306,9 @@ impl Engine {
         }
         let is_ours = by == self.key.id();
         let Draft { id, text } = draft;
-        if kept.open.len() >= OPEN_DRAFTS_MAX && !is_ours {
+        let theirs = kept.open.iter().filter(|one| one.by == by).count();
+        // No client has more of them waiting, so nobody's keep out another's.
+        if !is_ours && (theirs >= DRAFTS_MAX || kept.open.len() >= OPEN_DRAFTS_MAX) {
             return;
         }
         self.drafts.change().open.push(OpenDraft {

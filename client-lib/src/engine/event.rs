@@ -2,6 +2,7 @@
 
 mod attaching;
 mod delivery;
+mod member;
 
 use core::fmt;
 
@@ -9,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 pub use attaching::{Attaching, NewAttachment};
 pub use delivery::Delivery;
+pub use member::{Knock, Member};
 
 use super::agreement::Agreement;
 use super::asking::Place;
@@ -18,6 +20,7 @@ use super::ending::End;
 use super::floor::Floor;
 use super::message::{Message, Transfer};
 use super::safety::Safety;
+use super::unsaid::Unsaid;
 use crate::content::MessageId;
 use crate::desk::{
     Badge, DeskFounding, Division, Exported, HeldBadge, Offer, OrganisationId, Revocation,
@@ -30,40 +33,6 @@ use crate::mls::LeafId;
 use crate::people::{SafeCheck, SafeTry};
 use crate::vault::Space;
 use sotto_protocol::id::LogId;
-
-/// Somebody in a conversation.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Member {
-    /// Names the member in this conversation and nowhere else.
-    pub leaf: LeafId,
-    /// What they call themselves; absent until they said so.
-    pub name: Option<String>,
-    /// Whether they may remove others and change who facilitates.
-    pub facilitates: bool,
-    /// Whether the conversation is theirs: while it is somebody's, nobody comes in but by their yes. In a
-    /// chat that answers a ticket it is the one who asked.
-    pub is_host: bool,
-    /// Whether it is us.
-    pub is_me: bool,
-    /// When they were last heard, in milliseconds since 1970-01-01, UTC: every device that is online
-    /// gives a sign of life once a day. Absent of oneself, and before the first one.
-    pub heard_ms: Option<u64>,
-    /// What an organisation that is trusted here says of them; show it only with its state.
-    pub badge: Option<Badge>,
-    /// Where a safe word was agreed with them: whether who sits there now gave it. Absent of oneself.
-    pub safety: Option<Safety>,
-    /// Whether they said that they are away from their device, and nothing since.
-    pub is_away: bool,
-}
-
-impl fmt::Debug for Member {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Member")
-            .field("facilitates", &self.facilitates)
-            .field("is_me", &self.is_me)
-            .finish_non_exhaustive()
-    }
-}
 
 /// Tells epochs of a conversation apart: two members who see the same one share members and secrets.
 /// Compared over another channel it shows that nobody stands between; it changes with every change
@@ -94,20 +63,6 @@ impl fmt::Debug for Fingerprint {
     }
 }
 
-/// Somebody who waits for a yes or no.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Knock {
-    /// Names them here, and as a member once they are let in.
-    pub leaf: LeafId,
-    /// What they call themselves.
-    pub name: String,
-    /// The leaf that they prove was theirs; a member's who lost their device, as a rule. Once they
-    /// are let in it is removed.
-    pub was: Option<LeafId>,
-    /// What an organisation that is trusted here says of them; show it only with its state.
-    pub badge: Option<Badge>,
-}
-
 /// Names an invitation in its inbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct InvitationId(pub(super) u64);
@@ -121,12 +76,6 @@ pub struct Invitation {
     pub by: LeafId,
     /// The conversation's log, so that two invitations to one can be told.
     pub log: LogId,
-}
-
-impl fmt::Debug for Knock {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Knock(…)")
-    }
 }
 
 /// What this device tells others of itself in one conversation; nothing, unless chosen. Each device
@@ -227,6 +176,8 @@ pub enum Event {
         /// What.
         state: Delivery,
     },
+    /// Something else of ours that the relay would not take.
+    Unsaid(Unsaid),
     /// An attachment is on its way, or at the end of it. In steps of a twentieth or more.
     Attachment {
         /// Of which message.

@@ -478,20 +478,7 @@ impl Engine {
     /// The relay will never take these.
     fn give_up(&mut self, flown: &Flown) -> Result<()> {
         match &flown.kind {
-            FlightKind::Messages => {
-                for one in &flown.messages {
-                    if let Some(content) = self
-                        .unqueue(one.number)
-                        .filter(|content| content.body.is_text())
-                    {
-                        self.abandon_upload(&content.id)?;
-                        self.tell(Event::Delivery {
-                            id: content.id,
-                            state: Delivery::Failed,
-                        });
-                    }
-                }
-            }
+            FlightKind::Messages => self.give_up_messages(flown)?,
             FlightKind::Commit { done, .. } => {
                 let done = done.clone();
                 self.saved.intents.retain(|intent| !done.contains(intent));
@@ -574,6 +561,13 @@ impl Engine {
 pub(super) struct Flown {
     kind: FlightKind,
     messages: Vec<Flying>,
+}
+
+impl Flown {
+    /// The places in the outbox of what it held.
+    pub(super) fn messages(&self) -> impl Iterator<Item = u64> {
+        self.messages.iter().map(|one| one.number)
+    }
 }
 
 /// A relay's code as the source of an error.

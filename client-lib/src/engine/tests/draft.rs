@@ -208,21 +208,67 @@ fn nothing_else_that_is_words_passes_a_reviewer() {
     assert_eq!(refused(&mut two.chat, "Tia", again), ErrorKind::NotAllowed);
 }
 
+/// `name`'s device says so many drafts, whatever it may; answers how many Lea's keeps.
+fn say_drafts(side: &mut Room, name: &str, count: usize) -> usize {
+    for _ in 0..count {
+        let id = MessageId::random().unwrap();
+        let text = String::new();
+        let draft = ContentBody::Draft(Box::new(Draft { id, text }));
+        side.engine(name).queue(draft, NOON).unwrap();
+    }
+    side.settle();
+    side.of("Lea").engine.open_drafts().len()
+}
+
+#[test]
+fn nobodys_drafts_keep_out_anothers() {
+    let mut side = Room::new(&["Tia", "Lea", "Mae"]);
+    assert_eq!(say_drafts(&mut side, "Mae", DRAFTS_MAX), DRAFTS_MAX);
+    assert_eq!(say_drafts(&mut side, "Mae", 1), DRAFTS_MAX);
+    assert_eq!(say_drafts(&mut side, "Tia", 1), DRAFTS_MAX + 1);
+}
+
 #[test]
 fn a_readers_device_keeps_so_many_drafts_and_not_one_more() {
-    let mut side = Room::new(&["Tia", "Lea"]);
-    let say = |side: &mut Room, count: usize| {
-        for _ in 0..count {
-            let id = MessageId::random().unwrap();
-            let text = String::new();
-            let draft = ContentBody::Draft(Box::new(Draft { id, text }));
-            side.engine("Tia").queue(draft, NOON).unwrap();
-        }
-        side.settle();
-        side.of("Lea").engine.open_drafts().len()
-    };
-    assert_eq!(say(&mut side, OPEN_DRAFTS_MAX), OPEN_DRAFTS_MAX);
-    assert_eq!(say(&mut side, 1), OPEN_DRAFTS_MAX);
+    let mut side = Room::new(&["Tia", "Lea", "Mae", "Nia", "Oda", "Pia"]);
+    for name in ["Tia", "Mae", "Nia"] {
+        say_drafts(&mut side, name, DRAFTS_MAX);
+    }
+    let kept = say_drafts(&mut side, "Oda", DRAFTS_MAX);
+    assert_eq!(kept, OPEN_DRAFTS_MAX);
+    assert_eq!(say_drafts(&mut side, "Pia", 1), OPEN_DRAFTS_MAX);
+}
+
+#[test]
+fn a_draft_that_the_side_rooms_relay_refuses_is_given_back() {
+    let mut two = Two::new();
+    two.chat.say("Tia", "hello");
+    for carried in two.chat.of("Tia").engine.to_carry() {
+        two.side.command("Tia", Command::Carry(Box::new(carried)));
+        unsaid::refuse_next(&mut two.side, "Tia");
+    }
+    two.settle();
+    two.carry(true);
+    let failed = |event: &Event| matches!(event, Event::Delivery { state, .. } if *state == Delivery::Failed);
+    assert!(two.chat.has("Tia", failed));
+    assert!(two.chat.of("Tia").engine.unsent().is_empty() && two.waits().is_empty());
+}
+
+#[test]
+fn drafts_of_two_chats_fill_one_side_room_no_further() {
+    let mut two = Two::new();
+    let mut other = Room::new(&["Tia", "Sam"]);
+    let space = two.side.of("Tia").engine.space;
+    other.command("Tia", Command::ReviewIn(space));
+    for _ in 0..DRAFTS_MAX {
+        two.chat.say("Tia", "one more");
+    }
+    two.carry(true);
+    assert_eq!(two.waits().len(), DRAFTS_MAX);
+    other.say("Tia", "past it");
+    let carried = other.of("Tia").engine.to_carry().remove(0);
+    let carry = Command::Carry(Box::new(carried));
+    assert_eq!(refused(&mut two.side, "Tia", carry), ErrorKind::TooLarge);
 }
 
 #[test]

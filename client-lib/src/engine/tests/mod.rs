@@ -37,6 +37,7 @@ mod restarts;
 mod spoiling;
 mod tables;
 mod taking;
+mod unsaid;
 mod upkeep;
 mod vanishing;
 mod vectors;
