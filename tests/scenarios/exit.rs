@@ -248,13 +248,8 @@ async fn who_opens_the_app_again_is_there_again_and_says_no_old_away() {
         }
     };
     let sam = open().await;
-    for _ in 0..100 {
-        let members = ben.conversation.members().await.unwrap();
-        if members.iter().all(|one| !one.is_away) {
-            break;
-        }
-        pass(Duration::from_secs(1)).await;
-    }
+    let back = |event: &Event| matches!(event, Event::Back { .. }).then_some(());
+    ben.until("that somebody is here again", back).await;
     let members = ben.conversation.members().await.unwrap();
     assert!(members.iter().all(|one| !one.is_away));
     // Without a line nothing is said, then or later.

@@ -61,6 +61,7 @@ pub(crate) fn of_somebody(event: &Event) -> Option<(LeafId, String)> {
             "was not heard for a day: away, or the relay keeps it back",
         ),
         Event::Away { leaf } => (leaf, "is away; they may come back at any time"),
+        Event::Back { leaf } => (leaf, "is here again"),
         Event::Safety { leaf, safety } => (leaf, of_safety(*safety)),
         Event::Left { leaf } => (leaf, "left"),
         Event::Removed { leaf, .. } => (leaf, "was removed"),

@@ -3,6 +3,7 @@
 mod attaching;
 mod delivery;
 mod member;
+mod text;
 
 use core::fmt;
 
@@ -11,6 +12,7 @@ use serde::{Deserialize, Serialize};
 pub use attaching::{Attaching, NewAttachment};
 pub use delivery::Delivery;
 pub use member::{Knock, Member};
+pub use text::Text;
 
 use super::agreement::Agreement;
 use super::asking::Place;
@@ -354,6 +356,11 @@ pub enum Event {
         /// Who.
         leaf: LeafId,
     },
+    /// Somebody who had gone off the line is here again, on the same device.
+    Back {
+        /// Who.
+        leaf: LeafId,
+    },
     /// A safe word was agreed with somebody, or who came back gave it, or did not. They are not told.
     Safety {
         /// Who.
@@ -466,16 +473,6 @@ pub enum Event {
     Unreached(ErrorKind),
     /// The relay does not let us in: the link or our key no longer opens anything there.
     Refused,
-}
-
-/// Text in an event that `Debug` does not print.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Text(pub String);
-
-impl fmt::Debug for Text {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Text({} bytes)", self.0.len())
-    }
 }
 
 /// What an app wants of a conversation.

@@ -100,7 +100,11 @@ impl Engine {
 
     /// A member said anything else.
     pub(super) fn member_here(&mut self, leaf: LeafId) {
+        let before = self.saved.away.len();
         self.saved.away.retain(|one| *one != leaf);
+        if self.saved.away.len() != before {
+            self.tell(Event::Back { leaf });
+        }
     }
 
     /// Whether the last thing that we said is that we are away.
