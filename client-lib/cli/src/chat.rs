@@ -8,6 +8,7 @@ mod ending;
 mod entering;
 mod floor;
 mod lines;
+mod others;
 pub(crate) mod queue;
 mod review;
 mod safe_word;
@@ -18,8 +19,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use sotto_client::{
-    Client, Conversation, Delivery, Event, InboxLink, Knock, LeafId, Member, Message, MessageId,
-    Standing,
+    Client, Conversation, ConversationId, Delivery, Event, InboxLink, Knock, LeafId, Member,
+    Message, MessageId, Standing,
 };
 use tokio::io::{AsyncBufReadExt, BufReader, Lines, Stdin};
 use tokio::time::timeout;
@@ -37,10 +38,12 @@ use crate::screen::{shown, shown_short};
 
 pub(crate) use self::choosing::{choose, team_of};
 use self::entering::Answer;
+pub(crate) use self::entering::who as who_asks;
 pub(crate) use self::lines::name_of;
 use self::lines::{
     HELP, HELP_OF_A_TEAM, NAME_CHARACTERS_MAX, NAMELESS, find, line_of, safety_name,
 };
+pub(crate) use self::others::Others;
 pub(crate) use crate::said::words_of;
 
 /// Messages from before that are shown at the beginning.
@@ -72,6 +75,8 @@ struct Chat<'a> {
     attachments: Attachments,
     /// What was last offered to be written to somebody who has gone quiet.
     offered: Option<&'static str>,
+    /// What happens elsewhere meanwhile.
+    others: Others,
 }
 
 /// How it stands with a ticket.
@@ -90,6 +95,8 @@ enum Then {
     GoOn,
     Quit,
     Exit,
+    /// In another conversation.
+    Open(ConversationId),
 }
 
 /// How a talk ended.
@@ -111,13 +118,13 @@ pub(crate) async fn run(arguments: ChatArgs, output: &Output) -> Result<Done, Fa
         ));
     }
     let patience = arguments.device.patience();
-    let team = team_of(&client).await?;
-    let team = team.filter(|team| team.id() != conversation.id());
     let of = (&client, &conversation);
-    let outcome = talk(of, team, &mut typed(), patience, output).await;
+    let outcome = talk(of, &mut typed(), patience, output).await;
     if matches!(outcome, Ok(Ended::Exit)) {
         return exit::quick_exit(&client, &device::Folder::of(&arguments.device)?).await;
     }
+    // Nobody looks here any more. Who may not say it is away already.
+    let _ = conversation.step_away().await;
     client.close().await;
     let mut done = Done::new();
     if let Ended::Quit(unsent) = outcome? {
@@ -133,44 +140,70 @@ pub(crate) fn typed() -> Typed {
     BufReader::new(tokio::io::stdin()).lines()
 }
 
-/// Talks in one conversation.
+/// Talks in one conversation, and in those that are opened from it.
 pub(crate) async fn talk(
     (client, conversation): (&Client, &Conversation),
-    team: Option<Conversation>,
     lines: &mut Typed,
     patience: Duration,
     output: &Output,
 ) -> Result<Ended, Failure> {
-    let mut chat = Chat {
-        members: conversation.members().await?,
-        knocks: conversation.knocks().await?,
-        team,
-        queue: if conversation.has_ticket().await? {
-            Queue::Waiting
-        } else {
-            Queue::Outside
-        },
-        patience,
-        unsent: BTreeSet::new(),
-        client: client.clone(),
-        conversation: conversation.clone(),
-        output,
-        early: BTreeSet::new(),
-        is_terminal: std::io::stdin().is_terminal(),
-        is_online: false,
-        said_offline: false,
-        said_unsent: false,
-        attachments: Attachments::default(),
-        offered: None,
-    };
-    let is_seeker = rate::is_seeker(conversation).await?;
-    let then = chat.talk(lines).await?;
-    if is_seeker && then != Then::Exit {
-        rate::offer(conversation, output).await;
+    let mut conversation = conversation.clone();
+    let team = team_of(client).await?;
+    loop {
+        let here = conversation.id();
+        let team = team.clone().filter(|team| team.id() != here);
+        let of = (client, &conversation);
+        let mut chat = Chat::begin(of, team, patience, output).await?;
+        let is_seeker = rate::is_seeker(&conversation).await?;
+        let then = chat.talk(lines).await?;
+        match then {
+            Then::Exit => return Ok(Ended::Exit),
+            Then::Open(id) => {
+                let all = client.conversations();
+                if let Some(next) = all.into_iter().find(|one| one.id() == id) {
+                    conversation = next;
+                }
+            }
+            Then::GoOn | Then::Quit => {
+                if is_seeker {
+                    rate::offer(&conversation, output).await;
+                }
+                return Ok(Ended::Quit(chat.unsent.len()));
+            }
+        }
     }
-    match then {
-        Then::Exit => Ok(Ended::Exit),
-        Then::GoOn | Then::Quit => Ok(Ended::Quit(chat.unsent.len())),
+}
+
+impl<'a> Chat<'a> {
+    async fn begin(
+        (client, conversation): (&Client, &Conversation),
+        team: Option<Conversation>,
+        patience: Duration,
+        output: &'a Output,
+    ) -> Result<Self, Failure> {
+        Ok(Self {
+            members: conversation.members().await?,
+            knocks: conversation.knocks().await?,
+            team,
+            queue: if conversation.has_ticket().await? {
+                Queue::Waiting
+            } else {
+                Queue::Outside
+            },
+            patience,
+            unsent: BTreeSet::new(),
+            client: client.clone(),
+            conversation: conversation.clone(),
+            output,
+            early: BTreeSet::new(),
+            is_terminal: std::io::stdin().is_terminal(),
+            is_online: false,
+            said_offline: false,
+            said_unsent: false,
+            attachments: Attachments::default(),
+            offered: None,
+            others: Others::default(),
+        })
     }
 }
 
@@ -224,6 +257,9 @@ impl Chat<'_> {
     /// Waits for a line or an event, whichever comes first. Both are cancel safe.
     async fn one(&mut self, lines: &mut Typed) -> Result<Then, Failure> {
         let conversation = self.conversation.clone();
+        // On duty what the team says is for who comes back to the list.
+        let but = [Some(&conversation), self.team.as_ref()];
+        let but: Vec<_> = but.into_iter().flatten().map(Conversation::id).collect();
         tokio::select! {
             line = lines.next_line() => match line? {
                 Some(line) => self.typed(line.trim()).await,
@@ -241,6 +277,10 @@ impl Chat<'_> {
                 Some(event) => self.told(event).await,
                 None => Ok(Then::Quit),
             },
+            heard = self.others.next(&self.client, &but) => {
+                self.others.tell(&self.client, heard, self.output).await;
+                Ok(Then::GoOn)
+            }
         }
     }
 
@@ -271,11 +311,9 @@ impl Chat<'_> {
         match word {
             "" => {}
             "/x" => return Ok(Then::Exit),
-            "/quit" => {
-                // Who may not say it any more is away already.
-                let _ = self.conversation.step_away().await;
-                return Ok(Then::Quit);
-            }
+            "/quit" => return Ok(Then::Quit),
+            "/chats" => choosing::list(&self.client, self.output).await?,
+            "/open" => return Ok(self.open(rest.trim())),
             "/help" => {
                 self.output.words(HELP);
                 if self.team.is_some() {

@@ -123,7 +123,8 @@ impl From<sotto_client::Error> for Failure {
         let (code, next) = match kind {
             ErrorKind::VaultInUse => (
                 STORE_REFUSED,
-                "Close the other program, or name another --folder",
+                "Another program works in this folder, such as `sotto chat` or `sotto desk duty` in another \
+                 terminal: go on there, or end it first",
             ),
             ErrorKind::VaultKey => (
                 STORE_REFUSED,

@@ -5,6 +5,7 @@ use serde_json::json;
 use sotto_client::{Client, Conversation, ConversationKind, Standing};
 
 use super::lines::name_of;
+use super::{Chat, Then};
 use crate::output::{Failure, Output};
 
 /// The conversation with this number, or the only one.
@@ -55,8 +56,27 @@ pub(crate) async fn list(client: &Client, output: &Output) -> Result<(), Failure
     Ok(())
 }
 
+impl Chat<'_> {
+    /// Goes to another conversation of this device.
+    pub(super) fn open(&self, number: &str) -> Then {
+        let all = self.client.conversations();
+        let chosen = number.parse::<usize>().ok();
+        match chosen.and_then(|number| all.get(number.checked_sub(1)?)) {
+            Some(next) if next.id() == self.conversation.id() => {
+                self.note("You are there already.");
+                Then::GoOn
+            }
+            Some(next) => Then::Open(next.id()),
+            None => {
+                self.note("Which? /chats lists them; take the number of one.");
+                Then::GoOn
+            }
+        }
+    }
+}
+
 /// The number of this conversation among all of the device.
-pub(super) fn number_of(client: &Client, conversation: &Conversation) -> Option<usize> {
+pub(crate) fn number_of(client: &Client, conversation: &Conversation) -> Option<usize> {
     let all = client.conversations();
     let at = all.iter().position(|one| one.id() == conversation.id());
     at.map(|at| at + 1)
@@ -70,6 +90,20 @@ pub(crate) async fn team_of(client: &Client) -> Result<Option<Conversation>, Fai
         }
     }
     Ok(None)
+}
+
+/// What one is, in the middle of a sentence.
+pub(super) const fn title(kind: ConversationKind) -> &'static str {
+    match kind {
+        ConversationKind::Team => "the team's room",
+        ConversationKind::Theirs => "a chat with somebody who asked",
+        ConversationKind::Ours => "your chat",
+        ConversationKind::Ticket => "your place at a desk",
+        ConversationKind::Letter => "your letter to a desk",
+        ConversationKind::Turns => "a talk with turns",
+        ConversationKind::Aside => "a side-room",
+        _ => "a room",
+    }
 }
 
 /// One line of the list.

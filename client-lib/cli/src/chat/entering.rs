@@ -211,7 +211,7 @@ impl Chat<'_> {
 }
 
 /// Who asks to come in: a name is anybody's to choose, a badge is not.
-fn who(knock: &Knock, name: &str, was: Option<&str>) -> String {
+pub(crate) fn who(knock: &Knock, name: &str, was: Option<&str>) -> String {
     let badge = match (&knock.badge, was) {
         (Some(badge), _) => format!(" ({})", of_a_badge(badge)),
         (None, Some(was)) => format!(" (proves to have been {was} here before)"),

@@ -51,7 +51,7 @@ pub(crate) async fn run(arguments: AskArgs, output: &Output) -> Result<Done, Fai
         Ok(Waited::Answered) => {
             output.words("Somebody is here for you.");
             let patience = arguments.device.patience();
-            chat::talk((&client, &conversation), None, &mut lines, patience, output).await
+            chat::talk((&client, &conversation), &mut lines, patience, output).await
         }
         Ok(Waited::Stopped) => {
             rate::offer(&conversation, output).await;
@@ -63,6 +63,8 @@ pub(crate) async fn run(arguments: AskArgs, output: &Output) -> Result<Done, Fai
     if matches!(outcome, Ok(Ended::Exit)) {
         return exit::quick_exit(&client, &device::Folder::of(&arguments.device)?).await;
     }
+    // Nobody looks here any more. Who may not say it has nobody to tell.
+    let _ = conversation.step_away().await;
     client.close().await;
     done.insert("answered".into(), json!(is_answered));
     outcome.map(|_| done)

@@ -1,11 +1,15 @@
 //! `sotto desk duty`: a supporter at a desk, who sees who waits and takes one after the other.
 
+mod door;
+
 use serde_json::json;
-use sotto_client::{Client, Conversation, DeskAddress, DeskTicket, Event, LeafId, Link, Offer};
+use sotto_client::{
+    Client, Conversation, DeskAddress, DeskTicket, Event, Knock, LeafId, Link, Offer,
+};
 use tokio::time::timeout;
 
 use crate::arguments::DutyArgs;
-use crate::chat::{self, Ended, Typed};
+use crate::chat::{self, Ended, Others, Typed};
 use crate::device;
 use crate::exit;
 use crate::output::{Done, Failure, Output};
@@ -18,6 +22,10 @@ const HELP: &str = "\
   /enter NUMBER [badge]
                 ask to come in there, and show a badge of the desk's organisation;
                 the link of a chat does instead of a number
+  /chats        your chats, the team's room and side-rooms
+  /open NUMBER  go to one of them; /quit comes back here
+  /team         talk with the team
+  /knocks       who asks to come into the team; /admit NUMBER, /turn-away NUMBER
   /quit         go off duty
   /x            gone at once: everything on this device is erased";
 /// Calls that are remembered; of more the oldest goes.
@@ -35,6 +43,10 @@ struct Duty<'a> {
     tickets: Vec<DeskTicket>,
     /// The same.
     calls: Vec<Call>,
+    /// Who waits at the team's door; the same.
+    knocks: Vec<Knock>,
+    /// What happens in chats meanwhile.
+    others: Others,
 }
 
 /// Somebody of the team asks for somebody to come into their chat.
@@ -65,12 +77,15 @@ pub(crate) async fn run(arguments: DutyArgs, output: &Output) -> Result<Done, Fa
         arguments: &arguments,
         tickets: Vec::new(),
         calls: Vec::new(),
+        knocks: Vec::new(),
+        others: Others::default(),
     };
     let mut lines = chat::typed();
     let outcome = duty.watch(&mut lines).await;
     if matches!(outcome, Ok(Then::Exit)) {
         return exit::quick_exit(&client, &device::Folder::of(&arguments.device)?).await;
     }
+    duty.step_away().await;
     client.close().await;
     outcome.map(|_| Done::new())
 }
@@ -99,6 +114,9 @@ impl Duty<'_> {
         self.output.object(&json!({"type": "on_duty"}));
         self.output.words("You are on duty.");
         self.output.words(HELP);
+        if !self.team.knocks().await?.is_empty() {
+            self.show_knocks().await?;
+        }
         loop {
             let then = self.one(lines).await?;
             if then != Then::GoOn {
@@ -109,6 +127,7 @@ impl Duty<'_> {
 
     async fn one(&mut self, lines: &mut Typed) -> Result<Then, Failure> {
         let team = self.team.clone();
+        let but = [team.id()];
         tokio::select! {
             line = lines.next_line() => match line? {
                 Some(line) => self.typed(line.trim(), lines).await,
@@ -124,13 +143,15 @@ impl Duty<'_> {
                     Ok(Then::GoOn)
                 }
                 Some(event) => {
-                    if let Some(words) = chat::words_of(&event) {
-                        self.output.note(words);
-                    }
+                    self.heard_of_team(&event).await?;
                     Ok(Then::GoOn)
                 }
                 None => Ok(Then::Quit),
             },
+            heard = self.others.next(&self.client, &but) => {
+                self.others.tell(&self.client, heard, self.output).await;
+                Ok(Then::GoOn)
+            }
         }
     }
 
@@ -144,7 +165,10 @@ impl Duty<'_> {
             "/x" => return Ok(Then::Exit),
             "/enter" => return self.enter(rest.trim(), lines).await,
             "/take" => return self.take(rest.trim(), lines).await,
-            _ => self.output.words(HELP),
+            _ => match self.typed_beside((word, rest.trim()), lines).await? {
+                Some(then) => return Ok(then),
+                None => self.output.words(HELP),
+            },
         }
         Ok(Then::GoOn)
     }
@@ -208,7 +232,7 @@ impl Duty<'_> {
             .object(&json!({"type": "asked_to_enter", "badge": with_badge}));
         self.output.note(
             "You ask to come in. The person the chat is for sees it and decides, and may take their \
-             time. /quit goes back to the list; the chat stays open, in `sotto chat`.",
+             time. /quit goes back to the list; the chat stays open, and /chats there leads to it.",
         );
         self.talk(&chat, lines).await
     }
@@ -286,7 +310,7 @@ impl Duty<'_> {
         }
         self.output.object(&json!({"type": "taken"}));
         self.output.note(
-            "You answer this one. /quit goes back to the list; the chat stays open, in `sotto chat`.",
+            "You answer this one. /quit goes back to the list; the chat stays open, and /chats there leads to it.",
         );
         if !words.is_empty() {
             self.output.quote(&format!("(asked) {}", shown(&words)));
@@ -297,11 +321,11 @@ impl Duty<'_> {
     /// Talks there, and comes back to the list.
     async fn talk(&mut self, chat: &Conversation, lines: &mut Typed) -> Result<Then, Failure> {
         let patience = self.arguments.device.patience();
-        let team = Some(self.team.clone());
-        let ended = chat::talk((&self.client, chat), team, lines, patience, self.output).await?;
+        let ended = chat::talk((&self.client, chat), lines, patience, self.output).await?;
         if matches!(ended, Ended::Exit) {
             return Ok(Then::Exit);
         }
+        self.others = Others::default();
         self.show().await?;
         Ok(Then::GoOn)
     }

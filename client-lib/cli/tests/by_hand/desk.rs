@@ -196,6 +196,8 @@ fn who_asks_again_is_shown_the_place_they_have_and_takes_no_second_one() {
 pub(crate) struct Desk {
     folder: tempfile::TempDir,
     _relay: Running,
+    /// The link of the team's room.
+    pub(crate) team: String,
     pub(crate) ana: Running,
     pub(crate) cay: Running,
     pub(crate) guest: Running,
@@ -244,6 +246,7 @@ impl Desk {
         Self {
             folder,
             _relay: relay,
+            team,
             ana,
             cay,
             guest,

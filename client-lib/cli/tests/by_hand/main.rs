@@ -11,6 +11,7 @@ mod badge;
 mod choosing;
 mod codes;
 mod desk;
+mod duty;
 mod exit;
 mod inbox;
 mod running;
