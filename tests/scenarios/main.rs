@@ -21,6 +21,7 @@ mod matching;
 mod membership;
 mod numbers;
 mod privacy;
+mod race;
 mod removal;
 mod review;
 mod safe_word;
