@@ -200,6 +200,11 @@
 //! # fn ask_again(_: usize, _: &[&str]) {}
 //! ```
 //!
+//! Who is made to give words away gives the [`Client::decoy_words`], which every client has: they open
+//! those conversations only that [`Client::show_by_decoy`] named, and do all that the others do. Show
+//! them apart from the others, where a person looks for them, and again when
+//! [`Client::decoy_standing`] is [`BackupStanding::Elsewhere`]: somebody used them.
+//!
 //! # Desks
 //!
 //! A desk is where people ask for help. Its [`Card`] says what it is for, when it is open and where

@@ -31,7 +31,7 @@ const NONCE_BYTES: usize = 24;
 const TAG_BYTES: usize = 16;
 const LENGTH_BYTES: usize = 4;
 /// What the box adds to a packet.
-const BOX_BYTES: usize = NONCE_BYTES + TAG_BYTES + LENGTH_BYTES;
+pub(crate) const BOX_BYTES: usize = NONCE_BYTES + TAG_BYTES + LENGTH_BYTES;
 /// What a [`Part`] adds to the bytes it carries: map heads, keys, run id, index and count.
 const PART_BYTES: usize = 64;
 /// Bytes of an envelope that one part of a run carries.

@@ -9,6 +9,7 @@ mod clock;
 mod coming_back;
 mod copy;
 mod crash;
+mod decoy;
 mod delivery;
 mod desk;
 mod entering;

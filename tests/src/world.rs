@@ -64,6 +64,7 @@ struct Overheard {
     /// By the client, or by the relay.
     is_said: bool,
     message: Vec<u8>,
+    at: tokio::time::Instant,
 }
 
 impl Network {
@@ -129,6 +130,18 @@ impl Network {
         let all = self.overheard.lock().expect("a lock").clone();
         let said = all.into_iter().flatten().filter(|one| one.is_said);
         said.map(|one| one.message.len()).collect()
+    }
+
+    /// When the client said something of at least so many bytes.
+    ///
+    /// # Panics
+    /// Never, unless another thread did.
+    #[must_use]
+    pub fn said_long(&self, bytes: usize) -> Vec<tokio::time::Instant> {
+        let all = self.overheard.lock().expect("a lock").clone();
+        let said = all.into_iter().flatten();
+        let long = said.filter(|one| one.is_said && one.message.len() >= bytes);
+        long.map(|one| one.at).collect()
     }
 
     /// Ends every connection; none can be made until [`Network::mend`].
@@ -210,6 +223,7 @@ impl MemoryLine {
                 line: self.line,
                 is_said,
                 message: message.to_vec(),
+                at: tokio::time::Instant::now(),
             });
         }
     }

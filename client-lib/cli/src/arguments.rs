@@ -212,6 +212,8 @@ pub(crate) enum WordsCommand {
     Use(WordsUseArgs),
     /// Show the words of this device's backup once more.
     Show(DeviceArgs),
+    /// Show eight more, for who is made to give theirs away; they open an innocent place.
+    Decoy(DecoyArgs),
     /// End the backup of this device: its words open nothing any more.
     End(DeviceArgs),
 }
@@ -310,6 +312,18 @@ pub(crate) struct WordsArgs {
     /// The relay that keeps the backup, as it prints its address.
     #[arg(long, value_name = "URL")]
     pub(crate) relay: RelayAddress,
+    #[command(flatten)]
+    pub(crate) device: DeviceArgs,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct DecoyArgs {
+    /// Let them lead to this conversation, by its number; may be given several times.
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) show: Vec<usize>,
+    /// Let them lead to this conversation no more.
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) hide: Vec<usize>,
     #[command(flatten)]
     pub(crate) device: DeviceArgs,
 }

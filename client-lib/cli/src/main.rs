@@ -113,6 +113,7 @@ async fn words_of(command: WordsCommand, output: &Output) -> Result<Done, Failur
         WordsCommand::New(arguments) => words::new(arguments, output).await,
         WordsCommand::Use(arguments) => words::come_back(arguments, output).await,
         WordsCommand::Show(arguments) => words::show(arguments, output).await,
+        WordsCommand::Decoy(arguments) => words::decoy(arguments, output).await,
         WordsCommand::End(arguments) => words::end(arguments, output).await,
     }
 }

@@ -2,17 +2,23 @@
 //!
 //! Words are read from stdin and never from the arguments, which any process of the machine can see.
 
+use core::time::Duration;
 use std::io::IsTerminal;
 
 use serde_json::json;
 use sotto_client::{
-    BadSafeWord, BadWords, Conversation, NearWords, ReturnWords, SafeWord, Standing,
+    BackupStanding, BadSafeWord, BadWords, Client, Conversation, NearWords, ReturnWords, SafeWord,
+    Standing,
 };
 use tokio::time::timeout;
 
-use crate::arguments::{DeviceArgs, WordsArgs, WordsUseArgs};
+use crate::arguments::{DecoyArgs, DeviceArgs, WordsArgs, WordsUseArgs};
+use crate::chat::choose;
 use crate::device;
 use crate::output::{Done, Failure, Output};
+
+/// So long the second backup may wait for its moment.
+const DECOY_PATIENCE: Duration = Duration::from_secs(35);
 
 /// Begins a backup and shows its words.
 pub(crate) async fn new(arguments: WordsArgs, output: &Output) -> Result<Done, Failure> {
@@ -47,6 +53,49 @@ pub(crate) async fn show(arguments: DeviceArgs, output: &Output) -> Result<Done,
     output.object(&json!({"type": "words", "words": words.as_str()}));
     output.words(words.as_str());
     Ok(Done::new())
+}
+
+/// Shows the decoy words, once they are good.
+pub(crate) async fn decoy(arguments: DecoyArgs, output: &Output) -> Result<Done, Failure> {
+    let client = device::open(&arguments.device).await?;
+    let words = good_decoy(&client, &arguments, output).await;
+    client.close().await;
+    let words = words?.text();
+    output.object(&json!({"type": "words", "words": words.as_str()}));
+    output.words(&format!(
+        "Who is made to give words away gives these eight. They are used like the others, and open\n\
+         only what you let them show:\n\n    {}\n",
+        words.as_str()
+    ));
+    output.words("After they were used, and after every return, there are new ones.");
+    Ok(Done::new())
+}
+
+async fn good_decoy(
+    client: &Client,
+    arguments: &DecoyArgs,
+    output: &Output,
+) -> Result<ReturnWords, Failure> {
+    for (numbers, is_shown) in [(&arguments.show, true), (&arguments.hide, false)] {
+        for number in numbers {
+            let conversation = choose(client, Some(*number), output).await?;
+            client.show_by_decoy(conversation.id(), is_shown).await?;
+        }
+    }
+    if client.decoy_standing() == BackupStanding::Elsewhere {
+        output.words("The decoy words were used on another device. These are new:");
+        client.decoy_words().await?;
+    }
+    output.words("They are kept at a moment of their own, which may take half a minute…");
+    let patience = arguments.device.patience() + DECOY_PATIENCE;
+    match timeout(patience, client.decoy_backed_up()).await {
+        Ok(kept) => kept?,
+        Err(_) => {
+            let said = "the relay did not take the backup, so there are no decoy words yet";
+            return Err(Failure::could_not_run(said).then("Try again once it can be reached"));
+        }
+    }
+    Ok(client.decoy_words().await?)
 }
 
 /// Comes back with words, into everything they lead to.

@@ -3,7 +3,11 @@
 //! Which conversations there are is read from the vault, where each keeps a line of its own; so
 //! whatever was stored before a crash is in the next backup. It is written at random times after a
 //! change, on a connection of its own that no conversation shares.
+//!
+//! There are always two, each under words of its own: one with every conversation, and one with those
+//! that the person lets be seen, which are none at first (`decoy`). They are kept alike.
 
+mod decoy;
 mod keeping;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -26,9 +30,10 @@ use crate::people::safe::SafeMaster;
 use crate::people::{BackupLine, ReturnWords, SafeWord};
 use crate::random;
 use crate::vault::{Batch, Key, Space, Vault};
-use keeping::{VISIT_MAX, keep_up};
+use decoy::keep_decoy;
+use keeping::{Lists, VISIT_MAX, keep_up};
 
-pub(super) use keeping::Kept;
+pub(super) use keeping::{Kept, Stored};
 
 /// How a client's backup stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,14 +49,45 @@ pub enum BackupStanding {
     Elsewhere,
 }
 
-/// What a client shares with the task that keeps its backup.
+/// Which of the two backups.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Side {
+    /// Every conversation.
+    Own,
+    /// Those that may be seen by who is given the decoy words.
+    Decoy,
+}
+
+/// What a client shares with the tasks that keep its backups.
 pub(super) struct Seat {
-    changed: Arc<Notify>,
-    standing: watch::Sender<BackupStanding>,
+    changed: Changed,
+    own: watch::Sender<BackupStanding>,
+    decoy: watch::Sender<BackupStanding>,
     running: Mutex<Option<Running>>,
 }
 
-/// Ends its task when dropped, with the client at the latest.
+/// Tells both tasks that what a backup holds has changed.
+#[derive(Clone, Default)]
+pub(super) struct Changed {
+    own: Arc<Notify>,
+    decoy: Arc<Notify>,
+}
+
+impl Changed {
+    pub(super) fn tell(&self) {
+        self.own.notify_one();
+        self.decoy.notify_one();
+    }
+
+    fn of(&self, side: Side) -> Arc<Notify> {
+        Arc::clone(match side {
+            Side::Own => &self.own,
+            Side::Decoy => &self.decoy,
+        })
+    }
+}
+
+/// Ends both tasks when dropped, with the client at the latest.
 struct Running {
     space: Space,
     _stop: DropGuard,
@@ -59,17 +95,26 @@ struct Running {
 
 impl Default for Seat {
     fn default() -> Self {
+        let absent = || watch::Sender::new(BackupStanding::Absent);
         Self {
-            changed: Arc::default(),
-            standing: watch::Sender::new(BackupStanding::Absent),
+            changed: Changed::default(),
+            own: absent(),
+            decoy: absent(),
             running: Mutex::default(),
         }
     }
 }
 
 impl Seat {
-    pub(super) fn changed(&self) -> Arc<Notify> {
-        Arc::clone(&self.changed)
+    pub(super) fn changed(&self) -> Changed {
+        self.changed.clone()
+    }
+
+    const fn standing(&self, side: Side) -> &watch::Sender<BackupStanding> {
+        match side {
+            Side::Own => &self.own,
+            Side::Decoy => &self.decoy,
+        }
     }
 
     fn running(&self) -> MutexGuard<'_, Option<Running>> {
@@ -100,10 +145,9 @@ impl Client {
     /// Cancelled, a backup may be kept whose words nobody knows: [`Client::end_backup`].
     pub async fn back_up(&self, relay: &RelayAddress) -> Result<ReturnWords> {
         self.without_backup()?;
-        let words = ReturnWords::random().map_err(no_randomness)?;
-        let master = stretch(&words, relay).await?;
-        let kept = Kept::new(relay.clone(), &words, master, self.0.clock.now())?;
-        self.keep_backup(kept, Batch::default()).await?;
+        let (kept, words) = self.new_backup(relay).await?;
+        let (decoy, _) = self.new_backup(relay).await?;
+        self.keep_backup(kept, decoy, Batch::default()).await?;
         Ok(words)
     }
 
@@ -153,6 +197,8 @@ impl Client {
         let (opened, backup) = timeout(VISIT_MAX, self.fetch(&keys, relay))
             .await
             .unwrap_or_else(|_| Err(too_slow()))?;
+        // Made anew whichever words these are: a backup does not say whether there is another.
+        let (decoy, _) = self.new_backup(relay).await?;
         let here = self.lines().await?;
         let now = self.0.clock.now();
         let mut kept = Kept::new(relay.clone(), words, master, now)?;
@@ -166,7 +212,7 @@ impl Client {
             batch.then(core::mem::take(&mut effects.store));
             engines.push((engine, effects));
         }
-        self.keep_backup(kept, batch).await?;
+        self.keep_backup(kept, decoy, batch).await?;
         let run = |(engine, effects)| self.run(engine, effects);
         Ok(engines.into_iter().map(run).collect())
     }
@@ -174,7 +220,7 @@ impl Client {
     /// How the backup stands.
     #[must_use]
     pub fn backup_standing(&self) -> BackupStanding {
-        *self.0.backup.standing.borrow()
+        *self.0.backup.own.borrow()
     }
 
     /// Waits until the relay has everything that the backup should hold. Give it a timeout where a
@@ -187,7 +233,49 @@ impl Client {
     /// # Cancel safety
     /// Cancel safe: it changes nothing.
     pub async fn backed_up(&self) -> Result<()> {
-        let mut standing = self.0.backup.standing.subscribe();
+        self.until_backed_up(Side::Own).await
+    }
+
+    /// Erases the backup at the relay and its keys here: the words open nothing any more, nor do the
+    /// decoy words.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] if there is no backup; [`ErrorKind::Unreachable`] and what else a
+    /// connection may fail with, then it is as it was; the vault's kinds.
+    ///
+    /// # Cancel safety
+    /// Cancelled, it may be erased at the relay and not here; call it again.
+    pub async fn end_backup(&self) -> Result<()> {
+        let Some(space) = self.backup_space() else {
+            if self.backup_standing() == BackupStanding::Elsewhere {
+                self.0.backup.own.send_replace(BackupStanding::Absent);
+                return Ok(());
+            }
+            return Err(no_backup());
+        };
+        let stored = self.stored_backup(space).await?;
+        for kept in stored.own.iter().chain(&stored.decoy) {
+            timeout(VISIT_MAX, self.erase(kept))
+                .await
+                .unwrap_or_else(|_| Err(too_slow()))?;
+        }
+        self.forget_backup(space, BackupStanding::Absent).await
+    }
+
+    pub(super) fn backup_space(&self) -> Option<Space> {
+        let running = self.0.backup.running();
+        running.as_ref().map(|running| running.space)
+    }
+
+    /// What this device keeps of its backups.
+    pub(super) async fn stored_backup(&self, space: Space) -> Result<Stored> {
+        let vault = self.0.vault.clone();
+        let rows = on_disk(move || vault.with(|vault| vault.load(space))).await?;
+        Ok(Stored::load(&rows)?.unwrap_or_default())
+    }
+
+    async fn until_backed_up(&self, side: Side) -> Result<()> {
+        let mut standing = self.0.backup.standing(side).subscribe();
         let settled = standing
             .wait_for(|standing| *standing != BackupStanding::Due)
             .await
@@ -202,39 +290,12 @@ impl Client {
         }
     }
 
-    /// Erases the backup at the relay and its keys here: the words open nothing any more.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Invalid`] if there is no backup; [`ErrorKind::Unreachable`] and what else a
-    /// connection may fail with, then it is as it was; the vault's kinds.
-    ///
-    /// # Cancel safety
-    /// Cancelled, it may be erased at the relay and not here; call it again.
-    pub async fn end_backup(&self) -> Result<()> {
-        let Some(space) = self.backup_space() else {
-            if self.backup_standing() == BackupStanding::Elsewhere {
-                self.0.backup.standing.send_replace(BackupStanding::Absent);
-                return Ok(());
-            }
-            return Err(no_backup());
-        };
-        if let Some(kept) = self.kept_backup(space).await? {
-            timeout(VISIT_MAX, self.erase(&kept))
-                .await
-                .unwrap_or_else(|_| Err(too_slow()))?;
-        }
-        self.forget_backup(space, BackupStanding::Absent).await
-    }
-
-    pub(super) fn backup_space(&self) -> Option<Space> {
-        let running = self.0.backup.running();
-        running.as_ref().map(|running| running.space)
-    }
-
-    pub(super) async fn kept_backup(&self, space: Space) -> Result<Option<Kept>> {
-        let vault = self.0.vault.clone();
-        let rows = on_disk(move || vault.with(|vault| vault.load(space))).await?;
-        Kept::load(&rows)
+    /// A backup that is still to be written, and its words.
+    async fn new_backup(&self, relay: &RelayAddress) -> Result<(Kept, ReturnWords)> {
+        let words = ReturnWords::random().map_err(no_randomness)?;
+        let master = stretch(&words, relay).await?;
+        let kept = Kept::new(relay.clone(), &words, master, self.0.clock.now())?;
+        Ok((kept, words))
     }
 
     async fn erase(&self, kept: &Kept) -> Result<()> {
@@ -286,40 +347,59 @@ impl Client {
     async fn lines(&self) -> Result<Vec<BackupLine>> {
         let vault = self.0.vault.clone();
         let lines = on_disk(move || vault.with(|vault| lines_of(vault))).await?;
-        lines
-            .iter()
-            .take(LINES_MAX)
-            .map(|line| {
-                sotto_protocol::cbor::decode(line).map_err(|_| {
-                    Error::new(
-                        ErrorKind::VaultDamaged,
-                        "a value of the vault cannot be read",
-                    )
-                })
-            })
-            .collect()
+        Ok(lines.into_iter().map(|(_, line)| line).collect())
     }
 
-    /// Keeps a new backup, in one batch with what comes with it.
-    async fn keep_backup(&self, kept: Kept, mut batch: Batch) -> Result<()> {
-        let space = Space(random::array().map_err(no_randomness)?);
-        kept.put(space, &mut batch)?;
+    /// What the two backups are to hold.
+    async fn lists(&self, space: Space) -> Result<Lists> {
         let vault = self.0.vault.clone();
-        on_disk(move || vault.with(|vault| vault.apply(&batch))).await?;
-        self.run_backup(space, kept);
+        let read = move || vault.with(|vault| Ok((lines_of(vault)?, decoy::shown(vault, space)?)));
+        let (lines, shown) = on_disk(read).await?;
+        Lists::new(lines, &shown)
+    }
+
+    /// Keeps two new backups, in one batch with what comes with them.
+    async fn keep_backup(&self, own: Kept, decoy: Kept, mut batch: Batch) -> Result<()> {
+        let space = Space(random::array().map_err(no_randomness)?);
+        own.put(Side::Own, space, &mut batch)?;
+        decoy.put(Side::Decoy, space, &mut batch)?;
+        self.apply(batch).await?;
+        self.run_backup(space, own, Some(decoy), false);
         Ok(())
     }
 
-    pub(super) fn run_backup(&self, space: Space, kept: Kept) {
+    /// Goes on with what was stored.
+    pub(super) async fn load_backup(&self, space: Space, stored: Stored) -> Result<()> {
+        if let Some(own) = stored.own {
+            self.run_backup(space, own, stored.decoy, stored.decoy_was_used);
+            return Ok(());
+        }
+        // A decoy alone: its backup was ended while it was being made.
+        let mut batch = Batch::default();
+        batch.erase(space);
+        self.apply(batch).await
+    }
+
+    fn run_backup(&self, space: Space, own: Kept, decoy: Option<Kept>, was_used: bool) {
         let stop = self.0.stop.child_token();
         *self.0.backup.running() = Some(Running {
             space,
             _stop: stop.clone().drop_guard(),
         });
-        self.0.backup.standing.send_replace(BackupStanding::Due);
-        let client = Arc::downgrade(&self.0);
+        self.0.backup.own.send_replace(BackupStanding::Due);
+        self.0.backup.decoy.send_replace(if was_used {
+            BackupStanding::Elsewhere
+        } else {
+            BackupStanding::Due
+        });
+        let (client, relay) = (Arc::downgrade(&self.0), own.relay.clone());
+        let keeping = keep_decoy(client.clone(), space, relay, decoy);
+        let until = stop.clone();
+        self.0
+            .tasks
+            .spawn(async move { until.run_until_cancelled(keeping).await });
         self.0.tasks.spawn(async move {
-            let keeping = keep_up(client, space, kept);
+            let keeping = keep_up(client, Side::Own, space, own);
             stop.run_until_cancelled(keeping).await
         });
     }
@@ -327,11 +407,16 @@ impl Client {
     async fn forget_backup(&self, space: Space, standing: BackupStanding) -> Result<()> {
         let mut batch = Batch::default();
         batch.erase(space);
-        let vault = self.0.vault.clone();
-        on_disk(move || vault.with(|vault| vault.apply(&batch))).await?;
+        self.apply(batch).await?;
         *self.0.backup.running() = None;
-        self.0.backup.standing.send_replace(standing);
+        self.0.backup.own.send_replace(standing);
+        self.0.backup.decoy.send_replace(BackupStanding::Absent);
         Ok(())
+    }
+
+    async fn apply(&self, batch: Batch) -> Result<()> {
+        let vault = self.0.vault.clone();
+        on_disk(move || vault.with(|vault| vault.apply(&batch))).await
     }
 
     /// In memory only: what is at the relay stays.
@@ -339,15 +424,18 @@ impl Client {
         *self.0.backup.running() = None;
     }
 
-    fn tell_backup(&self, is_due: bool) {
+    fn tell_backup(&self, side: Side, is_due: bool) {
         let standing = if is_due {
             BackupStanding::Due
         } else {
             BackupStanding::Kept
         };
-        self.0.backup.standing.send_if_modified(|known| {
-            let is_new = *known != standing;
-            *known = standing;
+        self.0.backup.standing(side).send_if_modified(|known| {
+            // Of decoy words that were used the person is told until they saw others.
+            let is_new = *known != standing && *known != BackupStanding::Elsewhere;
+            if is_new {
+                *known = standing;
+            }
             is_new
         });
     }
@@ -355,7 +443,7 @@ impl Client {
 
 async fn stretch(words: &ReturnWords, relay: &RelayAddress) -> Result<Master> {
     let (words, identity) = (words.clone(), *relay.identity());
-    on_disk(move || Master::stretch(&words, &identity)).await
+    slowly(move || Master::stretch(&words, &identity)).await
 }
 
 pub(super) async fn stretch_safe(
@@ -363,14 +451,33 @@ pub(super) async fn stretch_safe(
     relay: &RelayIdentity,
 ) -> Result<SafeMaster> {
     let (word, relay) = (word.cloned(), *relay);
-    on_disk(move || SafeMaster::stretch(word.as_ref(), &relay)).await
+    slowly(move || SafeMaster::stretch(word.as_ref(), &relay)).await
 }
 
-fn lines_of(vault: &mut dyn Vault) -> Result<Vec<Vec<u8>>> {
-    let spaces = vault.spaces()?.into_iter();
-    spaces
-        .filter_map(|space| vault.get(&Key::new(space, Engine::LINE)).transpose())
-        .collect()
+/// One Argon2id, that can be counted.
+async fn slowly<T: Send + 'static>(
+    stretch: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    tracing::trace!("words are stretched");
+    on_disk(stretch).await
+}
+
+/// As many conversations as a backup holds, each by its space.
+fn lines_of(vault: &mut dyn Vault) -> Result<Vec<(Space, BackupLine)>> {
+    let mut lines = Vec::new();
+    for space in vault.spaces()? {
+        if lines.len() == LINES_MAX {
+            break;
+        }
+        if let Some(line) = vault.get(&Key::new(space, Engine::LINE))? {
+            let damaged = |_| {
+                let what = "a value of the vault cannot be read";
+                Error::new(ErrorKind::VaultDamaged, what)
+            };
+            lines.push((space, sotto_protocol::cbor::decode(&line).map_err(damaged)?));
+        }
+    }
+    Ok(lines)
 }
 
 fn refused(what: &'static str) -> Error {

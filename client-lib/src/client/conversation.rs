@@ -29,6 +29,12 @@ const EVENTS_MAX: usize = 1_024;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConversationId(Space);
 
+impl ConversationId {
+    pub(super) const fn space(&self) -> Space {
+        self.0
+    }
+}
+
 impl fmt::Debug for ConversationId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("ConversationId(…)")

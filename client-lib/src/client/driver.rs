@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::backup::Changed;
 use super::clock::Clock;
 use super::conversation::{Ask, Seat};
 use super::on_disk;
@@ -50,7 +51,7 @@ pub(super) struct Driver {
     pub(super) dialer: Arc<dyn Dial>,
     pub(super) clock: Clock,
     /// Told when what a backup holds has changed.
-    pub(super) backup: Arc<Notify>,
+    pub(super) backup: Changed,
     /// Told when there is something for another conversation.
     pub(super) carry: Arc<Notify>,
     pub(super) stop: CancellationToken,
@@ -475,7 +476,7 @@ impl Driver {
                 }
             }
             if core::mem::take(&mut effects.backup) {
-                self.backup.notify_one();
+                self.backup.tell();
             }
             if core::mem::take(&mut effects.carry) {
                 self.carry.notify_one();
@@ -620,7 +621,7 @@ mod tests {
             vault,
             dialer: Arc::new(Nowhere),
             clock: Clock::start(Wall(Arc::new(move || UNIX_EPOCH + noon))),
-            backup: Arc::default(),
+            backup: Changed::default(),
             carry: Arc::default(),
             stop: CancellationToken::new(),
             vanish: CancellationToken::new(),

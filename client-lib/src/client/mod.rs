@@ -193,7 +193,7 @@ impl Client {
         let (mut loaded, mut first, mut scrub) = (Vec::new(), Batch::default(), false);
         let mut kept = None;
         for (space, rows) in spaces {
-            if let Some(backup) = backup::Kept::load(&rows)? {
+            if let Some(backup) = backup::Stored::load(&rows)? {
                 kept = Some((space, backup));
                 continue;
             }
@@ -216,7 +216,7 @@ impl Client {
             client.run(engine, effects);
         }
         if let Some((space, backup)) = kept {
-            client.run_backup(space, backup);
+            client.load_backup(space, backup).await?;
         }
         client.run_carrying();
         Ok(client)

@@ -17,6 +17,10 @@ impl KeptWords {
     pub(super) fn of(words: &ReturnWords) -> Self {
         Self((**words.entropy()).into())
     }
+
+    pub(super) fn words(&self) -> ReturnWords {
+        ReturnWords::of(*self.0)
+    }
 }
 
 impl Drop for KeptWords {
@@ -38,11 +42,11 @@ impl Client {
     /// Cancel safe: it changes nothing.
     pub async fn return_words(&self) -> Result<ReturnWords> {
         let space = self.backup_space().ok_or_else(no_backup)?;
-        let kept = self.kept_backup(space).await?.ok_or_else(no_backup)?;
-        let words = kept.words.as_ref().ok_or_else(|| {
+        let stored = self.stored_backup(space).await?;
+        let kept = stored.own.ok_or_else(no_backup)?;
+        kept.words().ok_or_else(|| {
             let what = "the words of this backup were not kept; end it, and begin a new one";
             Error::new(ErrorKind::Invalid, what)
-        })?;
-        Ok(ReturnWords::of(*words.0))
+        })
     }
 }

@@ -29,7 +29,7 @@ use super::{BackupLine, ReturnWords};
 use crate::error::{Error, ErrorKind, Result};
 use crate::seal::derive::Source;
 use crate::seal::letter::{self, Letters, Read};
-use crate::seal::{Draw, SealError, open_box, seal_box};
+use crate::seal::{BOX_BYTES, Draw, SealError, open_box, seal_box};
 
 /// Argon2id's memory, as of a vault with a passphrase.
 const MEMORY_KIB: u32 = 64 * 1024;
@@ -144,23 +144,24 @@ impl BackupKeys {
         }
     }
 
-    /// A backup as the entries of one append.
-    pub(crate) fn seal(&self, backup: &Backup) -> Result<Vec<Vec<u8>>, SealError> {
-        self.seal_drawing(backup, &mut crate::random::fill)
+    /// A backup as the entries of one append, in this shape.
+    pub(crate) fn seal(&self, backup: &Backup, shape: &Shape) -> Result<Vec<Vec<u8>>, SealError> {
+        self.seal_drawing(backup, shape, &mut crate::random::fill)
     }
 
     /// [`BackupKeys::seal`], with randomness that is given.
     pub(crate) fn seal_drawing(
         &self,
         backup: &Backup,
+        shape: &Shape,
         draw: Draw<'_>,
     ) -> Result<Vec<Vec<u8>>, SealError> {
         let bytes = sotto_protocol::cbor::encode(backup).map_err(|_| SealError::Internal)?;
-        let slips = letter::cut(&Zeroizing::new(bytes), draw)?;
-        slips
-            .iter()
-            .map(|slip| seal_box(&self.seal, &self.ad(), slip, FLOOR, draw))
-            .collect()
+        let slips = letter::cut_into(shape.0.len(), &Zeroizing::new(bytes), draw)?;
+        let seal = |(slip, floor): (&Zeroizing<Vec<u8>>, &SizeClass)| {
+            seal_box(&self.seal, &self.ad(), slip, *floor, draw)
+        };
+        slips.iter().zip(&shape.0).map(seal).collect()
     }
 
     /// The newest backup among entries in log order; one that is not whole is none.
@@ -180,6 +181,41 @@ impl BackupKeys {
     fn ad(&self) -> Vec<u8> {
         [b"sotto/v1/backup".as_slice(), self.log().as_bytes()].concat()
     }
+}
+
+/// The lengths of a backup's entries. Both backups of a device have those of the one that holds every
+/// conversation, whatever the numbers in them are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Shape(Vec<SizeClass>);
+
+impl Shape {
+    pub(crate) fn of(lines: &[BackupLine]) -> Result<Self> {
+        let longest = Longest {
+            count: u64::MAX,
+            lines,
+            minute: u64::MAX,
+            writer: serde_bytes::ByteArray::new([0; 16]),
+        };
+        let too_long = || Error::new(ErrorKind::TooLarge, "a backup is longer than a run");
+        let bytes = sotto_protocol::cbor::encode(&longest)
+            .map(Zeroizing::new)
+            .map_err(|_| Error::new(ErrorKind::Internal, "a backup cannot be encoded"))?;
+        let slips = letter::cut(&bytes, &mut crate::random::fill).map_err(|_| too_long())?;
+        let class = |slip: &Zeroizing<Vec<u8>>| {
+            SizeClass::holding(slip.len() + BOX_BYTES).map(|class| class.max(FLOOR))
+        };
+        let classes: Option<_> = slips.iter().map(class).collect();
+        classes.map(Self).ok_or_else(too_long)
+    }
+}
+
+/// A [`Backup`] with the longest numbers.
+#[derive(Serialize)]
+struct Longest<'a> {
+    count: u64,
+    lines: &'a [BackupLine],
+    minute: u64,
+    writer: serde_bytes::ByteArray<16>,
 }
 
 /// What a keeper of a backup may do with its log.
@@ -219,9 +255,9 @@ impl Backup {
     }
 }
 
-/// What tells whether a backup still says what it should; means nothing beyond this device.
-pub(crate) fn digest_of(lines: &[BackupLine]) -> Result<[u8; 32]> {
-    let bytes = sotto_protocol::cbor::encode(&lines)
+/// What tells whether both backups still say what they should; means nothing beyond this device.
+pub(crate) fn digest_of(own: &[BackupLine], decoy: &[BackupLine]) -> Result<[u8; 32]> {
+    let bytes = sotto_protocol::cbor::encode(&(own, decoy))
         .map_err(|_| Error::new(ErrorKind::Internal, "a backup cannot be encoded"))?;
     Ok(Sha256::digest(Zeroizing::new(bytes).as_slice()).into())
 }
@@ -305,6 +341,11 @@ pub(crate) mod tests {
         Master::new([7; 32]).keys()
     }
 
+    fn entries_of(backup: &Backup) -> Result<Vec<Vec<u8>>> {
+        let shape = Shape::of(&backup.lines)?;
+        Ok(keys().seal(backup, &shape).unwrap())
+    }
+
     fn newest(keys: &BackupKeys, entries: &[Vec<u8>]) -> Option<Backup> {
         keys.newest(entries.iter().map(Vec::as_slice))
     }
@@ -312,7 +353,7 @@ pub(crate) mod tests {
     #[test]
     fn few_conversations_look_like_none() {
         for lines in [0, 1, 20] {
-            let sealed = keys().seal(&backup(lines)).unwrap();
+            let sealed = entries_of(&backup(lines)).unwrap();
             let sizes: Vec<_> = sealed.iter().map(Vec::len).collect();
             assert_eq!(sizes, [FLOOR.bytes()], "{lines}");
             assert_eq!(newest(&keys(), &sealed), Some(backup(lines)));
@@ -322,22 +363,41 @@ pub(crate) mod tests {
     #[test]
     fn the_most_conversations_fit_into_one_append() {
         let most = fullest(LINES_MAX);
-        let sealed = keys().seal(&most).unwrap();
+        let sealed = entries_of(&most).unwrap();
         assert!(
             sealed.iter().map(Vec::len).sum::<usize>() <= sotto_protocol::limits::RUN_BYTES_MAX
         );
         assert_eq!(newest(&keys(), &sealed), Some(most));
-        let one_more = keys().seal(&backup(LINES_MAX + 1)).unwrap();
+        let one_more = entries_of(&backup(LINES_MAX + 1)).unwrap();
         assert_eq!(newest(&keys(), &one_more), None, "more than may be in it");
         // The bound is no smaller than it has to be by much.
-        assert!(keys().seal(&fullest(LINES_MAX + LINES_MAX / 5)).is_err());
+        assert!(entries_of(&fullest(LINES_MAX + LINES_MAX / 5)).is_err());
+    }
+
+    #[test]
+    fn a_list_goes_as_a_longer_one_does_whatever_is_in_it() {
+        for lines in [0, 24, 25, 60, 120, 300, LINES_MAX] {
+            let all = fullest(lines);
+            let shape = Shape::of(&all.lines).unwrap();
+            let lengths = |backup: &Backup| {
+                let sealed = keys().seal(backup, &shape).unwrap();
+                assert_eq!(newest(&keys(), &sealed).as_ref(), Some(backup));
+                sealed.iter().map(Vec::len).collect::<Vec<_>>()
+            };
+            let few = Backup {
+                count: 0,
+                minute: 1,
+                ..backup(lines / 7)
+            };
+            assert_eq!(lengths(&few), lengths(&all), "{lines}");
+        }
     }
 
     #[test]
     fn the_newest_whole_one_counts() {
-        let mut entries = keys().seal(&backup(1)).unwrap();
-        entries.extend(keys().seal(&backup(2)).unwrap());
-        let long = keys().seal(&backup(800)).unwrap();
+        let mut entries = entries_of(&backup(1)).unwrap();
+        entries.extend(entries_of(&backup(2)).unwrap());
+        let long = entries_of(&backup(800)).unwrap();
         assert!(long.len() > 2);
         entries.extend(long[..long.len() - 1].to_vec());
         entries.push(vec![0; FLOOR.bytes()]);

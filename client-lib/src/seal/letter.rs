@@ -208,11 +208,20 @@ pub(crate) fn write(
 
 /// Cuts a letter into encoded slips, one for each entry.
 pub(crate) fn cut(letter: &[u8], draw: Draw<'_>) -> Result<Vec<Zeroizing<Vec<u8>>>, SealError> {
+    cut_into(1, letter, draw)
+}
+
+/// [`cut`], into so many slips at least.
+pub(crate) fn cut_into(
+    least: usize,
+    letter: &[u8],
+    draw: Draw<'_>,
+) -> Result<Vec<Zeroizing<Vec<u8>>>, SealError> {
     let encode = |slip: &Slip<'_>| super::encode(slip).map(Zeroizing::new);
-    if letter.len() <= PIECE_BYTES {
+    if letter.len() <= PIECE_BYTES && least <= 1 {
         return Ok(vec![encode(&Slip::Whole(letter.into()))?]);
     }
-    let pieces: Vec<_> = letter.chunks(PIECE_BYTES).collect();
+    let pieces = pieces(least, letter);
     if pieces.len() > PARTS_MAX {
         return Err(SealError::TooLong);
     }
@@ -228,6 +237,21 @@ pub(crate) fn cut(letter: &[u8], draw: Draw<'_>) -> Result<Vec<Zeroizing<Vec<u8>
                 count,
                 index,
             }))
+        })
+        .collect()
+}
+
+/// Full pieces and what is left; of what would be fewer pieces than are wanted, a byte at least goes into
+/// each, so that none is longer than it would be in a longer letter.
+fn pieces(least: usize, letter: &[u8]) -> Vec<&[u8]> {
+    let count = letter.len().div_ceil(PIECE_BYTES).max(least);
+    let mut rest = letter;
+    (1..=count)
+        .filter_map(|at| {
+            let room = rest.len().saturating_sub(count - at);
+            let (piece, after) = rest.split_at_checked(room.min(PIECE_BYTES))?;
+            rest = after;
+            Some(piece)
         })
         .collect()
 }

@@ -14,6 +14,7 @@ use super::{
     Town, answers, badge_for, hears_until, is_with, keeps, kept, knocks_when_called, leaf_of,
     person,
 };
+use crate::decoy::{decoy_words_of, finds_nothing};
 use crate::desk::{plan, sees_ticket};
 use crate::entering::hears_entering;
 use crate::exit::{hears_away, in_a_chat, words_of};
@@ -44,6 +45,7 @@ async fn domestic_violence() {
     let safe: SafeWord = "the blue teapot".parse().unwrap();
     sam.conversation.agree_safe_word(&safe).await.unwrap();
     hears_safety(&ben, Safety::Agreed).await;
+    let decoy = decoy_words_of(&sam.client).await;
 
     // One gesture: nothing is left on the phone, and the supporter hears nothing that says why.
     sam.client.quick_exit().await.unwrap();
@@ -55,6 +57,13 @@ async fn domestic_violence() {
         more,
         Ok(Some(Event::Left { .. } | Event::Leaving { .. }))
     ));
+
+    // He makes her tell her words. She tells the others: a place where nothing is and nothing ever was, which
+    // looks like what anybody finds who begins. The supporter hears nothing of it.
+    let room = finds_nothing(&world, &decoy).await;
+    assert!(room.conversations().is_empty());
+    let heard = timeout(Duration::from_secs(60), ben.conversation.next_event()).await;
+    assert!(!matches!(heard, Ok(Some(Event::Returned { .. }))));
 
     // He found the words, and not what the two agreed on. He sees nothing of what the supporter sees.
     let he = types(&world, &words, None).await;

@@ -210,7 +210,7 @@ fn people_meet_them(folder: &Path, met: &mut Met) {
     let (key, nowhere) = (path(folder, "key"), path(folder, "no/such/folder"));
     let desk = desk_new(&address, &key);
     let duty = ["desk", "duty", "--name", "Ana"];
-    let table: [(&[&str], &str, i32, &str); 26] = [
+    let table: [(&[&str], &str, i32, &str); 27] = [
         (&beyond, "", 2, "usage"),
         (&duty, "", 2, "usage"),
         (&desk, "", 3, "unreachable"),
@@ -228,6 +228,7 @@ fn people_meet_them(folder: &Path, met: &mut Met) {
         (&["inbox"], "", 2, "usage"),
         (&["words", "end"], "", 2, "invalid"),
         (&["words", "show"], "", 2, "invalid"),
+        (&["words", "decoy"], "", 2, "invalid"),
         (&words_use, "zoo zoo", 2, "usage"),
         (&new, "", 3, "unreachable"),
         (&join, "", 3, "unreachable"),

@@ -172,6 +172,29 @@ fn words_bring_a_person_back_on_another_device_and_a_slip_is_named() {
 }
 
 #[test]
+fn decoy_words_bring_nobody_back_into_anything_and_the_words_still_do() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let [ana, his, hers] = ["ana", "his", "hers"].map(|name| path(folder.path(), name));
+    let (_relay, address) = relay();
+    let _link = new_room(&ana, &address, &[]);
+    let shown = |arguments: &[&str]| {
+        let mut running = Running::start(&[arguments, &["--folder", &ana]].concat());
+        let words = running.line("words")["words"].clone();
+        assert_eq!(running.line("summary")["ok"], true);
+        words.as_str().expect("words").to_owned()
+    };
+    let words = shown(&["words", "new", "--relay", &address]);
+    let decoy = shown(&["words", "decoy"]);
+    assert_ne!(decoy, words);
+    for (typed, device, inside) in [(&decoy, &his, 0), (&words, &hers, 1)] {
+        let mut back = Running::start(&["words", "use", "--relay", &address, "--folder", device]);
+        back.type_line(typed);
+        let last = back.last();
+        assert_eq!((back.code(), &last["inside"]), (Some(0), &inside.into()));
+    }
+}
+
+#[test]
 fn a_folder_under_a_passphrase_opens_with_it_and_with_nothing_else() {
     let folder = tempfile::tempdir().expect("a folder");
     let ana = path(folder.path(), "ana");

@@ -1,8 +1,9 @@
-//! The task that keeps a backup: it writes whenever one is due, each time on a connection that does
+//! The task that keeps a backup, the same for either: it writes whenever one is due, each time on a connection that does
 //! nothing else. SPEC.md, "Backup".
 
 use core::fmt;
 use core::time::Duration;
+use std::collections::BTreeSet;
 use std::sync::Weak;
 
 use serde::{Deserialize, Serialize};
@@ -11,23 +12,25 @@ use sotto_protocol::frame::{Answer, Item, NewEntry, Trim};
 use sotto_protocol::id::{Commitment, LogId, RetryId};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use super::{BackupStanding, no_randomness, refused, retry_id, too_slow};
+use super::decoy::USED;
+use super::{BackupStanding, Side, no_randomness, refused, retry_id, too_slow};
 use crate::client::errand::Errand;
 use crate::client::words::KeptWords;
-use crate::client::{Client, Shared, on_disk};
+use crate::client::{Client, Shared};
 use crate::engine::{decode_kept, encode_kept};
 use crate::error::{Error, ErrorKind, Result};
 use crate::jitter::Jitter;
 use crate::link::RelayAddress;
 use crate::log::{Ask, NewLog};
-use crate::people::backup::{Backup, BackupKeys, Master, digest_of};
+use crate::people::backup::{Backup, BackupKeys, Master, Shape, digest_of};
 use crate::people::{BackupLine, ReturnWords};
 use crate::random;
 use crate::time::Now;
 use crate::vault::{Batch, Key, Row, Space};
 
-/// The name of the one value in the backup's space.
-const NAME: &[u8] = b"backup";
+/// The names of the values in the backups' space.
+const OWN: &[u8] = b"backup";
+const DECOY: &[u8] = b"decoy";
 /// A change waits at least so long and at most three times as long, so that a backup does not
 /// follow on a rotation by the second, and several changes are one.
 const AFTER_CHANGE_MS: u64 = 10_000;
@@ -47,7 +50,7 @@ pub(in crate::client) struct Kept {
     pub(super) master: Master,
     /// What the keys were made from; a device of an earlier version did not keep it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(in crate::client) words: Option<KeptWords>,
+    words: Option<KeptWords>,
     #[serde(with = "serde_bytes")]
     writer: [u8; 16],
     /// Backups that this writer wrote.
@@ -92,21 +95,26 @@ impl Kept {
         })
     }
 
+    /// Its words, if they were kept.
+    pub(in crate::client) fn words(&self) -> Option<ReturnWords> {
+        self.words.as_ref().map(KeptWords::words)
+    }
+
     /// The log was found under this fence.
     pub(super) const fn stands_at(&mut self, fence: u64) {
         self.fence = fence;
         self.is_made = true;
     }
 
-    /// What a space holds, if it is a backup's.
-    pub(in crate::client) fn load(rows: &[Row]) -> Result<Option<Self>> {
-        let row = rows.iter().find(|(name, _)| name == NAME);
-        row.map(|(_, value)| decode_kept(value)).transpose()
+    pub(super) fn put(&self, side: Side, space: Space, batch: &mut Batch) -> Result<()> {
+        batch.put(side.key(space), encode_kept(self)?);
+        Ok(())
     }
 
-    pub(super) fn put(&self, space: Space, batch: &mut Batch) -> Result<()> {
-        batch.put(Key::new(space, NAME), encode_kept(self)?);
-        Ok(())
+    /// Whether it is written once more after the first time, as it is after a return that led to
+    /// something: that led into conversations, whose lines change with it.
+    fn is_wanted_again(&self, side: Side) -> bool {
+        side == Side::Own && self.count == 1
     }
 
     /// Whether a backup in the log is of this device, and the last that it knows of: another
@@ -116,6 +124,82 @@ impl Kept {
     }
 }
 
+impl Side {
+    /// Where what a device keeps of it stands.
+    pub(super) fn key(self, space: Space) -> Key {
+        Key::new(
+            space,
+            match self {
+                Self::Own => OWN,
+                Self::Decoy => DECOY,
+            },
+        )
+    }
+}
+
+/// What a device keeps of both, in one space.
+#[derive(Default)]
+pub(in crate::client) struct Stored {
+    pub(in crate::client) own: Option<Kept>,
+    /// A device of an earlier version kept none.
+    pub(in crate::client) decoy: Option<Kept>,
+    /// The decoy words before these were used elsewhere, and the person has not seen these.
+    pub(super) decoy_was_used: bool,
+}
+
+impl Stored {
+    /// What a space holds, if it is the backups'.
+    pub(in crate::client) fn load(rows: &[Row]) -> Result<Option<Self>> {
+        let value = |wanted: &[u8]| rows.iter().find(|(name, _)| name == wanted);
+        let kept = |wanted| {
+            value(wanted)
+                .map(|(_, value)| decode_kept(value))
+                .transpose()
+        };
+        let stored = Self {
+            own: kept(OWN)?,
+            decoy: kept(DECOY)?,
+            decoy_was_used: value(USED).is_some(),
+        };
+        let is_any = stored.own.is_some() || stored.decoy.is_some() || stored.decoy_was_used;
+        Ok(is_any.then_some(stored))
+    }
+}
+
+/// What the two backups are to hold, and what tells whether it is what they held last. A change of
+/// either is one of both: they are written anew for the same reasons.
+pub(super) struct Lists {
+    own: Vec<BackupLine>,
+    decoy: Vec<BackupLine>,
+    shape: Shape,
+    digest: [u8; 32],
+}
+
+impl Lists {
+    pub(super) fn new(lines: Vec<(Space, BackupLine)>, shown: &BTreeSet<Space>) -> Result<Self> {
+        let is_shown = |(space, _): &&(Space, BackupLine)| shown.contains(space);
+        let decoy: Vec<_> = lines.iter().filter(is_shown).map(second).collect();
+        let own: Vec<_> = lines.into_iter().map(|(_, line)| line).collect();
+        Ok(Self {
+            shape: Shape::of(&own)?,
+            digest: digest_of(&own, &decoy)?,
+            own,
+            decoy,
+        })
+    }
+
+    fn of(self, side: Side) -> Vec<BackupLine> {
+        match side {
+            Side::Own => self.own,
+            Side::Decoy => self.decoy,
+        }
+    }
+}
+
+fn second((_, line): &(Space, BackupLine)) -> BackupLine {
+    line.clone()
+}
+
 /// What a visit to the relay found.
 enum Visit {
     Written,
@@ -123,13 +207,14 @@ enum Visit {
 }
 
 impl Client {
-    fn due_at(&self, kept: &Kept, is_due: bool, jitter: &mut Jitter) -> Instant {
+    fn due_at(&self, side: Side, kept: &Kept, is_due: bool, jitter: &mut Jitter) -> Instant {
         let now = self.0.clock.now();
         let wait = match kept.written {
             // The words were just given out, or just used: they shall be good at once.
-            None => 0,
-            Some(_) if is_due => AFTER_CHANGE_MS + jitter.up_to(2 * AFTER_CHANGE_MS),
-            Some(_) => {
+            None if side == Side::Own => 0,
+            // The other one not in the same second: nobody waits for it.
+            _ if is_due => AFTER_CHANGE_MS + jitter.up_to(2 * AFTER_CHANGE_MS),
+            _ => {
                 let anew = kept
                     .written_ms
                     .saturating_add(ANEW_MS + jitter.up_to(ANEW_MS));
@@ -139,31 +224,34 @@ impl Client {
         self.0.clock.instant(now.steady_ms.saturating_add(wait))
     }
 
-    async fn store_backup(&self, space: Space, kept: &Kept) -> Result<()> {
+    pub(super) async fn store_backup(&self, side: Side, space: Space, kept: &Kept) -> Result<()> {
         let mut batch = Batch::default();
-        kept.put(space, &mut batch)?;
-        let vault = self.0.vault.clone();
-        on_disk(move || vault.with(|vault| vault.apply(&batch))).await
+        kept.put(side, space, &mut batch)?;
+        self.apply(batch).await
     }
 
     async fn try_to_write(
         &self,
-        space: Space,
+        (side, space): (Side, Space),
         kept: &mut Kept,
-        lines: Vec<BackupLine>,
-        digest: [u8; 32],
+        lists: Lists,
     ) -> Result<Visit> {
         let now = self.0.clock.now();
-        let visit = timeout(VISIT_MAX, self.write_backup(kept, lines, now)).await;
+        let digest = lists.digest;
+        let visit = self.write_backup(kept, side, lists, now);
+        let visit = timeout(VISIT_MAX, visit).await;
         let visit = visit.unwrap_or_else(|_| Err(too_slow()))?;
         match visit {
             Visit::Written => {
                 kept.written = Some(digest.into());
                 kept.written_ms = now.wall_ms;
                 kept.count += 1;
-                self.store_backup(space, kept).await?;
+                self.store_backup(side, space, kept).await?;
             }
-            Visit::Elsewhere => self.forget_backup(space, BackupStanding::Elsewhere).await?,
+            Visit::Elsewhere if side == Side::Own => {
+                self.forget_backup(space, BackupStanding::Elsewhere).await?;
+            }
+            Visit::Elsewhere => self.decoy_was_used(space).await?,
         }
         Ok(visit)
     }
@@ -172,7 +260,8 @@ impl Client {
     async fn write_backup(
         &self,
         kept: &mut Kept,
-        lines: Vec<BackupLine>,
+        side: Side,
+        lists: Lists,
         now: Now,
     ) -> Result<Visit> {
         let keys = kept.master.keys();
@@ -197,14 +286,15 @@ impl Client {
             }
             kept.fence = opened.fence;
         }
+        let shape = lists.shape.clone();
         let backup = Backup {
             count: kept.count,
-            lines,
+            lines: lists.of(side),
             minute: now.wall_ms / 60_000,
             writer: kept.writer,
         };
         let sealed = keys
-            .seal(&backup)
+            .seal(&backup, &shape)
             .map_err(|_| Error::new(ErrorKind::TooLarge, "a backup is longer than a run"))?;
         let (day, retry) = (errand.today(), retry_id()?);
         let count = u64::try_from(sealed.len()).unwrap_or(u64::MAX);
@@ -233,41 +323,47 @@ impl Client {
     }
 }
 
-/// Writes the backup whenever it is due, until its words are used elsewhere. Between two visits the
-/// client may be dropped.
-pub(super) async fn keep_up(client: Weak<Shared>, space: Space, mut kept: Kept) {
+/// Writes the backup whenever it is due, until its words are used elsewhere, which is then true.
+/// Between two visits the client may be dropped.
+pub(super) async fn keep_up(
+    client: Weak<Shared>,
+    side: Side,
+    space: Space,
+    mut kept: Kept,
+) -> bool {
     let (mut jitter, mut failures) = (Jitter::random(), 0);
     let mut due: Option<Instant> = None;
     loop {
         let Some(shared) = client.upgrade().map(Client) else {
-            return;
+            return false;
         };
-        let (lines, digest) = match shared.lines().await.and_then(with_digest) {
-            Ok(lines) => lines,
+        let lists = match shared.lists(space).await {
+            Ok(lists) => lists,
             Err(error) => {
                 tracing::error!(kind = error.kind().name(), "no backup can be made");
-                return;
+                return false;
             }
         };
-        let is_due = kept.written.is_none_or(|written| *written != digest);
-        shared.tell_backup(is_due);
-        let at = shared.due_at(&kept, is_due, &mut jitter);
+        let is_due = kept.written.is_none_or(|written| *written != lists.digest);
+        shared.tell_backup(side, is_due);
+        let is_due = is_due || kept.is_wanted_again(side);
+        let at = shared.due_at(side, &kept, is_due, &mut jitter);
         // What is due already does not wait longer for a further change.
         let at = due.filter(|due| is_due && *due < at).unwrap_or(at);
         due = is_due.then_some(at);
-        let changed = shared.0.backup.changed();
+        let changed = shared.0.backup.changed().of(side);
         drop(shared);
         tokio::select! {
             () = changed.notified() => continue,
             () = sleep_until(at) => {}
         }
         let Some(shared) = client.upgrade().map(Client) else {
-            return;
+            return false;
         };
         due = None;
-        match shared.try_to_write(space, &mut kept, lines, digest).await {
+        match shared.try_to_write((side, space), &mut kept, lists).await {
             Ok(Visit::Written) => failures = 0,
-            Ok(Visit::Elsewhere) => return,
+            Ok(Visit::Elsewhere) => return true,
             Err(error) => {
                 tracing::debug!(kind = error.kind().name(), "a backup was not written");
                 drop(shared);
@@ -325,9 +421,4 @@ fn item_of(log: LogId, fence: u64, sealed: Vec<Vec<u8>>) -> Result<Item<'static>
         grants: None,
         entries: entries?,
     })
-}
-
-fn with_digest(lines: Vec<BackupLine>) -> Result<(Vec<BackupLine>, [u8; 32])> {
-    let digest = digest_of(&lines)?;
-    Ok((lines, digest))
 }

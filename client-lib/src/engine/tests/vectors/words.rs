@@ -7,7 +7,7 @@ use sotto_protocol::proof::public_key;
 
 use super::recipes::{bytes, find, hexed, printed};
 use crate::people::backup::tests::backup;
-use crate::people::backup::{Backup, BackupKeys, Master};
+use crate::people::backup::{Backup, BackupKeys, Master, Shape};
 use crate::people::safe::SafeMaster;
 use crate::people::{ReturnWords, SafeTry, SafeWord};
 use crate::seal::open_box;
@@ -91,7 +91,10 @@ fn seal(keys: &BackupKeys, backup: &Backup) -> Vec<u8> {
         out.fill(NONCE);
         Ok(())
     };
-    keys.seal_drawing(backup, &mut draw).unwrap().remove(0)
+    let shape = Shape::of(&backup.lines).unwrap();
+    keys.seal_drawing(backup, &shape, &mut draw)
+        .unwrap()
+        .remove(0)
 }
 
 /// Opens with the code what stands in the file.
