@@ -20,6 +20,7 @@ mod lies;
 mod lines;
 mod matching;
 mod membership;
+mod notes;
 mod numbers;
 mod privacy;
 mod race;
