@@ -18,6 +18,7 @@
 //! | `answering` | an answer to a knock on its way |
 //! | `knocking` | a knock of ours, and what comes of the answer |
 //! | `asking`, `rereading`, `closing` | a ticket of ours in a desk's queue, the card that it goes out by, the bell |
+//! | `crisis` | whom a desk names for a crisis |
 //! | `desk` | a team's desk: its logs, its card, what its supporters share |
 //! | `office` | what only the device that runs a desk has |
 //! | `duty`, `tidying` | the tickets that wait, for who is on duty, and what is none |
@@ -73,6 +74,7 @@ mod closing;
 #[cfg(feature = "native")]
 mod come_back;
 mod commits;
+mod crisis;
 mod desk;
 mod dispute;
 mod disputing;
@@ -129,7 +131,7 @@ pub use agreement::Agreement;
 pub use asking::{AskOptions, Asked, Place};
 pub use begin::{Admission, JoinOptions, RoomOptions};
 pub use draft::{Carried, OpenDraft};
-pub use duty::{DeskTicket, TicketId};
+pub use duty::{DeskTicket, DutyMode, TicketId};
 pub use effects::Effects;
 pub use ending::{End, Ending};
 pub use floor::Floor;

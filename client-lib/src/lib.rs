@@ -306,10 +306,10 @@ pub use desk::{
 };
 pub use engine::{
     Admission, Agreement, AskOptions, Asked, Attaching, Attachment, Carried, Choices, Command,
-    ConversationKind, Delivery, DeskTicket, End, Ending, Event, Fingerprint, Floor, InboxOptions,
-    Invitation, InvitationId, JoinOptions, Knock, Member, Message, NewAttachment, OpenDraft, Place,
-    Reaction, Reply, RoomOptions, SAFE_TRIES_MAX, Safety, Standing, Text, TicketId, Transfer,
-    Undone, Unsaid, Unsent,
+    ConversationKind, Delivery, DeskTicket, DutyMode, End, Ending, Event, Fingerprint, Floor,
+    InboxOptions, Invitation, InvitationId, JoinOptions, Knock, Member, Message, NewAttachment,
+    OpenDraft, Place, Reaction, Reply, RoomOptions, SAFE_TRIES_MAX, Safety, Standing, Text,
+    TicketId, Transfer, Undone, Unsaid, Unsent,
 };
 pub use error::{Error, ErrorKind, Result};
 pub use link::{BadAddress, BadLink, InboxLink, Link, RelayAddress};

@@ -3,8 +3,12 @@
 use super::conversation::Conversation;
 use super::desk::Visit;
 use super::{Client, Engine, on_disk};
-use crate::desk::{DeskAddress, DeskFounding, DeskPlan, Offer, OrganisationId, OrganisationKey};
-use crate::engine::{AskOptions, Asked, Command, DeskTicket, JoinOptions, Place, TicketId};
+use crate::desk::{
+    DeskAddress, DeskFounding, DeskPlan, Offer, OrganisationId, OrganisationKey, Resource,
+};
+use crate::engine::{
+    AskOptions, Asked, Command, DeskTicket, DutyMode, JoinOptions, Place, TicketId,
+};
 use crate::error::{Error, ErrorKind, Result};
 use crate::link::Link;
 use crate::mls::LeafId;
@@ -55,7 +59,8 @@ impl Client {
     /// # Errors
     /// [`ErrorKind::Invalid`] for a name that cannot be shown or a ticket that is not (any more) among
     /// those that wait; [`ErrorKind::NotAllowed`] for a ticket (a letter may always be answered) if this device has
-    /// as many chats already as the desk lets one supporter have; [`ErrorKind::Closed`], the vault's kinds.
+    /// as many chats already as the desk lets one supporter have, and for anything while we take nobody
+    /// new ([`Conversation::duty_as`]); [`ErrorKind::Closed`], the vault's kinds.
     ///
     /// # Cancel safety
     /// Cancelled, it may or may not have been claimed.
@@ -84,7 +89,12 @@ impl Client {
         self.begin(engine, effects).await
     }
 
-    async fn chats_held(&self) -> usize {
+    /// How many chats with people who asked a desk this device holds: who is finishing is done once there
+    /// are none. One that answers a letter counts once its author is here.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: it changes nothing.
+    pub async fn chats_held(&self) -> usize {
         let mut held = 0;
         for conversation in self.conversations() {
             // One that has ended meanwhile holds nobody.
@@ -177,6 +187,19 @@ impl Conversation {
         self.look(Engine::has_ticket).await
     }
 
+    /// Whom the desk names for a crisis, without a line: kept here since we asked, for as long as anything of
+    /// the conversation is; in the team's room on the device that runs the desk. Nobody hears that one
+    /// looks.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Closed`].
+    ///
+    /// # Cancel safety
+    /// Cancel safe: it changes nothing.
+    pub async fn resources(&self) -> Result<Vec<Resource>> {
+        self.look(|engine| engine.resources().to_vec()).await
+    }
+
     /// Whether this is a ticket that waits in this desk's queue. Whoever asks twice takes two places, and
     /// one of them from somebody else.
     ///
@@ -240,6 +263,31 @@ impl Conversation {
         self.command(Command::DutyFor(Box::new(offer)))
             .await
             .map(drop)
+    }
+
+    /// On duty, whether one takes anybody now: everybody who fits, nobody new while one brings one's chats to
+    /// their end, or nobody for a break. Chats go on in each; [`Client::take`] is refused with
+    /// [`ErrorKind::NotAllowed`] and no ticket is told of but while one takes people. Coming on duty anew
+    /// takes them again. It is known on this device alone.
+    ///
+    /// # Errors
+    /// As [`Conversation::command`]; [`ErrorKind::Invalid`] where one is not on duty.
+    ///
+    /// # Cancel safety
+    /// As [`Conversation::command`].
+    pub async fn duty_as(&self, mode: DutyMode) -> Result<()> {
+        self.command(Command::DutyAs(mode)).await.map(drop)
+    }
+
+    /// Whether one takes anybody now; nothing off duty.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Closed`].
+    ///
+    /// # Cancel safety
+    /// Cancel safe: it changes nothing.
+    pub async fn duty_mode(&self) -> Result<Option<DutyMode>> {
+        self.look(Engine::duty_mode).await
     }
 
     /// Those who wait at this team's desk, the oldest first or, after [`Conversation::duty_for`], whom one

@@ -4,7 +4,7 @@ use tokio::sync::Mutex;
 
 use super::{Client, Conversation, driver, on_disk};
 use crate::desk::{BadgeBatch, BadgeRequests, HeldBadge, OrganisationId, Wallet};
-use crate::engine::{Command, decode_kept, encode_kept};
+use crate::engine::{Command, Engine, decode_kept, encode_kept};
 use crate::error::{Error, ErrorKind, Result};
 use crate::random;
 use crate::vault::{Batch, Key, Row, Space};
@@ -82,6 +82,30 @@ impl Client {
         let badge = self.take_badge(organisation).await?;
         let show = Command::ShowBadge(Box::new(badge));
         conversation.command(show).await.map(drop)
+    }
+
+    /// Shows in a desk's chat a badge of the desk's organisation, if this device has one that is good and we
+    /// have shown none there: who asked then sees whom they talk to without having to ask for it. Whether
+    /// one was shown.
+    ///
+    /// # Errors
+    /// As [`Client::show_badge`], but not for want of a badge.
+    ///
+    /// # Cancel safety
+    /// As [`Client::show_badge`].
+    pub async fn show_badge_of_desk(&self, chat: &Conversation) -> Result<bool> {
+        let Some(organisation) = chat.look(Engine::badge_wanted).await? else {
+            return Ok(false);
+        };
+        match self.take_badge(&organisation).await {
+            Ok(badge) => {
+                let show = Command::ShowBadge(Box::new(badge));
+                chat.command(show).await.map(|_| true)
+            }
+            // There is none that is good.
+            Err(error) if error.kind() == ErrorKind::Invalid => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// The next badge of this organisation, which nobody gets again.

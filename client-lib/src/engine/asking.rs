@@ -308,6 +308,7 @@ impl Engine {
         engine.beside.card_read_ms = Some(now.steady_ms);
         engine.beside.knocking = Some(knocking);
         engine.keep_knocking()?;
+        engine.keep_resources(card)?;
         engine.trust(card.organisation)?;
         engine.begin(now)
     }

@@ -162,6 +162,14 @@ impl Badging {
 }
 
 impl Engine {
+    /// The organisation whose badge is of use here and was not shown by us yet: the one that is trusted
+    /// first, which in a desk's chat is the desk's.
+    #[must_use]
+    pub fn badge_wanted(&self) -> Option<OrganisationId> {
+        let kept = &self.badging.kept;
+        kept.trusted.first().copied().filter(|_| kept.own.is_none())
+    }
+
     pub(super) fn obey_of_badges(&mut self, command: Command, now: Now) -> Result<Reply> {
         match command {
             Command::Trust(organisation) => self.trust(organisation)?,

@@ -32,7 +32,7 @@ use super::tidying::Tidying;
 use super::waits::Past;
 use super::{Engine, Event, inviting, no_randomness, retry_id};
 use crate::content::MessageId;
-use crate::desk::{AuditRecord, DeskKeys, SignedKeys};
+use crate::desk::{AuditRecord, DeskKeys, Resource, SignedKeys};
 use crate::error::Result;
 use crate::log::{Ask, Cursor, Denied, NewLog, Token};
 use crate::mls::LeafId;
@@ -97,6 +97,8 @@ pub(super) struct Beside {
     /// Our place in a desk's queue, as the relay last told it, and when to ask again.
     pub(super) place: Option<Place>,
     pub(super) place_at_ms: u64,
+    /// Whom that desk names for a crisis.
+    pub(super) resources: Vec<Resource>,
     /// No key opens the conversation any more: a knock may.
     pub(super) must_knock: bool,
     /// What was said before is being read, to be told to who came.
@@ -275,6 +277,8 @@ impl Beside {
             self.office = Some(saved::decode(value)?);
         } else if name == saved::PAST {
             self.past = saved::decode(value)?;
+        } else if name == saved::CRISIS {
+            self.resources = saved::decode(value)?;
         } else if name == saved::NUMBERS {
             self.numbers = saved::decode(value)?;
         } else if name == saved::HEADS {

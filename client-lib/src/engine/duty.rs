@@ -3,6 +3,8 @@
 //!
 //! Nothing of it is kept on the disk: what waits is in the queue, and who comes on duty reads it anew.
 
+mod mode;
+
 use core::fmt;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,6 +12,8 @@ use sotto_protocol::frame::{self, Answer, Entry, Lane};
 use sotto_protocol::id::LogId;
 use sotto_protocol::limits::POSITION_STEP;
 use x25519_dalek::StaticSecret;
+
+pub use mode::DutyMode;
 
 use super::beside::Side;
 use super::office::DeskLog;
@@ -69,6 +73,7 @@ impl fmt::Debug for DeskTicket {
 #[derive(Debug, Default)]
 pub(super) struct Duty {
     pub(super) is_on: bool,
+    mode: DutyMode,
     /// What we offer, if we said so.
     offer: Option<Offer>,
     waiting: View,
@@ -321,11 +326,13 @@ impl Engine {
             self.follow_queues();
         }
         self.beside.duty.offer = offer;
+        self.beside.duty.mode = DutyMode::Takes;
         Ok(())
     }
 
     /// A ticket that we claim is no longer offered here, and the team hears of it.
     pub(super) fn ticket_is_ours(&mut self, id: TicketId, now: Now) -> Result<()> {
+        self.may_take()?;
         let view = self.beside.duty.view(id.is_letter);
         let wait = view.wait(id.seq, now);
         if let Some(ticket) = view.tickets.get_mut(&id.seq) {
@@ -501,7 +508,9 @@ impl Engine {
                     view.came.insert(seq, ahead);
                 }
                 view.tickets.insert(seq, waiting.clone());
-                self.tell(Event::Ticket(Box::new(waiting)));
+                if self.may_take().is_ok() {
+                    self.tell(Event::Ticket(Box::new(waiting)));
+                }
             }
             Err(junk) => {
                 if view.junk.len() < JUNK_KNOWN_MAX {

@@ -17,7 +17,7 @@ pub use text::Text;
 use super::agreement::Agreement;
 use super::asking::Place;
 use super::draft::Carried;
-use super::duty::{DeskTicket, TicketId};
+use super::duty::{DeskTicket, DutyMode, TicketId};
 use super::ending::End;
 use super::floor::Floor;
 use super::message::{Message, Transfer};
@@ -618,6 +618,8 @@ pub enum Command {
         /// By what the days are divided, if by another than before.
         by: Option<Division>,
     },
+    /// On duty, take people or not for now.
+    DutyAs(DutyMode),
     /// We claim this ticket: it is offered here no longer.
     Claiming(TicketId),
     /// Forget an invitation in this inbox.

@@ -113,6 +113,7 @@ impl Engine {
             }
             Command::Duty(is_on) => self.set_duty(is_on, None)?,
             Command::DutyFor(offer) => self.set_duty(true, Some(*offer))?,
+            Command::DutyAs(mode) => self.set_duty_mode(mode)?,
             Command::Export { what, by } => return self.export(what, by, now),
             Command::Claiming(id) => self.ticket_is_ours(id, now)?,
             Command::AdmitAndRetell(leaf) => self.admit(leaf, true)?,
@@ -266,7 +267,12 @@ impl Engine {
             .store
             .puts
             .retain(|(key, _)| texts_stay && is_of_texts(&key.name));
+        // Who is out of a chat may need it more than before.
+        let resources = core::mem::take(&mut self.beside.resources);
         self.forget_beside();
+        if texts_stay {
+            self.beside.resources = resources;
+        }
         self.forget_disputes();
         self.forget_transfers();
         if !texts_stay || self.keep_texts_only().is_err() {
@@ -323,7 +329,12 @@ impl Engine {
 }
 
 fn is_of_texts(name: &[u8]) -> bool {
-    [saved::MESSAGE, saved::REACTION, saved::HERE, saved::CHUNK]
-        .iter()
-        .any(|prefix| name.starts_with(prefix))
+    let kept = [
+        saved::MESSAGE,
+        saved::REACTION,
+        saved::HERE,
+        saved::CHUNK,
+        saved::CRISIS,
+    ];
+    kept.iter().any(|prefix| name.starts_with(prefix))
 }

@@ -136,6 +136,7 @@ impl Engine {
         }
         let key = StaticSecret::from(queue.append);
         self.session.open(queue.log, vec![key]);
+        self.keep_resources(card)?;
         self.keep_knocking()
     }
 
@@ -189,6 +190,7 @@ impl Engine {
             _ => card.closes_ms(now.wall_ms),
         };
         asking.is_by(card);
+        self.keep_resources(card)?;
         self.keep_knocking()
     }
 }

@@ -19,6 +19,7 @@
 //! | `knock/` and a leaf | [`KeptKnock`](super::door::KeptKnock), until it is answered |
 //! | `knocking` | [`Knocking`](super::knocking::Knocking), until our own knock is answered |
 //! | `add/` and a log | [`Adding`](super::inviting::Adding), until a KeyPackage was taken |
+//! | `crisis` | [`Resource`](crate::desk::Resource)s that a desk names, on the device of who asked |
 //! | `numbers` | [`Numbers`](super::numbers::Numbers), at a desk's office |
 //! | `audit/` and a number | [`AuditRecord`](crate::desk::AuditRecord), there |
 //! | `heads` | [`Heads`](super::heads::Heads), on the devices of a desk's team |
@@ -74,6 +75,7 @@ pub(super) const TAKING: &[u8] = b"taking";
 pub(super) const DESK: &[u8] = b"desk";
 pub(super) const OFFICE: &[u8] = b"office";
 pub(super) const PAST: &[u8] = b"past";
+pub(super) const CRISIS: &[u8] = b"crisis";
 pub(super) const NUMBERS: &[u8] = b"numbers";
 pub(super) const AUDIT: &[u8] = b"audit/";
 pub(super) const HEADS: &[u8] = b"heads";
