@@ -494,6 +494,9 @@ pub(crate) struct DutyArgs {
     /// Where you are from: who wants nobody from there is not shown to you; may be given several times.
     #[arg(long = "site", value_name = "SITE")]
     pub(crate) sites: Vec<String>,
+    /// Show no badge of the desk's organisation to those whom you answer.
+    #[arg(long)]
+    pub(crate) no_badge: bool,
     #[command(flatten)]
     pub(crate) device: DeviceArgs,
 }

@@ -4,9 +4,12 @@
 //! What others wrote reaches the terminal through [`shown`] only.
 
 pub(crate) mod choosing;
+pub(crate) mod crisis;
+mod doing;
 mod ending;
 mod entering;
 mod floor;
+mod help;
 mod lines;
 mod others;
 pub(crate) mod queue;
@@ -19,14 +22,14 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use sotto_client::{
-    Client, Conversation, ConversationId, Delivery, Event, InboxLink, Knock, LeafId, Member,
-    Message, MessageId, Standing,
+    Client, Conversation, ConversationId, Delivery, Event, Knock, LeafId, Member, Message,
+    MessageId, Standing,
 };
 use tokio::io::{AsyncBufReadExt, BufReader, Lines, Stdin};
 use tokio::time::timeout;
 
 use crate::arguments::ChatArgs;
-use crate::attached::{self, Attachments};
+use crate::attached::Attachments;
 use crate::badge;
 use crate::desk::rate;
 use crate::device;
@@ -40,9 +43,7 @@ pub(crate) use self::choosing::{choose, team_of};
 use self::entering::Answer;
 pub(crate) use self::entering::who as who_asks;
 pub(crate) use self::lines::name_of;
-use self::lines::{
-    HELP, HELP_OF_A_TEAM, NAME_CHARACTERS_MAX, NAMELESS, find, line_of, safety_name,
-};
+use self::lines::{NAME_CHARACTERS_MAX, NAMELESS, line_of, not_sent, safety_name};
 pub(crate) use self::others::Others;
 pub(crate) use crate::said::words_of;
 
@@ -77,6 +78,8 @@ struct Chat<'a> {
     offered: Option<&'static str>,
     /// What happens elsewhere meanwhile.
     others: Others,
+    /// All have agreed on what was proposed last.
+    has_agreed: bool,
 }
 
 /// How it stands with a ticket.
@@ -203,6 +206,10 @@ impl<'a> Chat<'a> {
             attachments: Attachments::default(),
             offered: None,
             others: Others::default(),
+            has_agreed: conversation
+                .agreement()
+                .await?
+                .is_some_and(|agreement| agreement.stands),
         })
     }
 }
@@ -216,7 +223,8 @@ impl Chat<'_> {
         for unsent in self.conversation.unsent().await? {
             let text = &unsent.text;
             self.output.object(&json!({"type": "unsent", "text": text}));
-            self.output.quote(&format!("(unsent) {}", shown(text)));
+            self.output
+                .quote(&format!("(not sent yet) {}", shown(text)));
             if !self.early.remove(&unsent.id) {
                 self.unsent.insert(unsent.id);
             }
@@ -298,10 +306,8 @@ impl Chat<'_> {
         };
         timeout(patience, sending).await.unwrap_or(Ok(()))?;
         if !self.unsent.is_empty() {
-            self.note(&format!(
-                "{} unsent; they go out with the next `sotto chat`",
-                self.unsent.len()
-            ));
+            let said = not_sent(self.unsent.len());
+            self.note(&format!("{said} That goes out with the next `sotto chat`."));
         }
         Ok(())
     }
@@ -312,14 +318,10 @@ impl Chat<'_> {
             "" => {}
             "/x" => return Ok(Then::Exit),
             "/quit" => return Ok(Then::Quit),
+            "/crisis" => self.crisis(rest.trim()).await?,
             "/chats" => choosing::list(&self.client, self.output).await?,
             "/open" => return Ok(self.open(rest.trim())),
-            "/help" => {
-                self.output.words(HELP);
-                if self.team.is_some() {
-                    self.output.words(HELP_OF_A_TEAM);
-                }
-            }
+            "/help" => self.help(rest.trim()).await?,
             "/members" => self.show_members(),
             "/link" => self.show_link().await?,
             "/leave" => {
@@ -365,59 +367,11 @@ impl Chat<'_> {
                     self.show_unsent();
                 }
             }
-            Err(error) => self.note(&format!("not said: {error}")),
-        }
-    }
-
-    async fn attach(&mut self, path: &str) {
-        match attached::attach(&self.conversation, path).await {
-            Ok(id) => {
-                if !self.early.remove(&id) {
-                    self.unsent.insert(id);
-                }
+            Err(error) => {
+                self.note(&format!("not said: {error}"));
+                self.show_ways_out(&error);
             }
-            Err(words) => self.note(&words),
         }
-    }
-
-    async fn remove(&mut self, whom: &str) {
-        let Some(leaf) = find(&self.members, whom) else {
-            self.note("Whom? Say /members and take the number.");
-            return;
-        };
-        match self.conversation.remove(leaf).await {
-            Ok(()) => self.note("Will be removed; the secret and the link are renewed with it."),
-            Err(error) => self.note(&format!("not removed: {error}")),
-        }
-    }
-
-    /// Adds somebody by the link of their inbox.
-    async fn add(&mut self, link: &str) {
-        let Ok(inbox) = link.parse::<InboxLink>() else {
-            self.note("Whom? Say /add with the link that `sotto inbox` showed them, from its first to its last character.");
-            return;
-        };
-        match self.conversation.add(&inbox).await {
-            Ok(()) => self.note("Will be added; they may say yes or no whenever they come."),
-            Err(error) => self.note(&format!("not added: {error}")),
-        }
-    }
-
-    async fn show_link(&self) -> Result<(), Failure> {
-        match self.conversation.link().await? {
-            Some(link) => {
-                self.output
-                    .object(&json!({"type": "link", "link": link.to_string()}));
-                let says = if link.asks_for_a_yes() {
-                    "Whoever has this link can ask to come in"
-                } else {
-                    "Whoever has this link can come in"
-                };
-                self.output.words(&format!("{says}:\n{link}"));
-            }
-            None => self.note("There is no link now."),
-        }
-        Ok(())
     }
 
     async fn told(&mut self, event: Event) -> Result<Then, Failure> {
@@ -633,13 +587,15 @@ impl Chat<'_> {
 
     fn show_members(&self) {
         self.list_members();
-        let names: Vec<_> = self.members.iter().enumerate().map(line_of).collect();
+        let is_somebodys = self.members.iter().any(|one| one.is_host);
+        let all = self.members.iter().enumerate();
+        let names: Vec<_> = all.map(|one| line_of(one, is_somebodys)).collect();
         self.output.words(&format!(
             "here, and able to read what you write now: {}; nobody else",
             names.join(", ")
         ));
         if !self.unsent.is_empty() {
-            self.output.words(&format!("unsent: {}", self.unsent.len()));
+            self.output.words(&not_sent(self.unsent.len()));
         }
     }
 
@@ -664,7 +620,7 @@ impl Chat<'_> {
     fn show_unsent(&mut self) {
         if !self.unsent.is_empty() {
             self.said_unsent = true;
-            self.output.words(&format!("unsent: {}", self.unsent.len()));
+            self.output.words(&not_sent(self.unsent.len()));
         }
     }
 

@@ -18,8 +18,8 @@ const REMINDERS: [(&str, &str); 3] = [
     ),
     (
         "has written nothing for half an hour. It may be time to end here",
-        "I have not heard from you for half an hour, so I end here for now. That is all right. You can \
-         come back at any time with your return words, and we go on from where we were.",
+        "I have not heard from you for half an hour, so I stop here for now. That is all right, whatever the \
+         reason. Whenever you want to talk, write here or ask at the desk again; you need not explain.",
     ),
 ];
 
@@ -28,7 +28,7 @@ impl Chat<'_> {
     pub(super) async fn typed_of_talk(&mut self, word: &str, rest: &str) -> Result<bool, Failure> {
         match word {
             "/end" => self.end(rest).await?,
-            "/more-time" => self.more_time(rest).await,
+            "/more-time" => self.more_time(rest).await?,
             "/nudge" => self.nudge().await,
             _ => return self.typed_of_floor(word, rest).await,
         }
@@ -43,26 +43,34 @@ impl Chat<'_> {
                 return Ok(());
             }
             ("never", _) => End::Never,
-            (_, Ok(minutes)) => End::After(minutes),
+            (_, Ok(minutes)) if minutes > 0 => End::After(minutes),
             _ => {
-                self.note("When? Say it in minutes from now, such as: /end 45");
+                self.note(
+                    "When? Say it in minutes from now, such as: /end 45. /end never takes the limit away; \
+                     /leave leaves now.",
+                );
                 return Ok(());
             }
         };
-        if let Err(error) = self.conversation.set_end(end).await {
-            self.note(&format!("not said: {error}"));
-        }
+        self.done(self.conversation.set_end(end).await);
         Ok(())
     }
 
-    async fn more_time(&self, minutes: &str) {
-        let Ok(minutes) = minutes.parse() else {
-            self.note("How much? Say it in minutes, such as: /more-time 15");
-            return;
-        };
-        if let Err(error) = self.conversation.extend(minutes).await {
-            self.note(&format!("not said: {error}"));
+    async fn more_time(&self, minutes: &str) -> Result<(), Failure> {
+        match minutes.parse() {
+            Ok(minutes) if minutes > 0 => {
+                // It would set an end where there is none.
+                if self.conversation.ending().await?.is_none() && self.holds() {
+                    self.note(
+                        "This talk has no time limit, so there is nothing to add to. /end 45 sets one.",
+                    );
+                } else {
+                    self.done(self.conversation.extend(minutes).await);
+                }
+            }
+            _ => self.note("How much? Say it in minutes, such as: /more-time 15"),
         }
+        Ok(())
     }
 
     async fn show_end(&self) -> Result<(), Failure> {
@@ -101,7 +109,11 @@ impl Chat<'_> {
             Event::TimeIsOver => {
                 self.output.object(&json!({"type": "time_is_over"}));
                 let may_extend = self.holds();
+                let has_words = self.client.return_words().await.is_ok();
                 self.note(over(may_extend));
+                if !may_extend {
+                    self.note(way_back(has_words));
+                }
             }
             Event::Quiet { step, .. } => self.quiet(*step),
             event => return Ok(self.told_of_floor(event)),
@@ -150,7 +162,7 @@ impl Chat<'_> {
     }
 
     /// Whether we say when the talk ends.
-    fn holds(&self) -> bool {
+    pub(super) fn holds(&self) -> bool {
         let ours = |member: &&Member| member.is_me;
         let me = self.members.iter().find(ours);
         me.is_some_and(|me| me.facilitates && !me.is_host)
@@ -176,8 +188,18 @@ const fn over(may_extend: bool) -> &'static str {
         "The time you agreed on is over. Nothing closes by itself: end it together, or give more with \
          /more-time MINUTES."
     } else {
-        "The time you agreed on is over. Nothing closes by itself: you can end here, or ask for more. \
-         With your return words you can come back to this chat later."
+        "The time you agreed on is over. Nothing closes by itself: you can end here, or ask for more."
+    }
+}
+
+/// What is true of coming back on this device.
+const fn way_back(has_words: bool) -> &'static str {
+    if has_words {
+        "This chat stays on this device, in `sotto chat`, and your return words bring you back to it on \
+         another one."
+    } else {
+        "This chat stays on this device, in `sotto chat`. `sotto words new` makes words that bring you back to \
+         it on another one; there are none yet."
     }
 }
 
@@ -190,6 +212,8 @@ mod tests {
         assert!(soon(5).starts_with("You have about 5 minutes left together."));
         assert!(over(false).contains("you can end here, or ask for more"));
         assert!(over(true).contains("/more-time"));
+        // Words that somebody does not have are no way back.
+        assert!(!over(false).contains("words") && way_back(false).contains("there are none yet"));
         assert_eq!(about(1), "about a minute");
         assert_eq!(about(600), "about 10 hours");
         assert_eq!(about(20_160), "about 14 days");
@@ -197,9 +221,10 @@ mod tests {
 
     #[test]
     fn no_words_are_offered_that_end_a_chat_before_the_last_reminder() {
-        let ends = |words: &str| words.contains("end here");
+        let ends = |words: &str| words.contains("stop here");
         let [first, second, last] = REMINDERS;
         assert!(!ends(first.1) && !ends(second.1) && ends(last.1));
-        assert!(last.1.contains("return words"));
+        // Whether they have return words nobody knows but they.
+        assert!(!last.1.contains("return words") && last.1.contains("ask at the desk again"));
     }
 }

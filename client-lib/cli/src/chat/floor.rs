@@ -1,7 +1,7 @@
 //! Turns, a stop that anybody can say, and what all agree on.
 
 use serde_json::json;
-use sotto_client::{Agreement, Delivery, Event, Floor, LeafId};
+use sotto_client::{Agreement, Delivery, ErrorKind, Event, Floor, LeafId};
 
 use super::Chat;
 use super::lines::find;
@@ -10,6 +10,11 @@ use crate::screen::shown;
 
 /// Days until people look how it went, where nobody says another number.
 const FOLLOW_UP_DAYS: u32 = 14;
+/// People who look at it later than in a year have forgotten what it was about.
+const FOLLOW_UP_DAYS_MAX: u32 = 365;
+/// For whose talk it is, where something is refused.
+const WAYS_OUT: &str = "You can ask for it in your own words. And you may go at any time, without a reason: /quit \
+                        stops for now, /leave is for good, /x erases everything here.";
 /// Seconds in a day.
 const DAY_SECONDS: u64 = 86_400;
 
@@ -17,57 +22,150 @@ impl Chat<'_> {
     /// What is typed of turns and agreements; whether it was.
     pub(super) async fn typed_of_floor(&mut self, word: &str, rest: &str) -> Result<bool, Failure> {
         match word {
-            "/turn" => self.turn(rest).await,
-            "/stop" => self.done(self.conversation.stop().await),
-            "/go-on" => self.done(self.conversation.go_on().await),
-            "/agreement" => self.agreement(rest).await?,
+            "/turn" => self.turn(rest).await?,
+            "/stop" => self.stop().await?,
+            "/go-on" => self.go_on().await?,
+            "/agreement" => self.agreement(rest, false).await?,
+            "/agreement-anew" => self.agreement(rest, true).await?,
             "/agree" => self.agree().await?,
             _ => return self.typed_of_review(word, rest).await,
         }
         Ok(true)
     }
 
+    /// A refusal is said with what can be done; what is done is told once it stands.
     pub(super) fn done(&self, done: sotto_client::Result<()>) {
-        if let Err(error) = done {
-            self.note(&format!("not done: {error}"));
+        match done {
+            Ok(()) if !self.is_online => {
+                self.note("That goes out once the relay is reached.");
+            }
+            Ok(()) => {}
+            Err(error) => {
+                self.note(&format!("not done: {error}"));
+                self.show_ways_out(&error);
+            }
         }
     }
 
-    async fn turn(&self, whom: &str) {
+    /// Whose talk it is need not stay in it because something is not theirs to say.
+    pub(super) fn show_ways_out(&self, error: &sotto_client::Error) {
+        let is_guest = self.members.iter().any(|one| one.is_me && one.is_host);
+        if is_guest && error.kind() == ErrorKind::NotAllowed {
+            self.note(WAYS_OUT);
+        }
+    }
+
+    async fn turn(&self, whom: &str) -> Result<(), Failure> {
         let to = match whom {
             "all" => None,
             whom => {
-                match find(&self.members, whom) {
-                    Some(leaf) => Some(leaf),
-                    None => {
-                        self.note("Whose turn? Say /turn with a name or number of /members, or /turn all.");
-                        return;
-                    }
+                let found = find(&self.members, whom);
+                if found.is_none() {
+                    self.note(
+                        "Whose turn? Say /turn with a name or number of /members, or /turn all.",
+                    );
+                    return Ok(());
                 }
+                found
             }
         };
-        self.done(self.conversation.give_turn(to).await);
-    }
-
-    /// Proposes one, or shows the last.
-    async fn agreement(&self, text: &str) -> Result<(), Failure> {
-        if !text.is_empty() {
-            let (text, days) = split_days(text);
-            let day = today().saturating_add(days);
-            self.done(self.conversation.propose(text, Some(day)).await);
-            return Ok(());
-        }
-        match self.conversation.agreement().await? {
-            Some(agreement) => self.show_agreement(&agreement),
-            None => self.note("Nothing was proposed here yet."),
+        match self.conversation.floor().await? {
+            Some(floor) if !floor.is_frozen && floor.turn == to => {
+                self.unchanged("That is so already.", &floor);
+            }
+            _ => self.done(self.conversation.give_turn(to).await),
         }
         Ok(())
     }
 
-    async fn agree(&self) -> Result<(), Failure> {
+    async fn stop(&self) -> Result<(), Failure> {
+        match self.conversation.floor().await? {
+            None => self.note(
+                "Nobody gives turns here, so there is nothing to stop for others. You can stop for yourself \
+                 at any time, and need not say why: /quit for now, /leave for good.",
+            ),
+            Some(floor) if self.have_stopped(&floor) => {
+                self.unchanged("You have stopped it already; /go-on takes that back.", &floor);
+            }
+            Some(_) => self.done(self.conversation.stop().await),
+        }
+        Ok(())
+    }
+
+    async fn go_on(&self) -> Result<(), Failure> {
+        match self.conversation.floor().await? {
+            None => self.note("Nothing is stopped here: everybody may speak."),
+            Some(floor) if !floor.is_frozen => self.unchanged("Nothing is stopped here.", &floor),
+            Some(floor) if !self.have_stopped(&floor) => {
+                self.unchanged(
+                    "It is not you who stopped it, or you have said so already.",
+                    &floor,
+                );
+            }
+            Some(_) => self.done(self.conversation.go_on().await),
+        }
+        Ok(())
+    }
+
+    fn have_stopped(&self, floor: &Floor) -> bool {
+        let me = self.members.iter().find(|one| one.is_me);
+        me.is_some_and(|me| floor.stopped.contains(&me.leaf))
+    }
+
+    /// Nothing changes, and no event will say anything.
+    fn unchanged(&self, why: &str, floor: &Floor) {
+        self.note(why);
+        self.show_floor(floor);
+    }
+
+    /// Proposes one, or shows the last.
+    async fn agreement(&mut self, text: &str, is_anew: bool) -> Result<(), Failure> {
+        let last = self.conversation.agreement().await?;
+        if text.is_empty() {
+            match last {
+                Some(agreement) => self.show_agreement(&agreement),
+                None => self.note("Nothing was proposed here yet."),
+            }
+            return Ok(());
+        }
+        let (text, days) = split_days(text);
+        let floor = self.conversation.floor().await?;
+        if self.holds() && floor.is_some_and(|floor| floor.is_frozen) {
+            self.note(
+                "Not proposed: the talk is stopped. Once those who stopped it have said that it may go on, \
+                 open it with /turn all, and propose it then.",
+            );
+        } else if !(1..=FOLLOW_UP_DAYS_MAX).contains(&days) {
+            self.note(
+                "Not proposed: you look how it went on a day that is 1 to 365 days away, such as in: \
+                 /agreement 14 we greet each other",
+            );
+        } else if last.is_some_and(|last| last.stands) && !is_anew {
+            self.note(
+                "Not proposed: all have agreed on something already, and it would end with this. If that \
+                 is what you want, say /agreement-anew instead of /agreement; /agreement alone shows it.",
+            );
+        } else {
+            let day = today().saturating_add(days);
+            self.done(self.conversation.propose(text, Some(day)).await);
+        }
+        Ok(())
+    }
+
+    async fn agree(&mut self) -> Result<(), Failure> {
+        let me = self.members.iter().find(|one| one.is_me).map(|me| me.leaf);
+        let floor = self.conversation.floor().await?;
         match self.conversation.agreement().await? {
-            Some(agreement) => self.done(self.conversation.agree(agreement.id).await),
             None => self.note("Nothing was proposed here yet."),
+            Some(agreement) if me.is_some_and(|me| agreement.agreed.contains(&me)) => {
+                self.note("You have agreed to this already.");
+                self.show_agreement(&agreement);
+            }
+            Some(_) if floor.is_some_and(|floor| floor.is_frozen) => self.note(
+                "The talk is stopped, and nobody agrees to anything meanwhile. You can when it goes on, and \
+                 you need not.",
+            ),
+            Some(agreement) => self.done(self.conversation.agree(agreement.id).await),
         }
         Ok(())
     }
@@ -76,7 +174,14 @@ impl Chat<'_> {
     pub(super) fn told_of_floor(&mut self, event: &Event) -> bool {
         match event {
             Event::Floor(floor) => self.show_floor(floor),
-            Event::Agreement(agreement) => self.show_agreement(agreement),
+            Event::Agreement(agreement) => {
+                if self.has_agreed {
+                    self.note(
+                        "What all had agreed on has ended: something else is proposed in its place.",
+                    );
+                }
+                self.show_agreement(agreement);
+            }
             Event::Agreed { by, agreement } => {
                 let name = self.name(*by);
                 self.note(&format!("{name} agrees."));
@@ -116,7 +221,8 @@ impl Chat<'_> {
         self.note(&words_of(floor, turn.as_deref(), mine, &stopped));
     }
 
-    fn show_agreement(&self, agreement: &Agreement) {
+    pub(super) fn show_agreement(&mut self, agreement: &Agreement) {
+        self.has_agreed = agreement.stands;
         let agreed: Vec<_> = agreement
             .agreed
             .iter()
@@ -127,15 +233,15 @@ impl Chat<'_> {
             "agreed": agreed, "stands": agreement.stands,
         }));
         let state = if agreement.stands {
-            "all have agreed"
+            "all have agreed, and it stands"
         } else {
-            "/agree agrees"
+            "it stands once all have agreed; /agree agrees"
         };
         let names = agreed.join(", ");
         let day = agreement.follow_up_day.map_or_else(String::new, |day| {
             format!("; you look how it went on {}", date(day))
         });
-        self.note(&format!("Agreement ({state}): agreed: {names}{day}"));
+        self.note(&format!("Agreement ({state}). Agreed so far: {names}{day}"));
         for line in agreement.text.lines() {
             self.output.quote(&format!("  {}", shown(line)));
         }

@@ -9,31 +9,6 @@ use crate::screen::shown_short;
 pub(super) const NAME_CHARACTERS_MAX: usize = 24;
 /// Who has not said a name yet.
 pub(super) const NAMELESS: &str = "(no name yet)";
-pub(super) const HELP: &str = "\
-What you type is said to everybody here. A line that begins with / does something:
-  /members             who is here and can read what you write
-  /link                the link that lets somebody in
-  /add LINK            add somebody by the link of their inbox
-  /remove WHO          a member, by name or number
-  /hand-over WHO       let another member take your place, and leave
-  /knocks              who asks to come in
-  /attach FILE         send a file
-  /save NUMBER [FILE]  keep a file that somebody sent
-  /leave               leave for good; nothing of it is kept here
-  /end [MINUTES]       when this talk ends; who holds it says so, and /more-time MINUTES
-  /turn WHO            whose turn it is, or /turn all; for who holds the talk
-  /stop, /go-on        stop the talk for everybody, where turns are given
-  /agreement [DAYS] TEXT, /agree
-  /review-in NUMBER    let what you write here be read in another conversation first
-  /drafts, /release NUMBER [WORDS], /send-back NUMBER NOTE
-  /nudge               write to somebody who has gone quiet what was offered for it
-  /safe-word WORDS     agree on what to know you by, should you come back with return words
-  /give-safe-word WORDS, /allow-safe-word WHO
-  /x                   gone at once: everything on this device is erased; return words still work
-  /quit                stop for now";
-pub(super) const HELP_OF_A_TEAM: &str = "  \
-  /call WORDS          ask your desk's team for somebody to come in, such as: /call a supervisor
-  /side WORDS          found a room for you and whoever of the team answers";
 pub(super) const HELP_AT_A_DOOR: &str =
     "/knocks  who waits to come in    /admit NUMBER    /turn-away NUMBER";
 /// To the person whose chat it is.
@@ -51,12 +26,22 @@ pub(crate) fn name_of(member: &Member) -> String {
     }
 }
 
-pub(super) fn line_of((at, member): (usize, &Member)) -> String {
+/// Who has not said a name yet, in a chat that is somebody's.
+const fn nameless_in_a_chat(is_host: bool) -> &'static str {
+    if is_host {
+        "the one who asked"
+    } else {
+        "somebody of the desk"
+    }
+}
+
+/// One member; in a chat that is somebody's in the words of the desk, as those who ask know no others.
+pub(super) fn line_of((at, member): (usize, &Member), is_somebodys: bool) -> String {
     let is_said = member.is_me && member.name.is_some();
     let is_unverified = matches!(member.safety, Some(Safety::Unverified { .. }));
     let mut roles: Vec<_> = [
         (is_said, "you"),
-        (member.facilitates, "facilitator"),
+        (member.facilitates && !is_somebodys, "facilitator"),
         (member.is_host, "says who comes in"),
         (member.is_away, "away"),
         (is_unverified, "UNVERIFIED"),
@@ -71,7 +56,19 @@ pub(super) fn line_of((at, member): (usize, &Member)) -> String {
     } else {
         format!(" ({})", roles.join(", "))
     };
-    format!("{} {}{roles}", at + 1, name_of(member))
+    let name = match &member.name {
+        None if is_somebodys && !member.is_me => nameless_in_a_chat(member.is_host).to_owned(),
+        _ => name_of(member),
+    };
+    format!("{} {name}{roles}", at + 1)
+}
+
+/// How much of what one typed did not go out yet.
+pub(super) fn not_sent(count: usize) -> String {
+    match count {
+        1 => "One line of yours is not sent yet.".to_owned(),
+        count => format!("{count} lines of yours are not sent yet."),
+    }
 }
 
 pub(super) const WHICH_SAFE_WORD: &str =
@@ -139,18 +136,22 @@ mod tests {
 
     #[test]
     fn a_member_is_listed_with_what_they_may_do() {
-        assert_eq!(line_of((0, &member(1, "Ana"))), "1 Ana (you, facilitator)");
-        assert_eq!(line_of((1, &member(2, "B\u{1b}en"))), "2 B\u{fffd}en");
+        let in_a_room = |at, member: &Member| line_of((at, member), false);
+        assert_eq!(in_a_room(0, &member(1, "Ana")), "1 Ana (you, facilitator)");
+        assert_eq!(in_a_room(1, &member(2, "B\u{1b}en")), "2 B\u{fffd}en");
         let host = Member {
             is_host: true,
             ..member(2, "Cay")
         };
-        assert_eq!(line_of((1, &host)), "2 Cay (says who comes in)");
+        assert_eq!(in_a_room(1, &host), "2 Cay (says who comes in)");
         let nameless = |number| Member {
             name: None,
             ..member(number, "")
         };
-        assert_eq!(line_of((0, &nameless(1))), "1 you (facilitator)");
-        assert_eq!(line_of((1, &nameless(2))), "2 (no name yet)");
+        assert_eq!(in_a_room(0, &nameless(1)), "1 you (facilitator)");
+        assert_eq!(in_a_room(1, &nameless(2)), "2 (no name yet)");
+        // Nobody who asked need know what a facilitator is.
+        assert_eq!(line_of((0, &nameless(1)), true), "1 you");
+        assert_eq!(line_of((1, &nameless(2)), true), "2 somebody of the desk");
     }
 }

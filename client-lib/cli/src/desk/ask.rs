@@ -9,13 +9,15 @@ use tokio::time::timeout;
 use super::card::now_ms;
 use super::rate;
 use crate::arguments::{AskArgs, DeviceArgs};
-use crate::chat::{self, Ended, Typed, queue};
+use crate::chat::{self, Ended, Typed, crisis, queue};
 use crate::device;
 use crate::exit;
 use crate::output::{Done, Failure, Output};
 
 const HELP: &str = "\
-You can close this: your place is kept, and `sotto chat` shows it again.
+Your place is kept, whether you look or not: nobody asks whether you are still there, and you need do
+nothing. You can close this; `sotto chat` shows it again, and the answer waits for you there.
+  /crisis  who helps in a crisis, also without this desk and without a line
   /leave   give the place up; nothing of it is kept
   /quit    stop looking for now
   /x       gone at once: the place is given up, everything on this device is erased";
@@ -179,6 +181,7 @@ async fn wait(
                     is_leaving = true;
                     output.note("Leaving the queue.");
                 }
+                Some("/crisis") => crisis::show(&conversation.resources().await?, output),
                 Some("/x") => return Ok(Waited::Exits),
                 Some("/quit") => return Ok(Waited::Stopped),
                 Some("") => {}

@@ -26,6 +26,9 @@ const HELP: &str = "\
   /open NUMBER  go to one of them; /quit comes back here
   /team         talk with the team
   /knocks       who asks to come into the team; /admit NUMBER, /turn-away NUMBER
+  /finish       take nobody new, and bring your chats to an end
+  /break        take nobody new for a while
+  /back         take people again
   /quit         go off duty
   /x            gone at once: everything on this device is erased";
 /// Calls that are remembered; of more the oldest goes.
@@ -309,6 +312,7 @@ impl Duty<'_> {
             ),
         }
         self.output.object(&json!({"type": "taken"}));
+        self.show_badge(&chat).await;
         self.output.note(
             "You answer this one. /quit goes back to the list; the chat stays open, and /chats there leads to it.",
         );
@@ -316,6 +320,23 @@ impl Duty<'_> {
             self.output.quote(&format!("(asked) {}", shown(&words)));
         }
         self.talk(&chat, lines).await
+    }
+
+    /// Who asked sees whom they talk to, if this device has a badge of the desk.
+    async fn show_badge(&self, chat: &Conversation) {
+        if self.arguments.no_badge {
+            return;
+        }
+        match self.client.show_badge_of_desk(chat).await {
+            Ok(true) => {
+                self.output.object(&json!({"type": "badge_shown"}));
+                self.output.note(
+                    "They see your badge of this desk; with --no-badge none is shown by itself.",
+                );
+            }
+            Ok(false) => {}
+            Err(error) => self.output.note(&format!("no badge is shown: {error}")),
+        }
     }
 
     /// Talks there, and comes back to the list.
@@ -326,7 +347,7 @@ impl Duty<'_> {
             return Ok(Then::Exit);
         }
         self.others = Others::default();
-        self.show().await?;
+        self.is_back_at_the_list().await?;
         Ok(Then::GoOn)
     }
 }

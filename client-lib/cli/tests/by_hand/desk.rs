@@ -194,8 +194,9 @@ fn who_asks_again_is_shown_the_place_they_have_and_takes_no_second_one() {
 
 /// A seeker who was answered by Ana, and Cay of the same team on duty, who has a badge.
 pub(crate) struct Desk {
-    folder: tempfile::TempDir,
-    _relay: Running,
+    pub(crate) folder: tempfile::TempDir,
+    pub(crate) relay: Running,
+    pub(crate) address: String,
     /// The link of the team's room.
     pub(crate) team: String,
     pub(crate) ana: Running,
@@ -245,7 +246,8 @@ impl Desk {
         heard(&mut guest, "That is a good way to begin");
         Self {
             folder,
-            _relay: relay,
+            relay,
+            address: desk,
             team,
             ana,
             cay,

@@ -77,3 +77,95 @@ fn who_steps_away_and_comes_again_is_told_of_both_times() {
     assert_eq!(desk.ana.line("summary")["ok"], true);
     guest.note("Ana is away");
 }
+
+/// Another guest, who asks while Ana is in her chat.
+fn another_asks(desk: &Desk, words: &str) -> Running {
+    let guest = desk.folder(words);
+    let mut ask = Running::start(&["desk", "ask", &desk.address, words, "--folder", &guest]);
+    ask.line("place");
+    ask
+}
+
+#[test]
+fn who_is_finishing_or_has_a_break_takes_nobody_new_and_keeps_their_chats() {
+    let mut desk = Desk::new();
+    desk.ana.type_line("/quit");
+    desk.ana.note("Nobody waits");
+    desk.ana.type_line("/finish");
+    let finishing = desk.ana.line("duty");
+    assert_eq!(
+        (&finishing["mode"], &finishing["chats"]),
+        (&"finishing".into(), &1.into())
+    );
+    let mut waits = another_asks(&desk, "waits");
+    // Cay takes people all the while.
+    desk.cay.line("ticket");
+    desk.ana.type_line("/tickets");
+    desk.ana.line("ticket");
+    desk.ana.type_line("/take 1");
+    desk.ana.note("not taken: you are finishing");
+    desk.ana.type_line("/open 2");
+    desk.ana.type_line("We have time.");
+    desk.guest
+        .line_where("message", |line| line["text"] == "We have time.");
+    desk.ana.type_line("/quit");
+    assert_eq!(desk.ana.line("duty")["mode"], "finishing");
+    desk.ana.type_line("/break");
+    assert_eq!(desk.ana.line("duty")["mode"], "break");
+    desk.ana.type_line("/back");
+    assert_eq!(desk.ana.line("duty")["mode"], "takes");
+    desk.ana.line("ticket");
+    desk.ana.type_line("/take 1");
+    desk.ana.line("taken");
+    desk.ana.type_line("Now I can.");
+    waits.line_where("message", |line| line["text"] == "Now I can.");
+}
+
+/// This supporter answers the one who said these words.
+fn takes(supporter: &mut Running, words: &str) {
+    let ticket = supporter.line_where("ticket", |line| {
+        line["words"] == words && line["claimed"] == false
+    });
+    supporter.type_line(&format!("/take {}", ticket["number"]));
+    supporter.line("taken");
+}
+
+#[test]
+fn who_has_a_badge_of_the_desk_shows_it_to_whom_they_answer() {
+    let mut desk = Desk::new();
+    let mut asks = another_asks(&desk, "asks");
+    takes(&mut desk.cay, "asks");
+    desk.cay.line("badge_shown");
+    let shows = |line: &serde_json::Value| {
+        let mut members = line["members"].as_array().expect("members").iter();
+        members.any(|one| one["badge"]["role"] == "supervisor")
+    };
+    asks.line_where("members", shows);
+    // Unless they do not want that.
+    desk.cay.type_line("/quit");
+    desk.cay.type_line("/quit");
+    assert_eq!(desk.cay.line("summary")["ok"], true);
+    let cay = desk.folder("cay");
+    let duty = [
+        "desk",
+        "duty",
+        "--name",
+        "Cay",
+        "--no-badge",
+        "--folder",
+        &cay,
+    ];
+    let mut cay = Running::start(&duty);
+    cay.line("on_duty");
+    let mut other = another_asks(&desk, "other");
+    takes(&mut cay, "other");
+    cay.type_line("Good evening");
+    let is_last = |line: &serde_json::Value| line["text"] == "Good evening";
+    for line in other.lines.by_ref() {
+        let line: serde_json::Value = serde_json::from_str(&line.expect("a line")).expect("JSON");
+        assert!(line["type"] != "members" || !shows(&line), "{line}");
+        if line["type"] == "message" && is_last(&line) {
+            break;
+        }
+    }
+}

@@ -10,11 +10,13 @@
 mod badge;
 mod choosing;
 mod codes;
+mod crisis;
 mod desk;
 mod duty;
 mod exit;
 mod inbox;
 mod running;
+mod talk;
 mod tls;
 
 use serde_json::Value;

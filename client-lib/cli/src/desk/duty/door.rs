@@ -2,7 +2,7 @@
 //! and what happens in their chats. The folder is open here, so nobody can look anywhere else.
 
 use serde_json::json;
-use sotto_client::{Conversation, Event, Knock};
+use sotto_client::{Conversation, DutyMode, Event, Knock};
 
 use super::{Duty, Then, place_of};
 use crate::badge;
@@ -28,12 +28,52 @@ impl Duty<'_> {
             "/knocks" => self.show_knocks().await?,
             "/admit" => self.answer(rest, true).await,
             "/turn-away" => self.answer(rest, false).await,
+            "/finish" => self.be(DutyMode::Finishing).await?,
+            "/break" => self.be(DutyMode::Break).await?,
+            "/back" => self.be(DutyMode::Takes).await?,
             "/chats" => chat::choosing::list(&self.client, self.output).await?,
             "/team" => return self.talk(&self.team.clone(), lines).await.map(Some),
             "/open" => return self.open(rest, lines).await.map(Some),
             _ => return Ok(None),
         }
         Ok(Some(Then::GoOn))
+    }
+
+    /// Takes nobody new, or people again.
+    async fn be(&mut self, mode: DutyMode) -> Result<(), Failure> {
+        self.team.duty_as(mode).await?;
+        let chats = self.client.chats_held().await;
+        self.output
+            .object(&json!({"type": "duty", "mode": mode.name(), "chats": chats}));
+        let chats = match chats {
+            0 => "You are in no chat now.".to_owned(),
+            1 => "You are in one chat, which goes on.".to_owned(),
+            chats => format!("You are in {chats} chats, which go on."),
+        };
+        match mode {
+            DutyMode::Finishing => self.output.note(&format!(
+                "You take nobody new and bring to an end what you began. {chats} /back takes people again, \
+                 /quit goes off duty."
+            )),
+            DutyMode::Break => self.output.note(&format!(
+                "You have a break: nobody new is shown to you. Others of the team see who waits, and every \
+                 place is kept. {chats} /back takes people again."
+            )),
+            _ => {
+                self.output.note("You take people again.");
+                self.show().await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Who waits is shown to who takes people, and to who is finishing whether they have.
+    pub(super) async fn is_back_at_the_list(&mut self) -> Result<(), Failure> {
+        match self.team.duty_mode().await? {
+            Some(DutyMode::Finishing) => self.be(DutyMode::Finishing).await,
+            Some(DutyMode::Break) => self.be(DutyMode::Break).await,
+            _ => self.show().await,
+        }
     }
 
     async fn open(&mut self, number: &str, lines: &mut Typed) -> Result<Then, Failure> {
