@@ -30,8 +30,8 @@ use crate::random;
 
 pub use draft::DRAFT_BYTES_MAX;
 pub(crate) use draft::{Draft, Release, SendBack};
-pub use floor::AGREEMENT_BYTES_MAX;
-pub(crate) use floor::{FloorSaid, Proposed, ProposedBefore, agreement_is_fit};
+pub use floor::{AGREEMENT_BYTES_MAX, AgreementId};
+pub(crate) use floor::{FloorSaid, Proposed, agreement_is_fit};
 
 /// The longest text in bytes: what one run of entries carries, with room for what surrounds it.
 pub const TEXT_BYTES_MAX: usize = 1 << 20;
@@ -157,7 +157,7 @@ pub(crate) enum ContentBody {
     /// What all are to agree on, from who holds the talk.
     Agreement(Box<Proposed>),
     /// The author agrees to it.
-    Agree(MessageId),
+    Agree(AgreementId),
     /// Words for another conversation, to be read here first.
     Draft(Box<Draft>),
     /// Somebody else's draft may go out.

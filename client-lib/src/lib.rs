@@ -286,7 +286,7 @@ pub use client::{
     Inbox, SentRating, Visit,
 };
 pub use content::{
-    AGREEMENT_BYTES_MAX, CALL_BYTES_MAX, DRAFT_BYTES_MAX, MessageId, NAME_BYTES_MAX,
+    AGREEMENT_BYTES_MAX, AgreementId, CALL_BYTES_MAX, DRAFT_BYTES_MAX, MessageId, NAME_BYTES_MAX,
     REACTION_BYTES_MAX, TEXT_BYTES_MAX,
 };
 pub use desk::{

@@ -2,7 +2,7 @@
 //! "Endings" and "Floor".
 
 use super::conversation::Conversation;
-use crate::content::MessageId;
+use crate::content::AgreementId;
 use crate::engine::{Agreement, Command, End, Ending, Engine, Floor};
 use crate::error::Result;
 use crate::mls::LeafId;
@@ -115,7 +115,7 @@ impl Conversation {
     ///
     /// # Cancel safety
     /// As [`Conversation::command`].
-    pub async fn agree(&self, to: MessageId) -> Result<()> {
+    pub async fn agree(&self, to: AgreementId) -> Result<()> {
         self.command(Command::Agree(to)).await.map(drop)
     }
 

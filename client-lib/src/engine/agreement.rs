@@ -1,12 +1,13 @@
 //! What people agreed on, and the day on which they look how it went. SPEC.md, "Floor".
+//!
+//! Nobody's word but their own makes them agree: who holds the talk says again what was proposed, for who
+//! came since, and of who agreed nothing. Whoever agreed says that again themselves, to the same words.
 
 use serde::{Deserialize, Serialize};
 
 use super::saved::Stage;
 use super::{Command, Engine, Event, Reply, Text};
-use crate::content::{
-    ContentBody, MessageId, Proposed, ProposedBefore, ROSTER_MAX, agreement_is_fit,
-};
+use crate::content::{AgreementId, ContentBody, MessageId, Proposed, ROSTER_MAX, agreement_is_fit};
 use crate::error::{Error, ErrorKind, Result};
 use crate::mls::{Group, LeafId};
 use crate::time::{DAY_MS, Now};
@@ -14,17 +15,17 @@ use crate::time::{DAY_MS, Now};
 /// What who holds a talk proposed, and who has agreed.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Agreement {
-    /// Names it.
-    pub id: MessageId,
-    /// Who proposed it, and so agrees.
+    /// Names it, to the last letter.
+    pub id: AgreementId,
+    /// Who proposed it, or told us of it.
     pub by: LeafId,
     /// What it says.
     pub text: String,
     /// The day on which people look how it went, in days since 1970-01-01, UTC.
     pub follow_up_day: Option<u32>,
-    /// Who has agreed, in that order.
+    /// Who has agreed, in that order, by their own word as this device read it.
     pub agreed: Vec<LeafId>,
-    /// All who were here had agreed at once.
+    /// All who were here had agreed at once, as far as this device read it.
     pub stands: bool,
 }
 
@@ -38,8 +39,22 @@ impl core::fmt::Debug for Agreement {
 #[derive(Clone, Serialize, Deserialize)]
 pub(super) struct KeptAgreement {
     agreement: Agreement,
+    /// The message that said it first.
+    of: MessageId,
+    /// We read it where it was said first, and everything since: who tells of another one is behind.
+    is_heard: bool,
     /// The person was reminded of the day.
     is_reminded: bool,
+}
+
+impl KeptAgreement {
+    pub(super) fn said_again(&self) -> Proposed {
+        Proposed {
+            text: self.agreement.text.clone(),
+            told: Some(self.of),
+            follow_up: self.agreement.follow_up_day,
+        }
+    }
 }
 
 impl Engine {
@@ -97,47 +112,84 @@ impl Engine {
         }
     }
 
-    fn is_frozen(&self) -> bool {
+    pub(super) fn is_frozen(&self) -> bool {
         self.floor().is_some_and(|floor| floor.is_frozen)
     }
 
-    /// Who holds the talk proposes something, in the place of what was proposed before.
-    pub(super) fn agreement_said(&mut self, by: LeafId, id: MessageId, proposed: Proposed) {
+    /// Who holds the talk proposes something, in the place of what was proposed before, or says again
+    /// what was.
+    pub(super) fn agreement_said(
+        &mut self,
+        by: LeafId,
+        id: MessageId,
+        proposed: Proposed,
+        now: Now,
+    ) -> Result<()> {
+        let is_told = proposed.told.is_some();
+        let (proposed, id) = proposed.named(id);
+        if !self.holds_talk(&by) || self.is_frozen() {
+            return Ok(());
+        }
+        if let Some(known) = &self.saved.agreement {
+            let agreement = &known.agreement;
+            if agreement.id == id {
+                return if is_told {
+                    self.agree_again(now)
+                } else {
+                    Ok(())
+                };
+            }
+            if is_told && known.is_heard && agreement.by != by {
+                return Ok(());
+            }
+        }
         let Proposed {
             text,
             told,
             follow_up,
         } = proposed;
-        let known = self.saved.agreement.as_ref();
-        let known = known.map(|known| known.agreement.id);
-        let (id, agreed, stands) = match told {
-            // Who was here when it was proposed knows better.
-            Some(_) if known.is_some() => return,
-            // Nobody agreed to what they never heard.
-            Some(told) if told.agreed.contains(&self.key.id()) => return,
-            Some(told) => (told.of, told.agreed, told.stands),
-            None => (id, vec![by], false),
-        };
-        if !self.holds_talk(&by) || self.is_frozen() && !stands || known == Some(id) {
-            return;
-        }
         let agreement = Agreement {
             id,
             by,
             text,
             follow_up_day: follow_up,
-            agreed,
-            stands,
+            agreed: if is_told { Vec::new() } else { vec![by] },
+            stands: false,
         };
         self.tell(Event::Agreement(Box::new(agreement.clone())));
-        self.saved.agreement = Some(KeptAgreement {
+        self.saved.agreement = told.map(|of| KeptAgreement {
             agreement,
+            of,
+            is_heard: !is_told,
             is_reminded: false,
         });
+        Ok(())
+    }
+
+    /// Somebody came who did not read that we agree.
+    fn agree_again(&mut self, now: Now) -> Result<()> {
+        let me = self.key.id();
+        let Some(agreement) = self.agreement().filter(|one| one.agreed.contains(&me)) else {
+            return Ok(());
+        };
+        let mut waiting = self.outbox.values();
+        let is_said = waiting
+            .any(|one| matches!(one.content.body, ContentBody::Agree(of) if of == agreement.id));
+        if is_said {
+            return Ok(());
+        }
+        self.queue(ContentBody::Agree(agreement.id), now).map(drop)
+    }
+
+    /// We came in anew, or an epoch was undone: another one may have been proposed that we did not read.
+    pub(super) const fn doubt_agreement(&mut self) {
+        if let Some(kept) = &mut self.saved.agreement {
+            kept.is_heard = false;
+        }
     }
 
     /// A member agrees.
-    pub(super) fn agree_said(&mut self, by: LeafId, of: MessageId) {
+    pub(super) fn agree_said(&mut self, by: LeafId, of: AgreementId) {
         let leaves = self.group.as_ref().map(Group::leaves).unwrap_or_default();
         let is_frozen = self.is_frozen();
         let Some(kept) = self.saved.agreement.as_mut().filter(|_| !is_frozen) else {
@@ -154,25 +206,13 @@ impl Engine {
         self.tell(Event::Agreed { by, agreement });
     }
 
-    /// Says it again, for who came since.
+    /// Says it again, for who came since. While the talk is stopped nothing of it would count.
     pub(super) fn queue_agreement(&mut self, now: Now) -> Result<()> {
-        let Some(agreement) = self.agreement() else {
+        let may_tell = self.holds_talk(&self.key.id()) && !self.is_frozen();
+        let Some(kept) = self.saved.agreement.as_ref().filter(|_| may_tell) else {
             return Ok(());
         };
-        if !self.holds_talk(&self.key.id()) {
-            return Ok(());
-        }
-        let told = ProposedBefore {
-            of: agreement.id,
-            agreed: agreement.agreed,
-            stands: agreement.stands,
-        };
-        let proposed = Proposed {
-            text: agreement.text,
-            told: Some(told),
-            follow_up: agreement.follow_up_day,
-        };
-        let body = ContentBody::Agreement(Box::new(proposed));
+        let body = ContentBody::Agreement(Box::new(kept.said_again()));
         self.queue(body, now).map(drop)
     }
 

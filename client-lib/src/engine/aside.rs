@@ -176,6 +176,7 @@ impl Engine {
         self.saved.false_info_by = aside.false_info_by;
         // How the talk is held may have been said in the epoch that is undone, and was not read by all.
         self.saved.roster_due |= self.facilitates();
+        self.doubt_agreement();
         Ok(())
     }
 

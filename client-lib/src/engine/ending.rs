@@ -77,19 +77,28 @@ impl Engine {
     }
 
     /// Something was said of how the talk is held.
-    pub(super) fn heard_of_talk(&mut self, author: LeafId, id: MessageId, body: ContentBody) {
+    pub(super) fn heard_of_talk(
+        &mut self,
+        author: LeafId,
+        id: MessageId,
+        body: ContentBody,
+        now: Now,
+    ) -> Result<()> {
         match body {
+            ContentBody::Agreement(proposed) => {
+                return self.agreement_said(author, id, *proposed, now);
+            }
             ContentBody::Until(minute) => self.until_said(author, minute),
             ContentBody::Floor(said) => self.floor_said(author, said),
             ContentBody::Stop => self.stop_said(author),
             ContentBody::GoOn => self.go_on_said(author),
-            ContentBody::Agreement(proposed) => self.agreement_said(author, id, *proposed),
             ContentBody::Agree(of) => self.agree_said(author, of),
             ContentBody::Draft(draft) => self.draft_said(author, *draft),
             ContentBody::Release(release) => self.draft_released(author, *release),
             ContentBody::SendBack(back) => self.draft_sent_back(author, *back),
             _ => {}
         }
+        Ok(())
     }
 
     /// Says again how the talk is held, for who came since.

@@ -23,7 +23,7 @@ use super::floor::Floor;
 use super::message::{Message, Transfer};
 use super::safety::Safety;
 use super::unsaid::Unsaid;
-use crate::content::MessageId;
+use crate::content::{AgreementId, MessageId};
 use crate::desk::{
     Badge, DeskFounding, Division, Exported, HeldBadge, Offer, OrganisationId, Revocation,
     RevokedList,
@@ -597,7 +597,7 @@ pub enum Command {
         follow_up_day: Option<u32>,
     },
     /// Agree to what was proposed.
-    Agree(MessageId),
+    Agree(AgreementId),
     /// Say when this talk ends. For who holds it: facilitators that it is not for.
     End(End),
     /// Let this member facilitate, and leave once they do. For facilitators.

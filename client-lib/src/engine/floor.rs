@@ -73,6 +73,11 @@ impl Engine {
             stopped: Vec::new(),
         };
         self.queue(ContentBody::Floor(said), now)?;
+        if let Some(kept) = self.saved.agreement.as_ref().filter(|_| self.is_frozen()) {
+            // Who came while it was stopped did not hear of it.
+            let said_again = Box::new(kept.said_again());
+            self.queue(ContentBody::Agreement(said_again), now)?;
+        }
         Ok(Reply::Kept)
     }
 

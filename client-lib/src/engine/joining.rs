@@ -576,6 +576,7 @@ impl Engine {
         self.saved.day = at.end.day;
         self.saved.voids.clear();
         self.saved.false_info_by = None;
+        self.doubt_agreement();
         let me = self.key.id();
         if let Some(mut old) = self.group.take() {
             old.replace_with(group);

@@ -202,10 +202,7 @@ impl Engine {
             ContentBody::DoorAsk(key) => self.door_asked(author, key, now),
             ContentBody::Desk(keys) => self.desk_said(author, *keys),
             body if body.is_of_desk() => self.heard_of_desk(author, &body, (at.day, minute), now),
-            body => {
-                self.heard_of_talk(author, id, body);
-                Ok(())
-            }
+            body => self.heard_of_talk(author, id, body, now),
         }
     }
 

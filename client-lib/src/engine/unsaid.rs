@@ -2,7 +2,7 @@
 
 use super::sending::Flown;
 use super::{Delivery, Engine, Event};
-use crate::content::{Content, ContentBody, MessageId};
+use crate::content::{AgreementId, Content, ContentBody, MessageId};
 use crate::error::Result;
 
 /// Something that we wanted the others to know and that the relay would not take: a conversation that
@@ -23,7 +23,7 @@ pub enum Unsaid {
     /// What all were to agree on.
     Agreement,
     /// That we agree to it.
-    Agree(MessageId),
+    Agree(AgreementId),
     /// When the talk ends.
     End,
     /// What we decided on somebody's draft.
@@ -43,7 +43,7 @@ impl Unsaid {
             ContentBody::Stop => Self::Stop,
             ContentBody::GoOn => Self::GoOn,
             ContentBody::Floor(_) => Self::Floor,
-            ContentBody::Agreement(_) => Self::Agreement,
+            ContentBody::Agreement(proposed) if proposed.told.is_none() => Self::Agreement,
             ContentBody::Agree(of) => Self::Agree(*of),
             ContentBody::Until(_) => Self::End,
             ContentBody::Release(release) => Self::Decision(release.of),

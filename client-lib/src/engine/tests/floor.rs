@@ -1,7 +1,7 @@
 //! Turns, a stop, and what all agree on: judged by the place in the log, alike by everybody.
 
 use super::*;
-use crate::content::{ContentBody, Draft, FloorSaid, Proposed, ProposedBefore};
+use crate::content::{AgreementId, ContentBody, Draft, FloorSaid, Proposed};
 use crate::engine::{Agreement, Floor};
 
 /// Mia holds the talk of Vic and Bo.
@@ -228,7 +228,7 @@ fn agreement(room: &Room) -> Agreement {
     of("Mia")
 }
 
-fn propose(room: &mut Room, day: Option<u32>) -> MessageId {
+fn propose(room: &mut Room, day: Option<u32>) -> AgreementId {
     let propose = Command::Propose {
         text: "We greet each other.".into(),
         follow_up_day: day,
@@ -274,25 +274,87 @@ fn an_agreement_stands_once_all_have_agreed_and_its_day_is_told_once() {
     }
 }
 
-/// Even who holds the talk makes nobody agree to what they never heard.
-#[test]
-fn nobody_is_told_that_they_agreed() {
-    let mut room = room();
-    let agreed = ALL.map(|name| room.leaf(name)).to_vec();
-    let told = ProposedBefore {
-        of: MessageId::new([5; 16]),
-        agreed,
-        stands: true,
-    };
-    let forged = Proposed {
-        text: "Vic forgives.".into(),
-        told: Some(told),
+/// What who holds the talk says as if it had been said before.
+fn tell(room: &mut Room, text: &str, first: [u8; 16]) {
+    let told = Proposed {
+        text: text.into(),
+        told: Some(MessageId::new(first)),
         follow_up: None,
     };
-    force(&mut room, "Mia", ContentBody::Agreement(Box::new(forged)));
-    for name in ["Vic", "Bo"] {
-        assert!(room.of(name).engine.agreement().is_none(), "{name}");
+    force(room, "Mia", ContentBody::Agreement(Box::new(told)));
+}
+
+/// Even who holds the talk makes nobody agree to what they never heard, and makes nobody believe it of
+/// another.
+#[test]
+fn nobody_is_told_that_somebody_agreed() {
+    let mut room = room();
+    do_it(&mut room, "Vic", Command::Stop).unwrap();
+    tell(&mut room, "Vic forgives.", [5; 16]);
+    for name in ALL {
+        let known = room.of(name).engine.agreement();
+        assert!(known.is_none(), "nothing is said while it is stopped");
     }
+    do_it(&mut room, "Vic", Command::GoOn).unwrap();
+    give(&mut room, None);
+    tell(&mut room, "Vic forgives.", [5; 16]);
+    let told = agreement(&room);
+    assert!(told.agreed.is_empty() && !told.stands);
+    // The same message, by their word, said other words first.
+    do_it(&mut room, "Bo", Command::Agree(told.id)).unwrap();
+    tell(&mut room, "Vic forgets.", [5; 16]);
+    let other = agreement(&room);
+    assert!(other.text == "Vic forgets." && other.agreed.is_empty());
+    force(&mut room, "Bo", ContentBody::Agree(told.id));
+    assert!(agreement(&room).agreed.is_empty(), "to other words");
+    let refused = do_it(&mut room, "Vic", Command::Agree(told.id)).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Invalid);
+    for name in ALL {
+        do_it(&mut room, name, Command::Agree(other.id)).unwrap();
+    }
+    assert!(agreement(&room).stands);
+}
+
+/// As who starts over: the words of a newer one are gone from the log.
+#[test]
+fn who_missed_a_newer_proposal_takes_what_is_told_and_who_did_not_takes_the_older_from_nobody() {
+    let mut room = room();
+    let bo = room.leaf("Bo");
+    do_it(&mut room, "Mia", Command::Promote(bo)).unwrap();
+    let old = propose(&mut room, None);
+    let before = room.of("Vic").engine.saved.agreement.clone();
+    let newer = Command::Propose {
+        text: "We do not shout.".into(),
+        follow_up_day: None,
+    };
+    do_it(&mut room, "Mia", newer).unwrap();
+    let id = agreement(&room).id;
+    do_it(&mut room, "Bo", Command::Agree(id)).unwrap();
+    let vic = room.engine("Vic");
+    vic.saved.agreement = before;
+    vic.doubt_agreement();
+    // Bo, who holds the talk as well, tells what there is.
+    let now = room.now;
+    room.engine("Bo").queue_agreement(now).unwrap();
+    room.settle();
+    let known = room.of("Vic").engine.agreement().unwrap();
+    assert!(known.id == id && id != old);
+    let mia = room.leaf("Mia");
+    assert_eq!(known.agreed.len(), 2, "each by their own word");
+    assert!(known.agreed.contains(&mia) && known.agreed.contains(&bo));
+    do_it(&mut room, "Vic", Command::Agree(id)).unwrap();
+    assert!(
+        ALL.iter()
+            .all(|name| room.of(name).engine.agreement().unwrap().stands)
+    );
+    // Who is behind themselves turns nobody back.
+    let stale = Proposed {
+        text: "We greet each other.".into(),
+        told: Some(MessageId::new([9; 16])),
+        follow_up: None,
+    };
+    force(&mut room, "Bo", ContentBody::Agreement(Box::new(stale)));
+    assert!(room.of("Mia").engine.agreement().unwrap().id == id);
 }
 
 #[test]
@@ -304,6 +366,7 @@ fn who_comes_later_hears_whose_turn_it_is_what_is_stopped_and_what_was_agreed() 
     do_it(&mut room, "Bo", Command::Stop).unwrap();
     room.join("Dan");
     room.settle();
+    assert!(room.of("Dan").engine.agreement().is_none());
     let dan = room.of("Dan").engine.floor().unwrap().clone();
     assert_eq!(dan, floor(&room));
     assert_eq!(dan.stopped, [room.leaf("Bo")]);
@@ -312,7 +375,20 @@ fn who_comes_later_hears_whose_turn_it_is_what_is_stopped_and_what_was_agreed() 
     assert_eq!(*room.of("Dan").engine.floor().unwrap(), floor(&room));
     room.join("Eve");
     room.settle();
-    assert!(room.of("Eve").engine.agreement() == Some(agreement(&room)));
+    // What was proposed is told them, and who agreed they hear from each of those.
+    let known = agreement(&room);
+    for name in ["Dan", "Eve"] {
+        let told = room.of(name).engine.agreement().unwrap();
+        assert!(told.id == id && told.text == known.text && !told.stands);
+        assert_eq!(told.agreed.len(), 2, "{name}");
+        assert!(told.agreed.iter().all(|leaf| known.agreed.contains(leaf)));
+    }
+    for name in ["Bo", "Dan", "Eve"] {
+        do_it(&mut room, name, Command::Agree(id)).unwrap();
+    }
+    for name in ["Mia", "Vic", "Bo", "Dan", "Eve"] {
+        assert!(room.of(name).engine.agreement().unwrap().stands, "{name}");
+    }
     // Those who were there are told nothing new by it, and nobody who does not hold the talk is believed.
     let vic = room.leaf("Vic");
     let lie = FloorSaid {

@@ -1,9 +1,7 @@
 //! What supporters of a desk share.
 
 use super::samples::{Sample, log, sample};
-use crate::content::{
-    ContentBody, Draft, FloorSaid, MessageId, Proposed, ProposedBefore, Release, SendBack,
-};
+use crate::content::{ContentBody, Draft, FloorSaid, MessageId, Proposed, Release, SendBack};
 use crate::desk::{
     Again, AuditExport, AuditHash, AuditHead, AuditRecord, AuditWhat, Chain, DeskKeys, Exported,
     Helped, OpeningKey, OrganisationKey, Rated, Rating, RatingLetter, SignedKeys, Tally,
@@ -28,18 +26,13 @@ pub(super) fn of_talk() -> Vec<(&'static str, ContentBody)> {
             stopped: frozen.then_some(leaf).into_iter().collect(),
         })
     };
-    let agreement = |told, follow_up| {
-        ContentBody::Agreement(Box::new(Proposed {
-            text: "we greet each other".into(),
-            told,
-            follow_up,
-        }))
+    let proposed = Proposed {
+        text: "we greet each other".into(),
+        told: None,
+        follow_up: Some(20_794),
     };
-    let told = ProposedBefore {
-        of: id,
-        agreed: vec![leaf],
-        stands: true,
-    };
+    // The samples' messages have this id.
+    let (said_again, named) = proposed.clone().named(MessageId::new([0x19; 16]));
     let text = || "hello".to_owned();
     let release = |text| ContentBody::Release(Box::new(Release { of: id, text }));
     vec![
@@ -49,9 +42,12 @@ pub(super) fn of_talk() -> Vec<(&'static str, ContentBody)> {
         ("floor, stopped and said again", floor(None, true)),
         ("stop", ContentBody::Stop),
         ("go on", ContentBody::GoOn),
-        ("agreement", agreement(None, Some(20_794))),
-        ("agreement, said again", agreement(Some(told), None)),
-        ("agree", ContentBody::Agree(id)),
+        ("agreement", ContentBody::Agreement(Box::new(proposed))),
+        (
+            "agreement, said again",
+            ContentBody::Agreement(Box::new(said_again)),
+        ),
+        ("agree", ContentBody::Agree(named)),
         (
             "draft",
             ContentBody::Draft(Box::new(Draft { id, text: text() })),
