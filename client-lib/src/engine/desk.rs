@@ -169,6 +169,7 @@ impl Engine {
                 }
             }
         }
+        self.read_behind_queues();
     }
 
     /// At once, where there is a line already.
@@ -273,6 +274,7 @@ impl Engine {
             return Ok(());
         }
         self.look_at_team()?;
+        self.ask_how_far_queues_go(now);
         self.close_periods(now)?;
         self.forget_openings(now)?;
         self.change_queue_keys(now)?;

@@ -23,6 +23,8 @@ pub(super) const KEPT_DAYS: u32 = 400;
 pub(super) const RECORDS_MAX: usize = 4_096;
 /// Places in a queue that are known to be counted: more than come while one is being answered.
 pub(super) const SEEN_MAX: usize = 2_048;
+/// How far a queue goes is asked again so often, while what is said of it comes near the end of that.
+const ASK_AGAIN_MS: u64 = 60_000;
 /// Days for which they are: a letter lies for thirty.
 const SEEN_DAYS: u32 = 32;
 
@@ -80,6 +82,15 @@ impl Queue {
         Some(before)
     }
 
+    /// Whether places are counted half as far behind the end as any may be, so that the end we know of
+    /// may be an old one.
+    fn is_near_reach(&self) -> bool {
+        let half = u64::try_from(SEEN_MAX / 2).unwrap_or(u64::MAX);
+        let last = self.all.last().map_or(0, |seen| seen.seq);
+        self.head
+            .is_some_and(|head| last > head.saturating_add(half))
+    }
+
     fn drop_first(&mut self, count: usize) {
         if let Some(last) = self.all.drain(..count).next_back() {
             self.floor = last.seq;
@@ -108,6 +119,9 @@ pub(super) struct Numbers {
     open: BTreeMap<u32, Tally>,
     tickets: Queue,
     letters: Queue,
+    /// When it was last asked how far they go (steady clock).
+    #[serde(skip)]
+    asked_ms: Option<u64>,
     /// The last record's number and hash; nothing before the first.
     last: Option<(u64, AuditHash)>,
 }
@@ -180,6 +194,37 @@ fn no_office() -> Error {
 }
 
 impl Engine {
+    /// The room is read once it is known how far the queues go by now: an office that was off the line
+    /// for long counts nobody's place otherwise that came since.
+    pub(super) fn read_behind_queues(&mut self) {
+        if self.beside.office.is_some() {
+            let queues = self.queues().into_iter().map(|(log, _)| log).collect();
+            self.session.follow_behind(self.saved.log, queues);
+        }
+    }
+
+    /// And one that is on the line for long asks again.
+    pub(super) fn ask_how_far_queues_go(&mut self, now: Now) {
+        let numbers = &mut self.beside.numbers;
+        let near = [
+            numbers.tickets.is_near_reach(),
+            numbers.letters.is_near_reach(),
+        ];
+        let is_due = |at: u64| at.saturating_add(ASK_AGAIN_MS) <= now.steady_ms;
+        if near == [false; 2] || !numbers.asked_ms.is_none_or(is_due) {
+            return;
+        }
+        numbers.asked_ms = Some(now.steady_ms);
+        for ((log, _), _) in self
+            .queues()
+            .into_iter()
+            .zip(near)
+            .filter(|(_, near)| *near)
+        {
+            self.session.open_again(&log);
+        }
+    }
+
     fn keep_numbers(&mut self) -> Result<()> {
         let numbers = self.beside.numbers.clone();
         self.keep_beside(saved::NUMBERS, &numbers)
@@ -365,6 +410,12 @@ impl Engine {
     #[cfg(test)]
     pub(super) const fn counted_exactly(&self) -> &BTreeMap<u32, Tally> {
         &self.beside.numbers.open
+    }
+
+    /// When it was last asked how far the queues go.
+    #[cfg(test)]
+    pub(super) const fn queues_asked_ms(&self) -> Option<u64> {
+        self.beside.numbers.asked_ms
     }
 
     #[cfg(test)]

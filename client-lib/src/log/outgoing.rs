@@ -65,14 +65,6 @@ impl Session {
     }
 
     fn open_next(&mut self) -> Option<Vec<u8>> {
-        let being_made: Vec<LogId> = self
-            .asks
-            .values()
-            .filter_map(|pending| match &pending.ask {
-                Ask::Create(new) => Some(new.id()),
-                _ => None,
-            })
-            .collect();
         let now_ms = self.now.steady_ms;
         let log = *self
             .logs
@@ -81,7 +73,7 @@ impl Session {
                 state.wanted
                     && state.opening == Opening::Wanted
                     && state.not_before_ms <= now_ms
-                    && !being_made.contains(log)
+                    && !self.is_being_made(log)
             })?
             .0;
         if self.opened_here.len() >= limits::OPEN_LOGS_MAX && !self.opened_here.contains(&log) {
@@ -108,6 +100,8 @@ impl Session {
 
     fn pushes_next(&mut self) -> Option<Vec<u8>> {
         let now = self.now;
+        let logs = self.logs.keys().copied();
+        let held_up: Vec<_> = logs.filter(|log| self.is_held_up(log)).collect();
         let (log, verb) = self.logs.iter_mut().find_map(|(log, state)| {
             if state.pushes == Pushes::Leave {
                 state.pushes = Pushes::Leaving;
@@ -115,6 +109,7 @@ impl Session {
             }
             let may = state.opening == Opening::Open
                 && state.pushes == Pushes::Quiet
+                && !held_up.contains(log)
                 && state.not_before_ms <= now.steady_ms;
             let reader = state.reader.as_mut().filter(|_| may)?;
             state.pushes = Pushes::On;

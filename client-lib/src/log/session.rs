@@ -115,6 +115,8 @@ pub struct Session {
     pub(super) next_id: u64,
     next_token: u64,
     pub(super) logs: BTreeMap<LogId, LogState>,
+    /// Logs that are followed only once these others are open or refused.
+    behind: BTreeMap<LogId, Vec<LogId>>,
     pub(super) asks: BTreeMap<Token, Pending>,
     ask_bytes: usize,
     /// Requests of this connection without an answer, and when they were sent.
@@ -181,6 +183,7 @@ impl Session {
             next_id: 0,
             next_token: 0,
             logs: BTreeMap::new(),
+            behind: BTreeMap::new(),
             asks: BTreeMap::new(),
             ask_bytes: 0,
             asked: BTreeMap::new(),
@@ -347,6 +350,42 @@ impl Session {
         self.unfollow(&log);
         if let Some(state) = self.logs.get_mut(&log) {
             state.reader = Some(Reader::new(log, lane, after, keeps));
+        }
+    }
+
+    /// On each connection, has the entries of `log` come only once these others are open or refused:
+    /// what is read in it is judged by how far they go.
+    pub fn follow_behind(&mut self, log: LogId, others: Vec<LogId>) {
+        self.behind.insert(log, others);
+    }
+
+    /// What a log is followed behind.
+    #[cfg(test)]
+    pub(crate) fn others_before(&self, log: &LogId) -> Vec<LogId> {
+        self.behind.get(log).cloned().unwrap_or_default()
+    }
+
+    /// Whether a log waits for others that are about to be opened. One that is still to be made holds
+    /// nothing up.
+    pub(super) fn is_held_up(&self, log: &LogId) -> bool {
+        let others = self.behind.get(log).into_iter().flatten();
+        let mut states = others.filter_map(|other| self.logs.get_key_value(other));
+        states.any(|(other, state)| {
+            let is_due = matches!(state.opening, Opening::Wanted | Opening::Asked { .. });
+            is_due && state.wanted && !self.is_being_made(other)
+        })
+    }
+
+    pub(super) fn is_being_made(&self, log: &LogId) -> bool {
+        let mut asks = self.asks.values();
+        asks.any(|pending| matches!(&pending.ask, Ask::Create(new) if new.id() == *log))
+    }
+
+    /// Opens a log anew that is open, to hear how far it goes by now.
+    pub fn open_again(&mut self, log: &LogId) {
+        let state = self.logs.get_mut(log);
+        if let Some(state) = state.filter(|state| state.opening == Opening::Open) {
+            state.opening = Opening::Wanted;
         }
     }
 

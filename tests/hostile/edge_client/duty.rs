@@ -50,6 +50,10 @@ pub(super) const DUTY: &[(&str, Rows)] = &[
                 By(&["as_many_records_and_places_as_the_limits_are_kept_and_not_one_more"]),
             ),
             (
+                "ASK_AGAIN_MS",
+                By(&["an_office_knows_how_far_the_queues_go_before_it_judges_a_place"]),
+            ),
+            (
                 "SEEN_DAYS",
                 By(&["places_are_known_for_as_long_as_a_letter_lies_and_no_longer"]),
             ),

@@ -480,3 +480,26 @@ fn places_that_are_nobodys_yet_push_nobody_out() {
     };
     assert_eq!(numbers_of(&period), [Some(5), None, None, None]);
 }
+
+/// An office that was off the line while thousands asked knows how far the queues go by now before it reads
+/// what was said of them, and one that is on the line hears it again.
+#[test]
+fn an_office_knows_how_far_the_queues_go_before_it_judges_a_place() {
+    let mut ann = office();
+    let queues: Vec<_> = ann.queues().into_iter().map(|(log, _)| log).collect();
+    assert_eq!(ann.session.others_before(&ann.saved.log), queues);
+    ann.beside.numbers.queue_goes_to(false, 0);
+    let half = u64::try_from(SEEN_MAX / 2).unwrap();
+    taken(&mut ann, half, false, TODAY);
+    ann.ask_how_far_queues_go(NOON);
+    assert_eq!(ann.queues_asked_ms(), None);
+    taken(&mut ann, half + 1, false, TODAY);
+    for (ms, asked) in [(0, 0), (59_999, 0), (60_000, 60_000)] {
+        ann.ask_how_far_queues_go(NOON.plus_ms(ms));
+        let asked_ms = ann.queues_asked_ms().unwrap();
+        assert_eq!(asked_ms, NOON.steady_ms + asked);
+    }
+    ann.beside.numbers.queue_goes_to(false, half + 1);
+    ann.ask_how_far_queues_go(minutes(60));
+    assert_eq!(ann.queues_asked_ms(), Some(NOON.steady_ms + 60_000));
+}

@@ -157,6 +157,64 @@ fn a_busy_relay_is_asked_again_later() {
     assert_eq!(texts, ["one", "two"]);
 }
 
+/// What is read in the one is judged by how far the other goes, on every connection.
+#[test]
+fn a_log_is_followed_only_once_the_other_is_open_or_refused() {
+    for (room, queue) in [(1, 2), (2, 1)] {
+        let mut pair = Pair::new();
+        let [room, queue] = [room, queue].map(|seed| pair.relay.log(seed, &member()));
+        let stranger = StaticSecret::from([9; 32]);
+        for (keys, is_refused) in [(member(), false), (stranger, true)] {
+            pair.session.close(&queue);
+            pair.session.open(room, vec![member()]);
+            pair.session.open(queue, vec![keys]);
+            let start = Cursor::start(&room);
+            pair.session
+                .follow(room, Lane::All, start, Keeps::Removable);
+            pair.session.follow_behind(room, vec![queue]);
+            let log = pair.relay.logs.get_mut(&room).unwrap();
+            log.append(b"theirs", false, DAY);
+            pair.entries.clear();
+            pair.others.clear();
+            pair.disconnect();
+            pair.connect();
+            pair.relay.busy = 1;
+            pair.settle();
+            pair.collect(true);
+            while pair.entries.is_empty() {
+                pair.wait();
+            }
+            let is_known = |event: &SessionEvent| match event {
+                SessionEvent::Opened { log, .. } => *log == queue && !is_refused,
+                SessionEvent::OpenRefused { log, .. } => *log == queue && is_refused,
+                _ => false,
+            };
+            assert!(pair.others.iter().any(is_known));
+            pair.disconnect();
+        }
+    }
+}
+
+#[test]
+fn a_log_that_is_open_is_opened_again_to_hear_how_far_it_goes() {
+    let (mut pair, log) = opened();
+    let heads = |pair: &Pair| {
+        let heads = pair.others.iter().filter_map(|event| match event {
+            SessionEvent::Opened { opened, .. } => Some(opened.head),
+            _ => None,
+        });
+        heads.collect::<Vec<_>>()
+    };
+    pair.relay
+        .logs
+        .get_mut(&log)
+        .unwrap()
+        .append(b"theirs", false, DAY);
+    pair.session.open_again(&log);
+    pair.settle();
+    assert_eq!(heads(&pair), [0, 1]);
+}
+
 #[test]
 fn a_busy_relay_opens_and_follows_later() {
     let mut pair = Pair::new();
