@@ -1,5 +1,8 @@
-//! What a desk tells a funder of itself: counts of whole periods, and never fewer than five people.
+//! What a desk tells a funder of itself: counts of whole periods in fives, and never fewer than five people.
 //! SPEC.md, "Numbers".
+//!
+//! In fives, as whoever is told a number and has the poster can add people of their own: with an exact one, a
+//! few more show how many others there are.
 //!
 //! There is no total anywhere: one total over cells of which one is hidden shows what is hidden. For the
 //! same reason a day is in one period only, for good, and is shown once it is over.
@@ -11,10 +14,10 @@ use serde::{Deserialize, Serialize};
 use super::hours::last_of_month;
 use super::rating::{Again, Helped, Rating};
 
-/// What is less than this is not told apart.
+/// What is less than this is not told apart, nor are two numbers between two multiples of it.
 pub const SHOWN_MIN: u64 = 5;
 
-/// So many people, if they are five or more.
+/// So many people, to the five below, if they are five or more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "u64", into = "u64")]
 pub struct Count(u64);
@@ -26,21 +29,25 @@ impl Count {
         if people < SHOWN_MIN {
             Self(0)
         } else {
-            Self(people)
+            Self(people - people % SHOWN_MIN)
         }
     }
 
-    /// The number; nothing if it is fewer than five, or none at all.
+    /// The number, or up to four fewer than that; nothing if it is fewer than five, or none at all.
     #[must_use]
     pub const fn number(self) -> Option<u64> {
-        if self.0 == 0 { None } else { Some(self.0) }
+        if self.0 == 0 {
+            None
+        } else {
+            Some(self.0 - self.0 % SHOWN_MIN)
+        }
     }
 }
 
 impl fmt::Display for Count {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.number() {
-            Some(number) => write!(f, "{number}"),
+            Some(number) => write!(f, "{number} to {}", number.saturating_add(SHOWN_MIN - 1)),
             None => f.write_str("fewer than 5"),
         }
     }
@@ -65,6 +72,7 @@ impl TryFrom<u64> for Count {
         if (1..SHOWN_MIN).contains(&number) {
             return Err(TooFew);
         }
+        // As it stands there, as a record is known by its bytes.
         Ok(Self(number))
     }
 }
@@ -234,7 +242,21 @@ mod tests {
             assert_eq!(Count::try_from(number).is_ok(), number == 0);
         }
         assert_eq!(Count::of(5).number(), Some(5));
-        assert_eq!(Count::of(12).to_string(), "12");
+        assert_eq!(Count::of(12).to_string(), "10 to 14");
+        assert_eq!(Count::try_from(17).unwrap().number(), Some(15));
+    }
+
+    /// Whoever is told the number and has the poster.
+    #[test]
+    fn people_of_ones_own_do_not_measure_what_is_hidden() {
+        for hidden in 0..5 {
+            assert_eq!(Count::of(hidden + 5), Count::of(5));
+            // Fewer than five of them show whether there are at least so many others, and no more.
+            for own in 0..5 {
+                let is_shown = Count::of(hidden + own).number().is_some();
+                assert_eq!(is_shown, hidden >= 5 - own);
+            }
+        }
     }
 
     #[test]
@@ -293,11 +315,11 @@ mod tests {
         all.add(&rated(5, 5, 5, Again::No, 0));
         let shown = all.shown(1, 7);
         let again = shown.again.unwrap();
-        assert_eq!(again.yes.number(), Some(32));
+        assert_eq!(again.yes.number(), Some(30));
         assert_eq!(
             (again.maybe.number(), again.no.number()),
             (Some(15), Some(15))
         );
-        assert_eq!(shown.early.and_then(Count::number), Some(6));
+        assert_eq!(shown.early.and_then(Count::number), Some(5));
     }
 }

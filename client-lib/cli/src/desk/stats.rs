@@ -68,7 +68,7 @@ pub(super) fn date(day: u32) -> String {
     DeskDate::of_days(day).map_or_else(String::new, |date| date.to_string())
 }
 
-/// A number, or that it is fewer than five.
+/// A number, or up to four fewer than there were, or that it is fewer than five.
 fn shown(count: Count) -> Value {
     count
         .number()

@@ -86,32 +86,35 @@ fn each_place_of_a_queue_counts_once_and_as_what_became_of_it() {
     for _ in 0..4 {
         ann.count_call(TODAY).unwrap();
     }
+    let exact = ann.counted_exactly()[&TODAY];
+    let counted = [exact.answered, exact.letters, exact.left, exact.calls];
+    assert_eq!(counted, [9, 6, 5, 4]);
     let [period] = exports(&mut ann, Division::Day, day(1))[..] else {
         panic!("one day is over")
     };
-    assert_eq!(numbers_of(&period), [Some(9), Some(6), Some(5), None]);
-    assert_eq!(period.helped.yes.number(), Some(7));
+    assert_eq!(numbers_of(&period), [Some(5), Some(5), Some(5), None]);
+    assert_eq!(period.helped.yes.number(), Some(5));
     assert_eq!(period.helped.no.to_string(), "fewer than 5");
 }
 
 #[test]
 fn nothing_is_told_of_a_period_before_it_is_over_and_read_and_nothing_new_afterwards() {
     let mut ann = office();
-    for seq in 1..=5 {
+    for seq in 1..=9 {
         taken(&mut ann, seq, false, TODAY);
     }
     assert!(exports(&mut ann, Division::Day, NOON).is_empty());
     // The day is over, and something of it may not be read yet.
     ann.head = Some(ann.saved.seq + 1);
     assert!(exports(&mut ann, Division::Day, day(1)).is_empty());
-    taken(&mut ann, 6, false, TODAY);
+    taken(&mut ann, 10, false, TODAY);
     ann.head = Some(ann.saved.seq);
     let first = exports(&mut ann, Division::Day, day(1));
-    assert_eq!(numbers_of(&first[0])[0], Some(6));
+    assert_eq!(numbers_of(&first[0])[0], Some(10));
     assert!(ann.counted_exactly().is_empty(), "no exact count is left");
     // What comes late is of the first day that is open.
-    taken(&mut ann, 7, false, TODAY);
-    for seq in 8..=11 {
+    taken(&mut ann, 11, false, TODAY);
+    for seq in 12..=15 {
         taken(&mut ann, seq, false, TODAY + 1);
     }
     // A word on somebody who was counted yesterday changes nothing today.
@@ -119,7 +122,7 @@ fn nothing_is_told_of_a_period_before_it_is_over_and_read_and_nothing_new_afterw
     let all = exports(&mut ann, Division::Day, day(2));
     assert_eq!(all[0], first[0]);
     let firsts: Vec<_> = all.iter().map(|one| numbers_of(one)[0]).collect();
-    assert_eq!(firsts, [Some(6), Some(5)]);
+    assert_eq!(firsts, [Some(10), Some(5)]);
 }
 
 /// Whoever asks for days, weeks and months in any order has each day in one statement only.
@@ -290,9 +293,9 @@ fn the_first_record_that_does_not_hold_is_named() {
         if at > 0 {
             assert_eq!(bad.check(), Err(AuditFault::Record(number)));
         }
-        // One count in a period, up by one.
+        // One count in a period, up by five.
         if let AuditWhat::Period(mut period) = good.records[at].what {
-            period.answered = Count::of(8);
+            period.answered = Count::of(10);
             let mut bad = good.clone();
             bad.records[at].what = AuditWhat::Period(period);
             assert_eq!(bad.check(), Err(AuditFault::Record(number)));
