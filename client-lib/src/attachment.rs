@@ -20,6 +20,7 @@ use sotto_protocol::size_class::SizeClass;
 use x25519_dalek::StaticSecret;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
+use crate::content::misleads;
 use crate::random;
 use crate::seal::derive::Source;
 
@@ -256,10 +257,7 @@ impl Cut {
 
 /// A name under which an app may save what it got: one part of a path, without tricks.
 pub(crate) fn attachment_name_is_fit(name: &str) -> bool {
-    let trick = |c: char| {
-        c.is_control()
-            || matches!(c, '/' | '\\' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
+    let trick = |c: char| c.is_control() || matches!(c, '/' | '\\') || misleads(c);
     !name.trim().is_empty()
         && name.len() <= ATTACHMENT_NAME_BYTES_MAX
         && !matches!(name, "." | "..")

@@ -470,20 +470,38 @@ fn retold_is_fit(lines: &[RetoldLine]) -> bool {
 
 /// What somebody is called for is one short line.
 pub(crate) fn call_is_fit(asks: &str) -> bool {
-    let trick = |c: char| c.is_control() || turns_text(c);
+    let trick = |c: char| c.is_control() || misleads(c);
     !asks.trim().is_empty() && asks.len() <= CALL_BYTES_MAX && !asks.chars().any(trick)
 }
 
 /// A name is short and has no control characters (which also keeps text direction tricks out of
 /// member lists).
 pub(crate) fn name_is_fit(name: &str) -> bool {
-    let trick = |c: char| c.is_control() || turns_text(c);
+    let trick = |c: char| c.is_control() || misleads(c);
     !name.trim().is_empty() && name.len() <= NAME_BYTES_MAX && !name.chars().any(trick)
 }
 
-/// Whether a character changes the direction of text, and so what a line seems to say.
-pub(crate) const fn turns_text(c: char) -> bool {
-    matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+/// Whether a character changes the direction of text, or is not seen at all, so that a line seems to say
+/// something else or two names look alike. Those that join letters and emoji may stay.
+pub(crate) const fn misleads(c: char) -> bool {
+    matches!(
+        c,
+        '\u{ad}'
+            | '\u{34f}'
+            | '\u{61c}'
+            | '\u{115f}'
+            | '\u{1160}'
+            | '\u{200b}'
+            | '\u{200e}'
+            | '\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{3164}'
+            | '\u{feff}'
+            | '\u{ffa0}'
+            | '\u{fff9}'..='\u{fffb}'
+            | '\u{e0000}'..='\u{e007f}'
+    )
 }
 
 #[cfg(test)]

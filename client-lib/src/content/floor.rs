@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{MessageId, ROSTER_MAX, turns_text};
+use super::{MessageId, ROSTER_MAX, misleads};
 use crate::mls::LeafId;
 
 /// The longest agreement in bytes: a page or two that people can keep to.
@@ -82,7 +82,8 @@ impl Proposed {
 
 /// What people sign has a page or two, and nothing in it that shows other words than it holds.
 pub(crate) fn agreement_is_fit(text: &str) -> bool {
-    !text.trim().is_empty() && text.len() <= AGREEMENT_BYTES_MAX && !text.chars().any(turns_text)
+    let is_trick = |c: char| misleads(c) || c.is_control() && !matches!(c, '\n' | '\t');
+    !text.trim().is_empty() && text.len() <= AGREEMENT_BYTES_MAX && !text.chars().any(is_trick)
 }
 
 impl core::fmt::Debug for FloorSaid {

@@ -173,8 +173,57 @@ fn who_may_speak_and_an_agreement_may_be_as_long_as_their_limits_and_no_longer()
             ContentBody::SendBack(Box::new(SendBack { of: id, note }))
         }),
     ]);
-    for odd in ["", " ", "a\u{202e}b"] {
+    for odd in [
+        "",
+        " ",
+        "a\u{202e}b",
+        "a\u{61c}b",
+        "a\u{200b}b",
+        "a\rb",
+        "a\u{8}b",
+    ] {
         assert!(!agreement(odd.into()).is_within_limits(), "{odd:?}");
+    }
+    assert!(agreement("We greet\n\teach other.".into()).is_within_limits());
+}
+
+#[test]
+fn nothing_that_is_not_seen_or_turns_text_is_in_a_name_and_what_joins_letters_and_emoji_may_be() {
+    for c in [
+        '\u{ad}',
+        '\u{34f}',
+        '\u{61c}',
+        '\u{115f}',
+        '\u{1160}',
+        '\u{200b}',
+        '\u{200e}',
+        '\u{200f}',
+        '\u{2028}',
+        '\u{2029}',
+        '\u{202a}',
+        '\u{202e}',
+        '\u{2060}',
+        '\u{2066}',
+        '\u{2069}',
+        '\u{206f}',
+        '\u{3164}',
+        '\u{feff}',
+        '\u{ffa0}',
+        '\u{fff9}',
+        '\u{fffb}',
+        '\u{e0001}',
+        '\u{e0041}',
+        '\u{e007f}',
+    ] {
+        assert!(!name_is_fit(&format!("A{c}nn")), "{:x}", u32::from(c));
+    }
+    for name in [
+        "\u{5e9}\u{5dc}\u{5d5}\u{5dd}",
+        "\u{645}\u{6cc}\u{200c}\u{6a9}",
+        "\u{1f469}\u{200d}\u{1f680}",
+        "\u{2764}\u{fe0f}",
+    ] {
+        assert!(name_is_fit(name), "{name}");
     }
 }
 

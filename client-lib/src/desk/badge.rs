@@ -73,7 +73,7 @@ impl BadgeAttributes {
 }
 
 fn attribute_is_fit(text: &str) -> bool {
-    let is_trick = |c: char| c.is_control() || crate::content::turns_text(c);
+    let is_trick = |c: char| c.is_control() || crate::content::misleads(c);
     !text.trim().is_empty()
         && text.len() <= BADGE_ATTRIBUTE_BYTES_MAX
         && !text.chars().any(is_trick)

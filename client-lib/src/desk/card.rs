@@ -495,5 +495,5 @@ fn text_is_fit(text: &str, bytes_max: usize) -> bool {
 }
 
 fn is_trick(c: char) -> bool {
-    c.is_control() || crate::content::turns_text(c)
+    c.is_control() || crate::content::misleads(c)
 }

@@ -8,7 +8,7 @@ use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::content::turns_text;
+use crate::content::misleads;
 
 /// Bytes of the first words: with every choice at its longest the ticket still fits the smallest
 /// class of a desk.
@@ -51,7 +51,7 @@ impl Ticket {
         let fits = |choice: &String| {
             !choice.trim().is_empty()
                 && choice.len() <= CHOICE_BYTES_MAX
-                && !choice.chars().any(|c| c.is_control() || turns_text(c))
+                && !choice.chars().any(|c| c.is_control() || misleads(c))
         };
         let few = |choices: &Vec<String>| choices.len() <= CHOICES_MAX && choices.iter().all(fits);
         self.words.len() <= TICKET_WORDS_BYTES_MAX
