@@ -18,6 +18,7 @@ mod forms;
 mod inbox;
 mod lies;
 mod lines;
+mod load;
 mod matching;
 mod membership;
 mod notes;

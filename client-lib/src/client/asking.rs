@@ -78,6 +78,7 @@ impl Client {
             )
         })?;
         let most = usize::from(keys.chats_each());
+        let _taking = self.0.taking.lock().await;
         if most > 0 && !ticket.is_letter && self.chats_held().await >= most {
             return Err(Error::new(
                 ErrorKind::NotAllowed,

@@ -137,6 +137,8 @@ pub(crate) struct Shared {
     carry: Arc<Notify>,
     desks: desk::Seat,
     badges: badges::Seat,
+    /// Held from the look at how many chats there are until there is one more.
+    taking: tokio::sync::Mutex<()>,
 }
 
 impl fmt::Debug for Client {
@@ -177,6 +179,7 @@ impl Client {
             carry: Arc::default(),
             desks: desk::Seat::default(),
             badges: badges::Seat::default(),
+            taking: tokio::sync::Mutex::default(),
         }));
         let vault = client.0.vault.clone();
         let (is_copy, spaces) = on_disk(move || {
