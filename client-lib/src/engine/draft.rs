@@ -181,6 +181,7 @@ impl Engine {
                 "a draft has at most 16,384 bytes, and 64 may wait for a reviewer",
             ));
         }
+        self.has_room_to_say()?;
         let id = MessageId::random().map_err(no_randomness)?;
         let from = self.space;
         let kept = self.drafts.change();

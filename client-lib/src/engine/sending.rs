@@ -16,7 +16,7 @@ use crate::time::{DAY_MS, Now};
 use crate::vault::Key;
 
 /// Messages that may wait to be sent; a person does not type more in the longest time offline.
-const OUTBOX_MAX: usize = 4_096;
+pub(super) const OUTBOX_MAX: usize = 4_096;
 /// Messages in one append, so that a full outbox goes out in few round trips.
 const BATCH_MAX: usize = 32;
 /// Sealed bytes in one append, well below what a relay takes.
@@ -34,15 +34,22 @@ impl Engine {
                 "a text, name or reaction is longer than a message may be",
             ));
         }
-        if self.outbox.len() >= OUTBOX_MAX {
+        self.has_room_to_say()?;
+        let id = MessageId::random().map_err(no_randomness)?;
+        self.queue_as(id, body, now)?;
+        Ok(id)
+    }
+
+    /// # Errors
+    /// [`ErrorKind::TooLarge`] where too much waits, with what may still be released into it.
+    pub(super) fn has_room_to_say(&self) -> Result<()> {
+        if self.outbox.len() + self.drafts.waiting().count() >= OUTBOX_MAX {
             return Err(Error::new(
                 ErrorKind::TooLarge,
                 "too many messages wait to be sent",
             ));
         }
-        let id = MessageId::random().map_err(no_randomness)?;
-        self.queue_as(id, body, now)?;
-        Ok(id)
+        Ok(())
     }
 
     pub(super) fn queue_as(&mut self, id: MessageId, body: ContentBody, now: Now) -> Result<()> {

@@ -3,6 +3,7 @@
 use super::*;
 use crate::content::{ContentBody, Draft, Release};
 use crate::engine::draft::{DRAFTS_MAX, OPEN_DRAFTS_MAX};
+use crate::engine::sending::OUTBOX_MAX;
 
 /// Tia's chat with Sam, and the side-room in which Lea reads what she writes.
 struct Two {
@@ -299,4 +300,31 @@ fn as_many_drafts_as_the_limit_wait_and_one_more_is_refused() {
     };
     assert!(two.chat.has("Tia", failed));
     two.chat.say("Tia", "there is room again");
+}
+
+/// Without a line everything that is released waits.
+#[test]
+fn a_draft_is_refused_where_its_words_would_find_no_room() {
+    let mut two = Two::new();
+    two.chat.go_offline("Tia", true);
+    let tia = two.chat.engine("Tia");
+    while tia.outbox.len() < OUTBOX_MAX - 1 {
+        tia.queue(ContentBody::Alive, NOON).unwrap();
+    }
+    two.chat.say("Tia", "the last one");
+    let send = Command::Send {
+        text: "past it".into(),
+        reply_to: None,
+    };
+    assert_eq!(refused(&mut two.chat, "Tia", send), ErrorKind::TooLarge);
+    let tia = two.chat.engine("Tia");
+    assert!(
+        tia.queue(ContentBody::Alive, NOON).is_err(),
+        "its place is kept"
+    );
+    two.carry(true);
+    let [(id, _)] = two.waits().try_into().unwrap();
+    two.release(id, None);
+    two.carry(true);
+    assert_eq!(two.chat.of("Tia").engine.outbox.len(), OUTBOX_MAX);
 }
