@@ -39,6 +39,13 @@ impl Engine {
     pub(super) fn note_quiet(&mut self, author: LeafId, body: &ContentBody, now: Now) {
         let hosts = self.held_for();
         let mut quiet = self.saved.quiet;
+        if matches!(body, ContentBody::Floor(_)) {
+            // It is their turn only now, perhaps.
+            quiet = quiet.map(|quiet| Quiet {
+                since_ms: now.wall_ms,
+                ..quiet
+            });
+        }
         if author == self.key.id() && body.is_text() {
             // Words that only remind do not begin the ladder anew.
             let step = quiet.map_or(0, |quiet| quiet.step);
@@ -78,6 +85,10 @@ impl Engine {
         // Whoever left a letter is not here yet, and has said no name.
         let hosts = self.held_for();
         if !hosts.iter().any(|host| self.name_of(host).is_some()) {
+            return None;
+        }
+        // And nobody is silent who may not speak.
+        if !hosts.iter().any(|host| self.may_speak(host)) {
             return None;
         }
         let quiet = self.saved.quiet.as_mut()?;

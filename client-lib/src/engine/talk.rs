@@ -144,13 +144,14 @@ impl Engine {
 
     fn heard(&mut self, author: LeafId, content: Content, at: At, now: Now) -> Result<()> {
         self.heard_from(author, now);
-        self.note_quiet(author, &content.body, now);
         let Content {
             id, body, minute, ..
         } = content;
         if self.is_out_of_turn(author, id, &body) {
             return Ok(());
         }
+        // What nobody hears ends no silence.
+        self.note_quiet(author, &body, now);
         match body {
             ContentBody::Text(text) => {
                 let said = said(author, id, minute, (None, text));

@@ -223,6 +223,30 @@ fn a_reminder_that_is_sent_does_not_begin_the_ladder_anew_and_an_answer_ends_it(
 }
 
 #[test]
+fn words_that_nobody_hears_end_no_silence_and_nobody_is_silent_who_may_not_speak() {
+    let mut room = room_of_cay();
+    room.say("Ben", "How was it?");
+    room.settle();
+    let (ann, now) = (room.leaf("Ann"), room.now);
+    let turn = |room: &mut Room, to| {
+        room.command("Ben", Command::SetFloor(to));
+        room.settle();
+    };
+    turn(&mut room, Some(ann));
+    pass(&mut room, 10 * MINUTE, 3);
+    assert_eq!(of_time(&mut room, "Ben"), []);
+    // Out of turn, by a client that sends it all the same.
+    let body = crate::content::ContentBody::Text("yes".into());
+    room.engine("Cay").queue(body, now).unwrap();
+    room.settle();
+    turn(&mut room, None);
+    pass(&mut room, 10 * MINUTE - 1, 1);
+    assert_eq!(of_time(&mut room, "Ben"), []);
+    pass(&mut room, 1, 1);
+    assert_eq!(of_time(&mut room, "Ben"), [quiet(1)]);
+}
+
+#[test]
 fn nobody_is_reminded_where_the_talk_is_for_nobody_in_particular_or_they_are_not_there_yet() {
     let mut room = Room::new(&["Ann", "Ben"]);
     room.say("Ann", "hello");
