@@ -274,6 +274,7 @@ impl Engine {
             return Ok(());
         }
         self.look_at_team()?;
+        self.write_down_who_is_gone()?;
         self.ask_how_far_queues_go(now);
         self.close_periods(now)?;
         self.forget_openings(now)?;
@@ -345,13 +346,6 @@ impl Engine {
             return Ok(());
         }
         let leaves = group.leaves();
-        let gone = office.team.gone(&leaves);
-        if gone > 0 {
-            self.write_down_gone(gone)?;
-        }
-        let Some(office) = &mut self.beside.office else {
-            return Ok(());
-        };
         if office.team.has_lost(epoch, &leaves) {
             office.team.hears(leaves);
             return self.renew_desk_keys();

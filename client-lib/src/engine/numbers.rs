@@ -4,12 +4,12 @@
 //! All of it is made of what is said in the team's room, so that an office that was off the line catches
 //! up. Of a day whose period is over there is nothing left here but what may be shown.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
 use super::{Engine, Reply, saved};
-use crate::content::{ContentBody, Taken};
+use crate::content::{ContentBody, MessageId, Taken};
 use crate::desk::{
     AuditExport, AuditHash, AuditHead, AuditWhat, Chain, Division, Exported, Period, Rated, Tally,
 };
@@ -25,7 +25,9 @@ pub(super) const RECORDS_MAX: usize = 4_096;
 pub(super) const SEEN_MAX: usize = 2_048;
 /// How far a queue goes is asked again so often, while what is said of it comes near the end of that.
 const ASK_AGAIN_MS: u64 = 60_000;
-/// Days for which they are: a letter lies for thirty.
+/// Calls that are known to be counted: of an evening, and a resend follows within minutes.
+pub(super) const CALLS_KNOWN_MAX: usize = 64;
+/// Days for which places are: a letter lies for thirty.
 const SEEN_DAYS: u32 = 32;
 
 /// What became of somebody who asked.
@@ -119,6 +121,9 @@ pub(super) struct Numbers {
     open: BTreeMap<u32, Tally>,
     tickets: Queue,
     letters: Queue,
+    /// The last messages that called somebody, without by whom or whom to.
+    #[serde(default)]
+    calls: VecDeque<MessageId>,
     /// When it was last asked how far they go (steady clock).
     #[serde(skip)]
     asked_ms: Option<u64>,
@@ -293,9 +298,16 @@ impl Engine {
         })
     }
 
-    /// Somebody of the team is called into a chat.
-    pub(super) fn count_call(&mut self, day: u32) -> Result<()> {
+    /// Somebody of the team is called into a chat. The same message again is a resend, or a copy.
+    pub(super) fn count_call(&mut self, id: MessageId, day: u32) -> Result<()> {
         self.count(|numbers| {
+            if numbers.calls.contains(&id) {
+                return false;
+            }
+            numbers.calls.push_back(id);
+            if numbers.calls.len() > CALLS_KNOWN_MAX {
+                numbers.calls.pop_front();
+            }
             numbers.on(day).calls += 1;
             true
         })
@@ -332,6 +344,23 @@ impl Engine {
             numbers.letters.forget(today);
             self.write_down(today, AuditWhat::Period(sum.shown(from, until)))?;
         }
+    }
+
+    /// What a record says stays, so nothing is written of an epoch that may be undone.
+    pub(super) fn write_down_who_is_gone(&mut self) -> Result<()> {
+        if self.joining.is_some() || self.disputes.iter().next().is_some() {
+            return Ok(());
+        }
+        let (Some(office), Some(group)) = (&mut self.beside.office, &self.group) else {
+            return Ok(());
+        };
+        let Some(gone) = office.team.writes(group.epoch(), &group.leaves()) else {
+            return Ok(());
+        };
+        if gone > 0 {
+            self.write_down_gone(gone)?;
+        }
+        self.keep_office()
     }
 
     /// So many devices are in the team no more.

@@ -83,21 +83,35 @@ pub(super) struct Team {
     /// The last epoch that was looked at.
     epoch: u64,
     leaves: Vec<LeafId>,
+    /// Members as the records know them, and of which epoch.
+    #[serde(default)]
+    written: (u64, Vec<LeafId>),
 }
 
 impl Team {
-    pub(super) const fn new(epoch: u64, leaves: Vec<LeafId>) -> Self {
-        Self { epoch, leaves }
+    pub(super) fn new(epoch: u64, leaves: Vec<LeafId>) -> Self {
+        Self {
+            epoch,
+            written: (epoch, leaves.clone()),
+            leaves,
+        }
     }
 
     pub(super) const fn was_looked_at_in(&self, epoch: u64) -> bool {
         self.epoch == epoch
     }
 
-    /// How many of those who may have the keys are gone.
-    pub(super) fn gone(&self, leaves: &[LeafId]) -> u64 {
-        let gone = self.leaves.iter().filter(|leaf| !leaves.contains(leaf));
-        u64::try_from(gone.count()).unwrap_or(u64::MAX)
+    /// Takes note of who is in now, for the records; how many are gone, if nothing was written of this
+    /// epoch.
+    pub(super) fn writes(&mut self, epoch: u64, leaves: &[LeafId]) -> Option<u64> {
+        let (written_in, known) = &mut self.written;
+        if *written_in == epoch {
+            return None;
+        }
+        *written_in = epoch;
+        let known = core::mem::replace(known, leaves.to_vec());
+        let gone = known.iter().filter(|leaf| !leaves.contains(leaf));
+        Some(u64::try_from(gone.count()).unwrap_or(u64::MAX))
     }
 
     /// Takes note of who is in now; whether somebody who may have the keys is gone, or came and went

@@ -171,7 +171,7 @@ impl Engine {
             }
             ContentBody::Call(call) => {
                 self.called(author, *call);
-                self.count_call(at.day)
+                self.count_call(id, at.day)
             }
             ContentBody::Edit { of, text } => self.edited(author, of, text, minute),
             ContentBody::Delete(of) => self.deleted(author, of),

@@ -50,6 +50,10 @@ pub(super) const DUTY: &[(&str, Rows)] = &[
                 By(&["as_many_records_and_places_as_the_limits_are_kept_and_not_one_more"]),
             ),
             (
+                "CALLS_KNOWN_MAX",
+                By(&["a_call_that_is_said_again_counts_once_for_as_many_calls_as_the_limit"]),
+            ),
+            (
                 "ASK_AGAIN_MS",
                 By(&["an_office_knows_how_far_the_queues_go_before_it_judges_a_place"]),
             ),

@@ -9,8 +9,11 @@ use crate::desk::{
     Again, AuditFault, AuditRecord, AuditWhat, Count, Division, Exported, Helped, Period, Rated,
     Rating,
 };
+use crate::engine::aside::Before;
+use crate::engine::dispute::Dispute;
 use crate::engine::heads::HEADS_MAX;
-use crate::engine::numbers::{KEPT_DAYS, RECORDS_MAX, SEEN_MAX};
+use crate::engine::numbers::{CALLS_KNOWN_MAX, KEPT_DAYS, RECORDS_MAX, SEEN_MAX};
+use crate::mls::{Author, Facts};
 
 /// NOON is on a Tuesday.
 const TODAY: u32 = 19_675;
@@ -83,8 +86,9 @@ fn each_place_of_a_queue_counts_once_and_as_what_became_of_it() {
         rated(&mut ann, seq, Helped::Yes);
         rated(&mut ann, seq, Helped::No);
     }
-    for _ in 0..4 {
-        ann.count_call(TODAY).unwrap();
+    for call in [1, 2, 2, 3, 1, 4] {
+        let id = MessageId::new([call; 16]);
+        ann.count_call(id, TODAY).unwrap();
     }
     let exact = ann.counted_exactly()[&TODAY];
     let counted = [exact.answered, exact.letters, exact.left, exact.calls];
@@ -252,6 +256,28 @@ fn who_leaves_the_team_is_written_down_as_a_number() {
     let epoch = ann.group.as_ref().unwrap().epoch();
     ann.beside.office.as_mut().unwrap().team = office::Team::new(epoch.wrapping_sub(1), leaves);
     ann.look_at_team().unwrap();
+    // Somebody who is no facilitator let them go, which may be undone.
+    let facts = Facts {
+        author: Author::Member(LeafId::new([0x78; 32])),
+        added: Vec::new(),
+        removed: Vec::new(),
+        left: vec![gone],
+        policy: None,
+        newest_day: 0,
+        psks: Vec::new(),
+        strange: false,
+        path: [0; 32],
+        aad: Vec::new(),
+    };
+    let policy = ann.policy.clone().unwrap();
+    let leaves = [ann.key.id(), gone];
+    let dispute = Dispute::of(2, &facts, b"", &leaves, &policy).unwrap();
+    ann.disputes.took(Some((dispute, Before::Here)));
+    ann.write_down_who_is_gone().unwrap();
+    assert!(ann.audit().is_none(), "it is written only once it stands");
+    ann.disputes.took(None);
+    ann.write_down_who_is_gone().unwrap();
+    ann.write_down_who_is_gone().unwrap();
     let audit = ann.audit().unwrap();
     assert_eq!(audit.records[0].what, AuditWhat::Gone(1));
     assert_eq!(audit.records.len(), 1);
@@ -505,4 +531,20 @@ fn an_office_knows_how_far_the_queues_go_before_it_judges_a_place() {
     ann.beside.numbers.queue_goes_to(false, half + 1);
     ann.ask_how_far_queues_go(minutes(60));
     assert_eq!(ann.queues_asked_ms(), Some(NOON.steady_ms + 60_000));
+}
+
+#[test]
+fn a_call_that_is_said_again_counts_once_for_as_many_calls_as_the_limit() {
+    let mut ann = office();
+    let mut call = |number: u8| {
+        ann.count_call(MessageId::new([number; 16]), TODAY).unwrap();
+        ann.counted_exactly()[&TODAY].calls
+    };
+    let most = u8::try_from(CALLS_KNOWN_MAX).unwrap();
+    for number in 1..=most {
+        assert_eq!(call(number), u64::from(number));
+    }
+    assert_eq!(call(1), u64::from(most));
+    assert_eq!(call(most + 1), u64::from(most) + 1);
+    assert_eq!(call(1), u64::from(most) + 2, "it is known no more");
 }
