@@ -49,6 +49,8 @@ pub(crate) const RETOLD_LINES_MAX: usize = 256;
 pub(crate) const RETOLD_BYTES_MAX: usize = 64 << 10;
 /// Places of tickets that are said to be gone at once: a rush that ends with the bell.
 pub(crate) const GONE_MAX: usize = 256;
+/// Ratings that are told at once: those of such a rush.
+pub(crate) const RATED_MAX: usize = 256;
 /// Bytes of what somebody is called for; a few words that everybody on duty reads.
 pub const CALL_BYTES_MAX: usize = 256;
 /// A door's keys as they are handed on: the smallest class holds them with the longest address.
@@ -166,8 +168,8 @@ pub(crate) enum ContentBody {
     SendBack(Box<SendBack>),
     /// The talk ends at this minute since 1970-01-01, UTC; at 0 never.
     Until(u64),
-    /// Somebody rated this team's desk.
-    Rated(Rated),
+    /// These rated this team's desk.
+    Rated(Vec<Rated>),
     /// Those who asked at these places of the queue went before somebody answered.
     Gone(Vec<u64>),
     /// How far the records of this team's desk go, as something was taken out of them.
@@ -374,7 +376,6 @@ impl ContentBody {
             Self::Alive
             | Self::Taken(_)
             | Self::Until(_)
-            | Self::Rated(_)
             | Self::Stop
             | Self::GoOn
             | Self::Agree(_)
@@ -411,6 +412,7 @@ impl ContentBody {
             Self::Receipt(of) => of.len() <= RECEIPTS_MAX,
             Self::Retold(lines) => retold_is_fit(lines),
             Self::Call(call) => call_is_fit(&call.asks),
+            Self::Rated(rated) => (1..=RATED_MAX).contains(&rated.len()),
             Self::Gone(seqs) => (1..=GONE_MAX).contains(&seqs.len()),
         }
     }

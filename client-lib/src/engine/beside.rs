@@ -509,6 +509,7 @@ impl Engine {
         self.go_on_desk(now)?;
         self.go_on_duty(now);
         self.say_gone(now)?;
+        self.say_ratings(now)?;
         self.close_if_due(now)?;
         self.go_on_retelling();
         self.go_on_knocking(now)
@@ -541,6 +542,7 @@ impl Engine {
             self.wake_duty(now),
             self.wake_pace(now),
             self.wake_gone(now),
+            self.wake_ratings(now),
             self.wake_card(now),
             undone,
         ];

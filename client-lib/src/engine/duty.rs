@@ -78,6 +78,8 @@ pub(super) struct Duty {
     offer: Option<Offer>,
     waiting: View,
     letters: View,
+    /// When the team hears of ratings that lie there (steady clock).
+    pub(super) rate_at_ms: Option<u64>,
 }
 
 /// What is known of one queue.
@@ -103,15 +105,17 @@ pub(super) struct View {
 pub(super) enum Junk {
     /// Nobody who asks writes such a thing: it may go.
     Rubbish,
-    /// Somebody says how it was: the team hears of it, and then it may go.
+    /// Somebody says how it was: the team hears of it, and then it is rubbish.
     Rating(Rating),
+    /// The same, and the team is about to hear of it.
+    Told,
     /// It opens and makes no sense here; perhaps it does to a newer client.
     Strange,
 }
 
 impl Junk {
     const fn may_go(&self) -> bool {
-        matches!(self, Self::Rubbish | Self::Rating(_))
+        matches!(self, Self::Rubbish)
     }
 }
 
@@ -355,14 +359,6 @@ impl Engine {
         }
     }
 
-    /// What lies in a queue at this place, if it is a rating.
-    pub(super) fn rating_at(&mut self, is_letter: bool, seq: u64) -> Option<Rating> {
-        match self.beside.duty.view(is_letter).junk.get(&seq) {
-            Some(Junk::Rating(rating)) => Some(*rating),
-            _ => None,
-        }
-    }
-
     pub(super) fn queues(&self) -> Vec<(LogId, bool)> {
         let keys = self.beside.desk.as_ref();
         keys.map_or_else(Vec::new, |keys| {
@@ -463,7 +459,9 @@ impl Engine {
             Some(last) => self.read_queue_on(log, is_letter, last.seq),
             None => {
                 let looked = self.beside.duty.view(is_letter).looked();
-                if !is_letter {
+                if is_letter {
+                    self.plan_ratings(now);
+                } else {
                     self.went(&looked.went, now);
                 }
                 self.tidy(is_letter, looked.rubbish, now);

@@ -10,9 +10,9 @@ use crate::error::Result;
 use crate::time::Now;
 
 /// How long a device waits at least whether somebody else says it.
-const SAY_AFTER_MS: u64 = 60_000;
+pub(super) const SAY_AFTER_MS: u64 = 60_000;
 /// What is added to it by chance, so that one is first.
-const SAY_JITTER_MS: u64 = 5 * 60_000;
+pub(super) const SAY_JITTER_MS: u64 = 5 * 60_000;
 
 /// Places of the queue that are empty, and nobody said so yet.
 #[derive(Debug, Default)]

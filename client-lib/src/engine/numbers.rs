@@ -257,7 +257,10 @@ impl Engine {
                 self.count_taken(taken, day)?;
                 self.taken_said(*taken, minute, now)
             }
-            ContentBody::Rated(rated) => self.count_rated(rated, day),
+            ContentBody::Rated(rated) => {
+                self.ratings_said(rated);
+                self.count_rated(rated, day)
+            }
             ContentBody::Gone(seqs) => {
                 self.is_said(seqs);
                 self.count_gone(seqs, day)
@@ -286,13 +289,16 @@ impl Engine {
         })
     }
 
-    /// Somebody said how it was.
-    pub(super) fn count_rated(&mut self, rated: &Rated, day: u32) -> Result<()> {
-        let (seq, became) = (rated.seq, Became::Rated);
+    /// Some said how it was.
+    pub(super) fn count_rated(&mut self, all: &[Rated], day: u32) -> Result<()> {
+        let became = Became::Rated;
         self.count(|numbers| {
-            let is_new = numbers.became(true, Seen { seq, day, became });
-            if is_new {
-                numbers.on(day).rate(rated.rating);
+            let mut is_new = false;
+            for Rated { seq, rating } in all.iter().copied() {
+                if numbers.became(true, Seen { seq, day, became }) {
+                    numbers.on(day).rate(rating);
+                    is_new = true;
+                }
             }
             is_new
         })

@@ -5,9 +5,11 @@
 //! for it alone. Once it lies there nothing of it is left here, and nobody comes back for it.
 
 use super::asking::Asking;
+use super::duty::Junk;
+use super::gone::{SAY_AFTER_MS, SAY_JITTER_MS};
 use super::saved::Stage;
 use super::{Effects, Engine};
-use crate::content::ContentBody;
+use crate::content::{ContentBody, RATED_MAX};
 use crate::desk::{Card, CardKeys, DeskAddress, Rated, Rating};
 use crate::error::Result;
 use crate::time::Now;
@@ -54,13 +56,51 @@ impl Engine {
         self.end(Stage::Left);
     }
 
-    /// We have claimed what lies at this place of the letters, and are about to end it: if it is a
-    /// rating, the team hears of it first, so that it is not lost between the two.
-    pub(super) fn say_rating(&mut self, is_letter: bool, seq: u64, now: Now) -> Result<()> {
-        let Some(rating) = self.rating_at(is_letter, seq) else {
+    /// A look at the letters found these, perhaps: the team hears of them after a while, together and
+    /// from one of those who found them, as one message for each would let a stranger fill its room.
+    pub(super) fn plan_ratings(&mut self, now: Now) {
+        let mut junk = self.beside.duty.view(true).junk.values();
+        if junk.any(|one| matches!(one, Junk::Rating(_))) && self.beside.duty.rate_at_ms.is_none() {
+            let wait = SAY_AFTER_MS + self.jitter.next() % SAY_JITTER_MS;
+            self.beside.duty.rate_at_ms = Some(now.steady_ms.saturating_add(wait));
+        }
+    }
+
+    /// The team heard of these: what lies there is of no use to anybody any more.
+    pub(super) fn ratings_said(&mut self, all: &[Rated]) {
+        let junk = &mut self.beside.duty.view(true).junk;
+        for rated in all {
+            let one = junk.get_mut(&rated.seq);
+            if let Some(one) = one.filter(|one| matches!(one, Junk::Rating(_) | Junk::Told)) {
+                *one = Junk::Rubbish;
+            }
+        }
+    }
+
+    /// Says what lies there once it is due, the oldest first; the rest at the next look.
+    pub(super) fn say_ratings(&mut self, now: Now) -> Result<()> {
+        let is_due = |at: &mut u64| *at <= now.steady_ms;
+        if !self.is_online || self.beside.duty.rate_at_ms.take_if(is_due).is_none() {
             return Ok(());
-        };
-        self.queue(ContentBody::Rated(Rated { seq, rating }), now)
-            .map(drop)
+        }
+        let junk = self.beside.duty.view(true).junk.iter_mut();
+        let ratings = junk.filter_map(|(seq, one)| match *one {
+            Junk::Rating(rating) => {
+                *one = Junk::Told;
+                Some(Rated { seq: *seq, rating })
+            }
+            _ => None,
+        });
+        let all: Vec<_> = ratings.take(RATED_MAX).collect();
+        if all.is_empty() {
+            // Somebody else was first.
+            return Ok(());
+        }
+        self.queue(ContentBody::Rated(all), now).map(drop)
+    }
+
+    pub(super) fn wake_ratings(&self, now: Now) -> Option<u64> {
+        let at = self.beside.duty.rate_at_ms;
+        at.filter(|at| *at > now.steady_ms)
     }
 }

@@ -85,7 +85,6 @@ impl Engine {
                     seq,
                     lease: claimed.lease,
                 });
-                self.say_rating(is_letter, seq, now)?;
                 let (items, retry, day) = (vec![item], retry_id()?, self.session.today(now));
                 let ask = Ask::Append { items, retry, day };
                 self.ask_beside(ask, Side::EndRubbish(is_letter, seq));

@@ -26,6 +26,10 @@ pub(super) const PEOPLE: &[(&str, Rows)] = &[
                 "GONE_MAX",
                 By(&["as_many_as_the_limit_are_said_to_be_gone_at_once"]),
             ),
+            (
+                "RATED_MAX",
+                By(&["as_many_ratings_as_the_limit_are_said_at_once_and_the_rest_later"]),
+            ),
             ("DOOR_SEALED_BYTES", FORM),
         ],
     ),

@@ -45,7 +45,7 @@ fn rated(ann: &mut Engine, seq: u64, helped: Helped) {
         early: false,
         helped,
     };
-    ann.count_rated(&Rated { seq, rating }, TODAY).unwrap();
+    ann.count_rated(&[Rated { seq, rating }], TODAY).unwrap();
 }
 
 fn exports(ann: &mut Engine, by: Division, now: Now) -> Vec<Period> {

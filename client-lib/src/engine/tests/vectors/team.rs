@@ -80,11 +80,11 @@ pub(super) fn rating() -> Sample {
 
 /// What the team hears of it.
 pub(super) fn rated() -> (&'static str, ContentBody) {
-    let rated = Rated {
-        seq: 41,
+    let rated = |seq| Rated {
+        seq,
         rating: RATING,
     };
-    ("rated", ContentBody::Rated(rated))
+    ("rated", ContentBody::Rated(vec![rated(41), rated(43)]))
 }
 
 /// Records of a desk, one of each kind, each behind the one before.
