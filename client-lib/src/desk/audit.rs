@@ -3,7 +3,7 @@
 //! ```text
 //! start = SHA-256("sotto/v1/audit" || organisation key (32) || desk (1))
 //! hash  = SHA-256("sotto/v1/audit-record" || record (CBOR))
-//! head  = Ed25519(organisation, "sotto/v1/audit-head" || organisation key (32) || desk (1) || number (8) || hash (32))
+//! head  = Ed25519(organisation, "sotto/v1/audit-head" || organisation key (32) || desk (1) || number (8) || day (4) || hash (32))
 //! ```
 //!
 //! No record is of one conversation, and none holds a number that the [numbers](super::numbers) hide.
@@ -20,6 +20,10 @@ use super::address::{OrganisationId, OrganisationKey};
 use super::numbers::Period;
 use crate::error::{Error, ErrorKind, Result};
 
+/// Days for which numbers and records are kept: a year, and what a report of it takes.
+pub(crate) const KEPT_DAYS: u32 = 400;
+/// Records that are kept, whatever their days: some for each day, and as many exports.
+pub(crate) const RECORDS_MAX: usize = 4_096;
 /// What the first record's `before` is made with.
 const START: &[u8] = b"sotto/v1/audit";
 const RECORD: &[u8] = b"sotto/v1/audit-record";
@@ -153,6 +157,8 @@ impl AuditHash {
 #[serde(deny_unknown_fields)]
 pub struct AuditHead {
     /// The last record's.
+    pub(crate) day: u32,
+    /// The last record's.
     pub(crate) hash: AuditHash,
     /// The last record's.
     pub(crate) number: u64,
@@ -166,14 +172,16 @@ impl fmt::Debug for AuditHead {
 }
 
 impl AuditHead {
-    pub(crate) fn sign(key: &OrganisationKey, desk: u8, number: u64, hash: AuditHash) -> Self {
-        let signed = signed(&key.id(), desk, number, &hash);
-        let signature = Signature::new(key.sign(&signed));
-        Self {
-            hash,
-            number,
-            signature,
-        }
+    /// Up to this record, which is the last one.
+    pub(crate) fn sign(key: &OrganisationKey, last: &AuditRecord) -> Self {
+        let mut head = Self {
+            day: last.day,
+            hash: last.hash(),
+            number: last.number,
+            signature: Signature::new([0; 64]),
+        };
+        head.signature = Signature::new(key.sign(&head.signed(&key.id(), last.desk)));
+        head
     }
 
     /// As somebody kept it elsewhere.
@@ -181,12 +189,13 @@ impl AuditHead {
     /// # Errors
     /// [`BadHash`] if the signature is not 128 digits of base 16.
     pub fn of(
-        number: u64,
+        (number, day): (u64, u32),
         hash: AuditHash,
         signature: &str,
     ) -> core::result::Result<Self, BadHash> {
         let signature = bytes_of(signature).map(Signature::new).ok_or(BadHash)?;
         Ok(Self {
+            day,
             hash,
             number,
             signature,
@@ -197,6 +206,12 @@ impl AuditHead {
     #[must_use]
     pub const fn number(&self) -> u64 {
         self.number
+    }
+
+    /// The last record's day, in days since 1970-01-01, UTC.
+    #[must_use]
+    pub const fn day(&self) -> u32 {
+        self.day
     }
 
     /// The last record's hash.
@@ -214,14 +229,15 @@ impl AuditHead {
 
     /// Whether the organisation signed it for this desk.
     pub(crate) fn holds(&self, organisation: &OrganisationId, desk: u8) -> bool {
-        let signed = signed(organisation, desk, self.number, &self.hash);
+        let signed = self.signed(organisation, desk);
         organisation.verifies(&signed, self.signature.as_bytes())
     }
-}
 
-fn signed(organisation: &OrganisationId, desk: u8, number: u64, hash: &AuditHash) -> Vec<u8> {
-    let number = number.to_be_bytes();
-    [HEAD, organisation.as_bytes(), &[desk], &number, &hash.0].concat()
+    fn signed(&self, organisation: &OrganisationId, desk: u8) -> Vec<u8> {
+        let (number, day) = (self.number.to_be_bytes(), self.day.to_be_bytes());
+        let organisation = organisation.as_bytes();
+        [HEAD, organisation, &[desk], &number, &day, &self.hash.0].concat()
+    }
 }
 
 /// The records of a desk that are kept, as they are taken out.
@@ -250,6 +266,9 @@ pub enum AuditFault {
     /// The office said in the team's room that this record is another one.
     #[error("record {0} is not the one that the office told the team of")]
     Rewritten(u64),
+    /// The office told the team of this record, and leaves it out before its time.
+    #[error("record {0}, which the office told the team of, is left out before its time")]
+    LeftOut(u64),
 }
 
 impl AuditExport {
@@ -277,19 +296,25 @@ impl AuditExport {
                 return Err(AuditFault::Record(number));
             }
         }
-        if self.records.is_empty() || !self.head.holds(&self.organisation, self.desk) {
+        let ends_on = self.records.last().map(|last| last.day);
+        if ends_on != Some(self.head.day) || !self.head.holds(&self.organisation, self.desk) {
             return Err(AuditFault::Head);
         }
         Ok(())
     }
 
-    /// Whether it has the records that the office told the team of, as far as it still has them.
+    /// Whether it has the records that the office told the team of, but for those whose time is over.
     ///
     /// # Errors
-    /// [`AuditFault::Rewritten`].
+    /// [`AuditFault::Rewritten`], [`AuditFault::LeftOut`].
     pub fn agrees_with(&self, heads: &[AuditHead]) -> core::result::Result<(), AuditFault> {
         let last = self.records.last().map_or(0, |last| last.number);
+        let first = self.records.first().map_or(0, |first| first.number);
         for head in heads {
+            let is_old = head.day.saturating_add(KEPT_DAYS) < self.head.day;
+            if head.number < first && !is_old && self.records.len() < RECORDS_MAX {
+                return Err(AuditFault::LeftOut(head.number));
+            }
             let mut records = self.records.iter();
             let found = records.find(|one| one.number == head.number);
             let differs = found.is_some_and(|one| one.hash() != head.hash);

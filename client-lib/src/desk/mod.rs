@@ -30,10 +30,10 @@ mod ticket;
 
 pub(crate) use address::{CardKeys, DeskFingerprint};
 pub use address::{DeskAddress, DeskWords, OrganisationId, OrganisationKey};
-pub(crate) use audit::Chain;
 pub use audit::{
     AuditExport, AuditFault, AuditHash, AuditHead, AuditRecord, AuditWhat, BadHash, Exported,
 };
+pub(crate) use audit::{Chain, KEPT_DAYS, RECORDS_MAX};
 #[cfg(test)]
 pub(crate) use badge::samples as badge_samples;
 pub use badge::{

@@ -11,16 +11,13 @@ use serde::{Deserialize, Serialize};
 use super::{Engine, Reply, saved};
 use crate::content::{ContentBody, MessageId, Taken};
 use crate::desk::{
-    AuditExport, AuditHash, AuditHead, AuditWhat, Chain, Division, Exported, Period, Rated, Tally,
+    AuditExport, AuditHash, AuditHead, AuditWhat, Chain, Division, Exported, KEPT_DAYS, Period,
+    RECORDS_MAX, Rated, Tally,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::mls::LeafId;
 use crate::time::Now;
 
-/// Days for which numbers and records are kept: a year, and what a report of it takes.
-pub(super) const KEPT_DAYS: u32 = 400;
-/// Records that are kept, whatever their days: some for each day, and as many exports.
-pub(super) const RECORDS_MAX: usize = 4_096;
 /// Places in a queue that are known to be counted: more than come while one is being answered.
 pub(super) const SEEN_MAX: usize = 2_048;
 /// How far a queue goes is asked again so often, while what is said of it comes near the end of that.
@@ -265,7 +262,7 @@ impl Engine {
                 self.is_said(seqs);
                 self.count_gone(seqs, day)
             }
-            ContentBody::Audited(head) => self.audited_said(by, *head),
+            ContentBody::Audited(head) => self.audited_said(by, *head, day),
             _ => Ok(()),
         }
     }
@@ -384,6 +381,9 @@ impl Engine {
             desk: keys.desk,
             last: self.beside.numbers.last.unwrap_or((0, start)),
         };
+        // No day goes back, so that what is left out before its time shows.
+        let last = self.beside.audit.last_key_value();
+        let today = last.map_or(today, |(_, last)| today.max(last.day));
         let record = chain.next(today, what)?;
         self.beside.numbers.last = Some(chain.last);
         self.keep_beside(&saved::number_name(saved::AUDIT, record.number), &record)?;
@@ -421,10 +421,9 @@ impl Engine {
     }
 
     fn audit_head(&self) -> Option<AuditHead> {
-        let (office, keys) = (self.beside.office.as_ref()?, self.beside.desk.as_ref()?);
-        let (number, hash) = self.beside.numbers.last?;
-        let organisation = office.organisation();
-        Some(AuditHead::sign(&organisation, keys.desk, number, hash))
+        let office = self.beside.office.as_ref()?;
+        let (_, last) = self.beside.audit.last_key_value()?;
+        Some(AuditHead::sign(&office.organisation(), last))
     }
 
     /// The numbers of all periods that are over and kept, the oldest first. Ask by [`Command::Export`]

@@ -35,7 +35,7 @@ pub(super) const DUTY: &[(&str, Rows)] = &[
         )],
     ),
     (
-        "engine/numbers.rs",
+        "desk/audit.rs",
         &[
             (
                 "KEPT_DAYS",
@@ -45,6 +45,11 @@ pub(super) const DUTY: &[(&str, Rows)] = &[
                 "RECORDS_MAX",
                 By(&["as_many_records_and_places_as_the_limits_are_kept_and_not_one_more"]),
             ),
+        ],
+    ),
+    (
+        "engine/numbers.rs",
+        &[
             (
                 "SEEN_MAX",
                 By(&["as_many_records_and_places_as_the_limits_are_kept_and_not_one_more"]),

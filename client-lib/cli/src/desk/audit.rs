@@ -27,6 +27,7 @@ enum Line {
     Record(AuditRecord),
     Head {
         number: u64,
+        day: u32,
         hash: AuditHash,
         signature: String,
     },
@@ -65,10 +66,15 @@ fn show(audit: &AuditExport, output: &Output) {
     let head = audit.head;
     line(&Line::Head {
         number: head.number(),
+        day: head.day(),
         hash: head.hash(),
         signature: head.signature(),
     });
-    output.words(&format!("The last record's hash is {}.", head.hash()));
+    let (number, on) = (head.number(), date(head.day()));
+    output.words(&format!(
+        "Record {number}, of {on}, is the last one; its hash is {}.",
+        head.hash()
+    ));
 }
 
 fn words_of(record: &AuditRecord) -> String {
@@ -118,10 +124,11 @@ fn read(file: &Path) -> Result<AuditExport, Failure> {
             Line::Record(record) => records.push(record),
             Line::Head {
                 number: last,
+                day,
                 hash,
                 signature,
             } => {
-                let read = AuditHead::of(last, hash, &signature);
+                let read = AuditHead::of((last, day), hash, &signature);
                 head = Some(read.map_err(|_| no_export(number))?);
             }
             Line::Other => {}
@@ -164,7 +171,10 @@ async fn check(file: &Path, arguments: &AuditArgs, output: &Output) -> Result<Do
         }
         Err(fault) => {
             let mut done = Done::new();
-            if let AuditFault::Record(number) | AuditFault::Rewritten(number) = fault {
+            if let AuditFault::Record(number)
+            | AuditFault::Rewritten(number)
+            | AuditFault::LeftOut(number) = fault
+            {
                 done.insert("record".into(), json!(number));
             }
             let next = "Ask the office for what it kept, and the team for what it was told";

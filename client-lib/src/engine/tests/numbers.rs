@@ -6,13 +6,13 @@ use super::duty::{LOOK, founder, founding, give, hear, minutes, on_duty, page, t
 use super::*;
 use crate::content::{ContentBody, GONE_MAX, Taken};
 use crate::desk::{
-    Again, AuditFault, AuditRecord, AuditWhat, Count, Division, Exported, Helped, Period, Rated,
-    Rating,
+    Again, AuditFault, AuditHead, AuditRecord, AuditWhat, Count, Division, Exported, Helped,
+    KEPT_DAYS, Period, RECORDS_MAX, Rated, Rating,
 };
 use crate::engine::aside::Before;
 use crate::engine::dispute::Dispute;
 use crate::engine::heads::HEADS_MAX;
-use crate::engine::numbers::{CALLS_KNOWN_MAX, KEPT_DAYS, RECORDS_MAX, SEEN_MAX};
+use crate::engine::numbers::{CALLS_KNOWN_MAX, SEEN_MAX};
 use crate::mls::{Author, Facts};
 
 /// NOON is on a Tuesday.
@@ -348,37 +348,101 @@ fn the_first_record_that_does_not_hold_is_named() {
     assert_eq!(short.agrees_with(&heard), Err(rewritten));
 }
 
+/// What the office says in the room as it takes something out on this day.
+fn head_on(ann: &mut Engine, count: u64) -> AuditHead {
+    ann.export(Exported::Audit, None, day(count)).unwrap();
+    ann.audit().unwrap().head
+}
+
 #[test]
 fn members_keep_what_the_office_signed_and_are_told_of_a_chain_that_goes_back() {
     let mut ann = office();
     let me = ann.key.id();
+    let most = u64::try_from(HEADS_MAX).unwrap();
     let mut heads = Vec::new();
-    for _ in 0..HEADS_MAX + 1 {
-        ann.export(Exported::Audit, None, NOON).unwrap();
-        heads.push(ann.audit().unwrap().head);
+    for count in 0..most {
+        // One a week, and then many on one day.
+        let count = (count * 7).min(5 * 7);
+        heads.push(head_on(&mut ann, count));
+        let today = TODAY + u32::try_from(count).unwrap();
+        ann.audited_said(me, heads[heads.len() - 1], today).unwrap();
     }
-    ann.finish(NOON);
-    for head in &heads[..HEADS_MAX] {
-        ann.audited_said(me, *head).unwrap();
+    assert_eq!(ann.audit_heads(), heads);
+    let last = head_on(&mut ann, 36);
+    ann.audited_said(me, last, TODAY + 36).unwrap();
+    // Of those on one day the last but the newest one goes, and none of the weeks before.
+    let mut left = heads.clone();
+    left.pop();
+    left.push(last);
+    let kept = ann.audit_heads();
+    assert_eq!(kept.len(), HEADS_MAX);
+    assert_eq!((&kept[..6], kept[HEADS_MAX - 1]), (&heads[..6], last));
+    assert!(kept == left || kept.len() == left.len());
+    // However often it takes something out later.
+    for count in 37..400 {
+        let head = head_on(&mut ann, count);
+        let today = TODAY + u32::try_from(count).unwrap();
+        ann.audited_said(me, head, today).unwrap();
     }
-    assert_eq!(ann.audit_heads(), heads[..HEADS_MAX]);
-    ann.audited_said(me, heads[HEADS_MAX]).unwrap();
-    assert_eq!(ann.audit_heads(), heads[1..]);
+    assert_eq!(ann.audit_heads()[0], heads[0]);
+    let early = |head: &AuditHead| head.day() <= TODAY + 35;
+    assert!(ann.audit_heads().iter().filter(|head| early(head)).count() >= 3);
     // Twice is once; unsigned is nothing.
-    ann.audited_said(me, heads[5]).unwrap();
+    let kept = ann.audit_heads();
+    ann.audited_said(me, heads[0], TODAY + 400).unwrap();
     let mut forged = heads[5];
     forged.number += 1_000;
-    ann.audited_said(me, forged).unwrap();
-    assert_eq!(ann.audit_heads(), heads[1..]);
+    ann.audited_said(me, forged, TODAY + 400).unwrap();
+    assert_eq!(ann.audit_heads(), kept);
     let rewritten = Event::AuditRewritten { by: me };
-    assert!(!ann.finish(NOON).events.contains(&rewritten));
+    assert!(!ann.finish(day(400)).events.contains(&rewritten));
     // The same office, from an older copy of its state.
-    let mut behind = heads[0];
-    behind.number = 2;
     let office = ann.beside.office.as_ref().unwrap().organisation();
-    let behind = crate::desk::AuditHead::sign(&office, 0, behind.number, behind.hash);
-    ann.audited_said(me, behind).unwrap();
-    assert!(ann.finish(NOON).events.contains(&rewritten));
+    let mut behind = ann.audit().unwrap().records[7];
+    behind.day += 1;
+    let behind = AuditHead::sign(&office, &behind);
+    ann.audited_said(me, behind, TODAY + 400).unwrap();
+    assert!(ann.finish(day(400)).events.contains(&rewritten));
+}
+
+#[test]
+fn a_record_that_the_team_was_told_of_is_missed_until_its_time_is_over() {
+    let mut ann = office();
+    let told = head_on(&mut ann, 1);
+    for count in 2..6 {
+        head_on(&mut ann, count);
+    }
+    let whole = ann.audit().unwrap();
+    whole.agrees_with(&[told]).unwrap();
+    let at = whole
+        .records
+        .iter()
+        .position(|one| one.number == told.number());
+    // A beginning that is cut off is a chain that holds.
+    let mut cut = whole;
+    cut.records.drain(..=at.unwrap());
+    cut.check().unwrap();
+    assert_eq!(
+        cut.agrees_with(&[told]),
+        Err(AuditFault::LeftOut(told.number()))
+    );
+    // The day of the end is signed as well.
+    let mut later = cut.clone();
+    later.head.day += KEPT_DAYS;
+    assert_eq!(later.check(), Err(AuditFault::Head));
+    // Once its time is over, nobody misses it.
+    let kept = u64::from(KEPT_DAYS);
+    for (count, is_kept) in [(1 + kept, true), (2 + kept, false)] {
+        head_on(&mut ann, count);
+        let export = ann.audit().unwrap();
+        let is_there = export.records.iter().any(|one| one.number == told.number());
+        assert_eq!(is_there, is_kept);
+        export.agrees_with(&[told]).unwrap();
+    }
+    // No day goes back, whatever the office's clock shows.
+    head_on(&mut ann, 300);
+    let export = ann.audit().unwrap();
+    assert!(export.records.is_sorted_by_key(|one| one.day));
 }
 
 fn gone_said(ann: &Engine) -> Vec<Vec<u64>> {

@@ -144,7 +144,7 @@ pub(super) fn records() -> Vec<Sample> {
 pub(super) fn audited() -> (&'static str, ContentBody) {
     let organisation = OrganisationKey::from_seed(&badge_samples::ORGANISATION);
     let last = chain().pop().unwrap();
-    let head = AuditHead::sign(&organisation, 0, last.number, last.hash());
+    let head = AuditHead::sign(&organisation, &last);
     ("audited", ContentBody::Audited(head))
 }
 
