@@ -23,7 +23,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use sotto_client::{
     Client, Conversation, ConversationId, Delivery, Event, Knock, LeafId, Member, Message,
-    MessageId, Standing,
+    MessageId, Resource, Standing,
 };
 use tokio::io::{AsyncBufReadExt, BufReader, Lines, Stdin};
 use tokio::time::timeout;
@@ -80,6 +80,8 @@ struct Chat<'a> {
     others: Others,
     /// All have agreed on what was proposed last.
     has_agreed: bool,
+    /// Whom the desk names for a crisis, until that was told to who waits in vain.
+    helps: Option<Vec<Resource>>,
 }
 
 /// How it stands with a ticket.
@@ -206,6 +208,7 @@ impl<'a> Chat<'a> {
             attachments: Attachments::default(),
             offered: None,
             others: Others::default(),
+            helps: Some(conversation.resources().await?),
             has_agreed: conversation
                 .agreement()
                 .await?
@@ -445,6 +448,11 @@ impl Chat<'_> {
                 return Ok(Some(Then::Quit));
             }
             event if queue::told(event, self.output) => {
+                if queue::is_a_no(event)
+                    && let Some(resources) = self.helps.take()
+                {
+                    crisis::show(&resources, self.output);
+                }
                 if *event == Event::Unanswered {
                     self.queue = Queue::Unanswered;
                 }

@@ -20,6 +20,14 @@ pub(crate) fn told(event: &Event, output: &Output) -> bool {
     true
 }
 
+/// Whether nobody answers, for now or at all.
+pub(crate) const fn is_a_no(event: &Event) -> bool {
+    matches!(
+        event,
+        Event::DeskFull | Event::DeskClosed | Event::Unanswered | Event::Refused
+    )
+}
+
 /// The place, as the relay told it.
 pub(crate) fn show_place(place: Place, output: &Output) {
     let (ahead, taken) = (place.ahead, place.is_taken);

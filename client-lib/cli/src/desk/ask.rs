@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use sotto_client::{
-    AskOptions, Card, Client, Conversation, DeskAddress, Event, Standing, Ticket, Visit,
+    AskOptions, Card, Client, Conversation, DeskAddress, Event, Resource, Standing, Ticket, Visit,
 };
 use tokio::time::timeout;
 
@@ -173,6 +173,8 @@ async fn wait(
 ) -> Result<Waited, Failure> {
     output.words(HELP);
     let mut is_leaving = false;
+    // Once nobody answers any more, nothing of it is kept here.
+    let mut helps = Some(conversation.resources().await?);
     loop {
         tokio::select! {
             line = lines.next_line() => match line?.as_deref().map(str::trim) {
@@ -203,13 +205,24 @@ async fn wait(
                 Some(Event::Standing(Standing::In | Standing::Waiting)) if !is_leaving => {
                     return Ok(Waited::Answered);
                 }
-                Some(event) => if !queue::told(&event, output)
-                    && let Some(words) = chat::words_of(&event)
-                {
-                    output.note(words);
-                },
+                Some(event) => told(&event, &mut helps, output),
                 None => return Ok(Waited::Stopped),
             },
         }
+    }
+}
+
+/// What became of the ticket. Who hears that nobody answers for now is told once who helps meanwhile.
+fn told(event: &Event, helps: &mut Option<Vec<Resource>>, output: &Output) {
+    if !queue::told(event, output) {
+        if let Some(words) = chat::words_of(event) {
+            output.note(words);
+        }
+        return;
+    }
+    if queue::is_a_no(event)
+        && let Some(resources) = helps.take()
+    {
+        crisis::show(&resources, output);
     }
 }

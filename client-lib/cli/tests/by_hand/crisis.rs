@@ -44,6 +44,39 @@ fn who_was_answered_is_told_without_a_line_and_a_supporter_calls_the_team_by_it(
     drop(folder);
 }
 
+#[test]
+fn who_finds_a_desk_full_is_told_who_helps_meanwhile() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let name = |name: &str| path(folder.path(), name);
+    let (_relay, address) = relay();
+    let (ana, key) = (name("ana"), name("key"));
+    let mut new = Running::start(&[
+        "desk",
+        "new",
+        "Small",
+        "--folder",
+        &ana,
+        "--name",
+        "Ana",
+        "--relay",
+        &address,
+        "--organisation",
+        &key,
+        "--capacity",
+        "1",
+        "--resource",
+        "Crisis line=116 123",
+    ]);
+    let desk = new.line("desk")["address"].clone();
+    let desk = desk.as_str().expect("an address");
+    let ask = |who: &str| Running::start(&["desk", "ask", desk, "--folder", &name(who)]);
+    let mut first = ask("first");
+    first.line("place");
+    let mut second = ask("second");
+    second.line("desk_full");
+    assert_eq!(second.line("resource")["how"], "116 123");
+}
+
 impl Desk {
     /// Ana says this until the chat has its door, and Cay is asked with these words.
     fn crisis_call(&mut self, typed: &str, asks: &str) {
