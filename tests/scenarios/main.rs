@@ -12,6 +12,7 @@ mod crash;
 mod decoy;
 mod delivery;
 mod desk;
+mod duty;
 mod entering;
 mod exit;
 mod forms;
