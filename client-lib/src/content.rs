@@ -168,6 +168,8 @@ pub(crate) enum ContentBody {
     SendBack(Box<SendBack>),
     /// The talk ends at this minute since 1970-01-01, UTC; at 0 never.
     Until(u64),
+    /// Nothing more is said here from this minute since 1970-01-01, UTC.
+    Closes(u64),
     /// These rated this team's desk.
     Rated(Vec<Rated>),
     /// Those who asked at these places of the queue went before somebody answered.
@@ -376,6 +378,7 @@ impl ContentBody {
             Self::Alive
             | Self::Taken(_)
             | Self::Until(_)
+            | Self::Closes(_)
             | Self::Stop
             | Self::GoOn
             | Self::Agree(_)
@@ -444,6 +447,7 @@ impl ContentBody {
                 | Self::Desk(_)
                 | Self::Retold(_)
                 | Self::Until(_)
+                | Self::Closes(_)
                 | Self::Rated(_)
                 | Self::Draft(_)
                 | Self::Release(_)
@@ -476,8 +480,7 @@ pub(crate) fn call_is_fit(asks: &str) -> bool {
     !asks.trim().is_empty() && asks.len() <= CALL_BYTES_MAX && !asks.chars().any(trick)
 }
 
-/// A name is short and has no control characters (which also keeps text direction tricks out of
-/// member lists).
+/// A name is short and has no control characters.
 pub(crate) fn name_is_fit(name: &str) -> bool {
     let trick = |c: char| c.is_control() || misleads(c);
     !name.trim().is_empty() && name.len() <= NAME_BYTES_MAX && !name.chars().any(trick)
@@ -493,16 +496,20 @@ pub(crate) const fn misleads(c: char) -> bool {
             | '\u{61c}'
             | '\u{115f}'
             | '\u{1160}'
+            | '\u{180b}'..='\u{180f}'
             | '\u{200b}'
             | '\u{200e}'
             | '\u{200f}'
             | '\u{2028}'..='\u{202e}'
             | '\u{2060}'..='\u{206f}'
+            | '\u{2800}'
             | '\u{3164}'
+            | '\u{fe00}'..='\u{fe0e}'
             | '\u{feff}'
             | '\u{ffa0}'
             | '\u{fff9}'..='\u{fffb}'
             | '\u{e0000}'..='\u{e007f}'
+            | '\u{e0100}'..='\u{e01ef}'
     )
 }
 

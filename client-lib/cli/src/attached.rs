@@ -118,16 +118,28 @@ impl Attachments {
     }
 }
 
-/// Takes a file in.
-pub(crate) async fn attach(conversation: &Conversation, path: &str) -> Result<MessageId, String> {
-    let path = Path::new(path);
+/// Takes a file in, with what is said of it behind two dashes.
+pub(crate) async fn attach(conversation: &Conversation, what: &str) -> Result<MessageId, String> {
+    let (path, text) = what.split_once(" -- ").unwrap_or((what, ""));
+    let path = Path::new(path.trim_end());
     let name = path.file_name().and_then(|name| name.to_str());
     let name = name.ok_or("Which file? Say /attach with its path.")?;
     let file = tokio::fs::File::open(path)
         .await
         .map_err(|error| format!("not attached: {error}"))?;
+    let text = text.trim().to_owned();
+    if text.is_empty() && media_type(name).starts_with("image/") {
+        return Err(
+            "What does the picture show? Not everybody here may see it: /attach FILE -- WORDS"
+                .into(),
+        );
+    }
+    let what = NewAttachment {
+        text,
+        ..NewAttachment::new(name, media_type(name))
+    };
     conversation
-        .attach(NewAttachment::new(name, media_type(name)), file)
+        .attach(what, file)
         .await
         .map_err(|error| format!("not attached: {error}"))
 }

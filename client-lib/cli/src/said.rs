@@ -229,7 +229,9 @@ const fn of_the_unsaid(what: Unsaid) -> &'static str {
         Unsaid::Agree(_) => {
             "The relay did not take that you agree: as the others see it, you have not."
         }
-        Unsaid::End => "The relay did not take it: the talk ends when it did before.",
+        Unsaid::End => {
+            "The relay did not take when the talk ends; the others know of no other end than before."
+        }
         Unsaid::Decision(_) => {
             "The relay did not take what you decided on a draft; whoever wrote it still waits."
         }

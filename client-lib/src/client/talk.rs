@@ -9,7 +9,8 @@ use crate::mls::LeafId;
 
 impl Conversation {
     /// Says when this talk ends, or that it has more time, or less: whoever is here is told, and again
-    /// when five minutes are left and when the time is over. Nothing closes by itself. For who holds the
+    /// when five minutes are left and when the time is over. Nothing closes by itself, but by
+    /// [`End::CloseAt`], of which all are told two weeks before as well. For who holds the
     /// talk: facilitators that it is not for. A chat that answers a desk's ticket begins with the limit
     /// of the desk's card.
     ///

@@ -251,6 +251,7 @@ impl Engine {
                     self.drafts.change().ours.push((id, from));
                 }
             }
+            What::Released(_) if self.is_closed() => self.draft_failed(id),
             What::Released(text) => {
                 if self.is_decided_here(id) {
                     self.queue_as(id, ContentBody::Text(text), now)?;

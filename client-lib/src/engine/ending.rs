@@ -1,7 +1,7 @@
 //! When a talk ends: said by who holds it, and told by each device's own clock. SPEC.md, "Endings".
 //!
 //! Nobody is thrown out by a clock. What is told here is for people, who decide themselves what comes
-//! of it.
+//! of it; only where it was said that a room closes, nothing more is said in it then.
 
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +15,8 @@ use crate::time::Now;
 /// So long before the end people are told of it: time to say what still has to be said, and too short to
 /// begin anything new.
 const SOON_MINUTES: u64 = 5;
+/// So long before a room closes people are told of it: two weeks.
+const CLOSES_SOON_MINUTES: u64 = 14 * 24 * 60;
 const MINUTE_MS: u64 = 60_000;
 
 /// Another end for a talk.
@@ -25,8 +27,14 @@ pub enum End {
     At(u64),
     /// So many minutes from now.
     After(u32),
-    /// So many minutes after the present end, or from now on if that is over or there is none.
+    /// So many minutes after the present end, or from now on if that is over or there is none. Of a room
+    /// that closes, or has closed, it is when it closes now.
     Later(u32),
+    /// The room closes at this minute since 1970-01-01, UTC: it can be read from then on, and nothing
+    /// more is said in it.
+    CloseAt(u64),
+    /// The room closes in so many minutes.
+    CloseAfter(u32),
     /// There is none (any more).
     Never,
 }
@@ -40,6 +48,8 @@ pub struct Ending {
     pub minute: u64,
     /// Minutes until then by this device's clock, the last one begun; 0 if it is over.
     pub minutes_left: u64,
+    /// The room closes then.
+    pub closes: bool,
 }
 
 /// What is kept of it.
@@ -47,6 +57,9 @@ pub struct Ending {
 pub(super) struct Ends {
     by: LeafId,
     minute: u64,
+    /// The room closes then.
+    #[serde(default)]
+    closes: bool,
     /// What the person was told of it last.
     told: Told,
 }
@@ -54,6 +67,7 @@ pub(super) struct Ends {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 enum Told {
     Set,
+    Early,
     Soon,
     Over,
 }
@@ -65,6 +79,36 @@ impl Ends {
 
     const fn soon_ms(&self) -> u64 {
         self.at_ms().saturating_sub(SOON_MINUTES * MINUTE_MS)
+    }
+
+    /// When people are first told that it comes near.
+    const fn early_ms(&self) -> u64 {
+        if self.closes {
+            self.at_ms().saturating_sub(CLOSES_SOON_MINUTES * MINUTE_MS)
+        } else {
+            self.soon_ms()
+        }
+    }
+
+    /// What is to be told by this time.
+    const fn due(&self, wall_ms: u64) -> Told {
+        if wall_ms >= self.at_ms() {
+            Told::Over
+        } else if wall_ms >= self.soon_ms() {
+            Told::Soon
+        } else if wall_ms >= self.early_ms() {
+            Told::Early
+        } else {
+            Told::Set
+        }
+    }
+
+    const fn body(&self) -> ContentBody {
+        if self.closes {
+            ContentBody::Closes(self.minute)
+        } else {
+            ContentBody::Until(self.minute)
+        }
     }
 }
 
@@ -88,7 +132,8 @@ impl Engine {
             ContentBody::Agreement(proposed) => {
                 return self.agreement_said(author, id, *proposed, now);
             }
-            ContentBody::Until(minute) => self.until_said(author, minute),
+            ContentBody::Until(minute) => self.until_said(author, minute, false),
+            ContentBody::Closes(minute) => self.until_said(author, minute, true),
             ContentBody::Floor(said) => self.floor_said(author, said),
             ContentBody::Stop => self.stop_said(author),
             ContentBody::GoOn => self.go_on_said(author),
@@ -124,7 +169,33 @@ impl Engine {
             by: ends.by,
             minute: ends.minute,
             minutes_left: left_ms.div_ceil(MINUTE_MS),
+            closes: ends.closes,
         })
+    }
+
+    /// Whether it is for somebody in particular, on whom nobody shall close it.
+    fn is_somebodys(&self) -> bool {
+        let policy = self.policy.as_ref();
+        policy.is_some_and(|policy| !policy.hosts.is_empty())
+    }
+
+    /// Whether nothing more is said here.
+    pub(super) fn is_closed(&self) -> bool {
+        let wall_ms = self.saved.pace.wall_ms();
+        let ends = self.saved.ends.as_ref();
+        ends.is_some_and(|ends| ends.closes && wall_ms >= ends.at_ms())
+    }
+
+    /// # Errors
+    /// [`ErrorKind::NotAllowed`] for words where the room has closed.
+    pub(super) fn is_open_for(&self, command: &Command) -> Result<()> {
+        if !self.is_closed() || !is_words(command) {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorKind::NotAllowed,
+            "this room has closed; what was said in it can be read here until you leave",
+        ))
     }
 
     fn set_end(&mut self, end: End, now: Now) -> Result<Reply> {
@@ -139,12 +210,36 @@ impl Engine {
             End::At(minute) => minute,
             End::After(minutes) => this_minute.saturating_add(u64::from(minutes)),
             End::Later(minutes) => {
-                let ends = self.saved.ends.as_ref().map_or(0, |ends| ends.minute);
-                ends.max(this_minute).saturating_add(u64::from(minutes))
+                let known = self.saved.ends;
+                let ends = known.map_or(0, |ends| ends.minute);
+                let minute = ends.max(this_minute).saturating_add(u64::from(minutes));
+                if known.is_some_and(|ends| ends.closes) {
+                    return self.close_at(minute, now);
+                }
+                minute
+            }
+            End::CloseAt(minute) => return self.close_at(minute, now),
+            End::CloseAfter(minutes) => {
+                return self.close_at(this_minute.saturating_add(u64::from(minutes)), now);
             }
             End::Never => 0,
         };
         self.queue(ContentBody::Until(minute), now)?;
+        Ok(Reply::Kept)
+    }
+
+    fn close_at(&mut self, minute: u64, now: Now) -> Result<Reply> {
+        if self.is_somebodys() {
+            return Err(Error::new(
+                ErrorKind::NotAllowed,
+                "a chat that is somebody's is not closed on them; say when your time with them ends",
+            ));
+        }
+        if minute <= self.wall_minute() {
+            let what = "a room closes at a time that is to come";
+            return Err(Error::new(ErrorKind::Invalid, what));
+        }
+        self.queue(ContentBody::Closes(minute), now)?;
         Ok(Reply::Kept)
     }
 
@@ -160,30 +255,36 @@ impl Engine {
     /// Says it again, for who came since.
     fn queue_end(&mut self, now: Now) -> Result<()> {
         match self.saved.ends {
-            Some(ends) if self.holds_talk(&self.key.id()) => {
-                self.queue(ContentBody::Until(ends.minute), now).map(drop)
-            }
+            Some(ends) if self.holds_talk(&self.key.id()) => self.queue(ends.body(), now).map(drop),
             _ => Ok(()),
         }
     }
 
-    /// A member says when the talk ends; 0 is never.
-    fn until_said(&mut self, by: LeafId, minute: u64) {
-        let known = self.saved.ends.as_ref().map_or(0, |ends| ends.minute);
-        if !self.holds_talk(&by) || minute == known {
+    /// A member says when the talk ends, or the room closes; 0 is never.
+    fn until_said(&mut self, by: LeafId, minute: u64, closes: bool) {
+        let known = self.saved.ends.as_ref();
+        let known = known.map_or((0, false), |ends| (ends.minute, ends.closes));
+        if closes && self.is_somebodys() {
+            return;
+        }
+        let closes = closes && minute > 0;
+        if !self.holds_talk(&by) || (minute, closes) == known {
             return;
         }
         let ends = Ends {
             by,
             minute,
+            closes,
             told: Told::Set,
         };
-        // Who hears of an end that is near hears how near.
-        let is_soon = ends.soon_ms() <= self.saved.pace.wall_ms();
-        let told = if is_soon { Told::Soon } else { Told::Set };
+        // Who hears of an end that is near hears how near; of one that is over, that it is.
+        let told = ends.due(self.saved.pace.wall_ms()).min(Told::Soon);
         self.saved.ends = (minute > 0).then_some(Ends { told, ..ends });
         let minute = Some(minute).filter(|minute| *minute > 0);
-        self.tell(Event::EndsAt { by, minute });
+        self.tell(match minute {
+            Some(minute) if closes => Event::ClosesAt { by, minute },
+            minute => Event::EndsAt { by, minute },
+        });
     }
 
     /// Tells that the end is near or there; answers when the next is due (steady clock).
@@ -194,31 +295,39 @@ impl Engine {
         let has_read = self.is_caught_up() || self.unreached.is_some();
         let wall_ms = self.saved.pace.wall_ms();
         let ends = self.saved.ends.as_mut().filter(|_| is_member && has_read)?;
-        let (at_ms, soon_ms) = (ends.at_ms(), ends.soon_ms());
-        let told = if wall_ms >= at_ms {
-            Told::Over
-        } else if wall_ms >= soon_ms {
-            Told::Soon
-        } else {
-            Told::Set
-        };
+        let told = ends.due(wall_ms);
         let is_news = told > ends.told;
         ends.told = ends.told.max(told);
         let due_ms = match ends.told {
-            Told::Set => Some(soon_ms),
-            Told::Soon => Some(at_ms),
+            Told::Set => Some(ends.early_ms()),
+            Told::Early => Some(ends.soon_ms()),
+            Told::Soon => Some(ends.at_ms()),
             Told::Over => None,
         };
-        match told {
-            Told::Soon if is_news => {
-                let left_ms = at_ms.saturating_sub(wall_ms);
-                self.tell(Event::EndsSoon {
-                    minutes: left_ms.div_ceil(MINUTE_MS),
-                });
-            }
-            Told::Over if is_news => self.tell(Event::TimeIsOver),
-            _ => {}
+        let (closes, left_ms) = (ends.closes, ends.at_ms().saturating_sub(wall_ms));
+        let minutes = left_ms.div_ceil(MINUTE_MS);
+        if is_news {
+            self.tell(match (told, closes) {
+                (Told::Over, true) => Event::Closed,
+                (Told::Over, false) => Event::TimeIsOver,
+                (_, true) => Event::ClosesSoon { minutes },
+                (_, false) => Event::EndsSoon { minutes },
+            });
         }
         due_ms.map(|due_ms| now.steady_ms.saturating_add(due_ms.saturating_sub(wall_ms)))
     }
+}
+
+/// Whether a command says something that others read.
+pub(super) const fn is_words(command: &Command) -> bool {
+    matches!(
+        command,
+        Command::Send { .. }
+            | Command::Edit { .. }
+            | Command::React { .. }
+            | Command::Rename(_)
+            | Command::Call { .. }
+            | Command::Propose { .. }
+            | Command::Attach(super::Attaching::Begin(_))
+    )
 }

@@ -274,6 +274,21 @@ pub enum Event {
     /// The time that was agreed on is over. Nothing closes: one may end here, or ask for more
     /// ([`Command::End`]).
     TimeIsOver,
+    /// Who holds this room said that it closes, and when: it can be read from then on, and nothing more is
+    /// said in it.
+    ClosesAt {
+        /// Who.
+        by: LeafId,
+        /// In minutes since 1970-01-01, UTC.
+        minute: u64,
+    },
+    /// This room closes in about so many minutes: two weeks, and then five.
+    ClosesSoon {
+        /// How many, the last one begun.
+        minutes: u64,
+    },
+    /// This room has closed. What was said in it can be read here until one leaves.
+    Closed,
     /// In a side-room: words for another conversation wait for somebody to read them
     /// ([`Command::ReleaseDraft`], [`Command::SendDraftBack`]).
     Draft {

@@ -6,6 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::ending::is_words;
 use super::{Command, Engine, Event, Reply};
 use crate::content::{ContentBody, FloorSaid, MessageId, ROSTER_MAX};
 use crate::error::{Error, ErrorKind, Result};
@@ -102,16 +103,7 @@ impl Engine {
     /// # Errors
     /// [`ErrorKind::NotAllowed`] while it is not our turn, or the talk is stopped.
     pub(super) fn may_say(&self, command: &Command) -> Result<()> {
-        let says = matches!(
-            command,
-            Command::Send { .. }
-                | Command::Edit { .. }
-                | Command::React { .. }
-                | Command::Rename(_)
-                | Command::Call { .. }
-                | Command::Attach(super::Attaching::Begin(_))
-        );
-        if !says || self.may_speak(&self.key.id()) {
+        if !is_words(command) || self.may_speak(&self.key.id()) {
             return Ok(());
         }
         let is_frozen = self.saved.floor.as_ref().is_some_and(|one| one.is_frozen);

@@ -27,6 +27,7 @@ impl Engine {
         if self.beside.inbox.is_some() {
             return self.obey_as_inbox(&command);
         }
+        self.is_open_for(&command)?;
         if let Some(reply) = self.obey_reviewed(&command) {
             return reply;
         }

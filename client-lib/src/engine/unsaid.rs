@@ -45,7 +45,7 @@ impl Unsaid {
             ContentBody::Floor(_) => Self::Floor,
             ContentBody::Agreement(proposed) if proposed.told.is_none() => Self::Agreement,
             ContentBody::Agree(of) => Self::Agree(*of),
-            ContentBody::Until(_) => Self::End,
+            ContentBody::Until(_) | ContentBody::Closes(_) => Self::End,
             ContentBody::Release(release) => Self::Decision(release.of),
             ContentBody::SendBack(back) => Self::Decision(back.of),
             ContentBody::Call(_) => Self::Call,
@@ -66,6 +66,22 @@ impl Engine {
         Ok(())
     }
 
+    /// Whether this is so already, and was said again for who came since.
+    fn is_known(&self, body: &ContentBody) -> bool {
+        match body {
+            ContentBody::Until(minute) | ContentBody::Closes(minute) => {
+                self.ending().is_some_and(|ending| ending.minute == *minute)
+            }
+            ContentBody::Floor(said) => self
+                .floor()
+                .is_some_and(|floor| (floor.turn, floor.is_frozen) == (said.turn, said.frozen)),
+            ContentBody::Agree(of) => self.agreement().is_some_and(|agreement| {
+                agreement.id == *of && agreement.agreed.contains(&self.key.id())
+            }),
+            _ => false,
+        }
+    }
+
     fn tell_unsaid(&mut self, content: Content) -> Result<()> {
         let (id, state) = (content.id, Delivery::Failed);
         match content.body {
@@ -75,7 +91,8 @@ impl Engine {
             }
             ContentBody::Draft(draft) => self.draft_unsaid(draft.id),
             body => {
-                if let Some(unsaid) = Unsaid::of(&body) {
+                let unsaid = Unsaid::of(&body).filter(|_| !self.is_known(&body));
+                if let Some(unsaid) = unsaid {
                     self.tell(Event::Unsaid(unsaid));
                 }
             }

@@ -135,6 +135,13 @@ impl Engine {
                 "an attachment's name is one part of a path, its type printable ASCII",
             ));
         }
+        if what.media_type.starts_with("image/") && what.text.trim().is_empty() {
+            // Somebody here may not see it, and nobody should have to say so.
+            return Err(Error::new(
+                ErrorKind::Invalid,
+                "a picture needs a few words that say what it shows: not everybody here may see it",
+            ));
+        }
         if what.text.len() > TEXT_BYTES_MAX {
             return Err(Error::new(
                 ErrorKind::TooLarge,

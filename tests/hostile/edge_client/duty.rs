@@ -193,6 +193,12 @@ pub(super) const DUTY: &[(&str, Rows)] = &[
                     "an_end_is_told_when_it_is_set_when_five_minutes_are_left_and_when_it_is_there",
                 ]),
             ),
+            (
+                "CLOSES_SOON_MINUTES",
+                By(&[
+                    "a_room_that_closes_says_so_two_weeks_before_and_nothing_more_is_said_in_it_then",
+                ]),
+            ),
             ("MINUTE_MS", FORM),
         ],
     ),

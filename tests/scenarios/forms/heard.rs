@@ -3,8 +3,10 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use sotto_client::error::ErrorKind;
 use sotto_client::{
-    BadgeAttributes, Event, Member, NewAttachment, OrganisationKey, SafeWord, Safety, Standing,
+    Again, BadgeAttributes, Event, Helped, Member, NewAttachment, OrganisationKey, Rating,
+    SafeWord, Safety, Standing,
 };
 use sotto_tests::world::{Person, pass};
 use tokio::time::timeout;
@@ -51,6 +53,9 @@ fn aloud(event: &Event, members: &[Member]) -> Option<String> {
         | Event::EndsAt { .. }
         | Event::EndsSoon { .. }
         | Event::TimeIsOver
+        | Event::ClosesAt { .. }
+        | Event::ClosesSoon { .. }
+        | Event::Closed
         | Event::Quiet { .. } => {
             format!("{event:?}")
         }
@@ -113,6 +118,10 @@ async fn blinded_veterans() {
         .send("\u{1b}[31mHello in red")
         .await
         .unwrap();
+    // A picture that nobody can hear is not sent.
+    let silent = NewAttachment::new("way in.png", "image/png");
+    let refused = chat.conversation.attach(silent, &[1; 20][..]).await;
+    assert_eq!(refused.unwrap_err().kind(), ErrorKind::Invalid);
     let chart = NewAttachment {
         text: "The way in: three steps, then a rail on the left.".into(),
         ..NewAttachment::new("way in.png", "image/png")
@@ -178,6 +187,22 @@ async fn blinded_veterans() {
         assert!(kinds.contains(kind), "{kind}: {kinds:?}");
     }
     every_state_has_words(leaf_of(&vet, "Guest").await);
+    rates(&vet, &office).await;
+}
+
+/// Two questions in words, at the end, from the same app.
+async fn rates(vet: &Person, office: &Person) {
+    assert!(Rating::HELPED.ends_with('?') && Rating::AGAIN.ends_with('?'));
+    let desk = office.conversation.desk_address().await.unwrap().unwrap();
+    let visit = vet.client.visit(&desk).await.unwrap();
+    let rating = Rating {
+        again: Again::Yes,
+        early: false,
+        helped: Helped::Yes,
+    };
+    vet.conversation.leave().await.unwrap();
+    vet.until_standing(Standing::Left).await;
+    assert!(vet.client.rate(&visit, rating).await.unwrap().gone().await);
 }
 
 /// Also of what did not happen.

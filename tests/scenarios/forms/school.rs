@@ -1,6 +1,7 @@
 //! School: somebody to talk to in the break, and a mentor for a term.
 
-use sotto_client::{AskOptions, Choice, DeskPlan, DeskState, Event, Standing, Ticket};
+use sotto_client::error::ErrorKind;
+use sotto_client::{AskOptions, Choice, DeskPlan, DeskState, End, Event, Standing, Ticket};
 
 use super::{Town, answers, elsewhere, hears_until, kept, leaf_of, saying};
 use crate::desk::{ends_as, has_asked, is_at, place, plan, sees_words};
@@ -86,6 +87,12 @@ async fn peer_mentoring() {
     let (mentor, mentee) = (leaf_of(&ali, "Mia").await, leaf_of(&ali, "Ali").await);
     bert.says("Where is the gym?").await;
     hears_until(&mia_too, "Where is the gym?").await;
+    // The term is agreed on at its beginning: two weeks after the last meeting the room closes.
+    let weeks = u64::from(2 * (MEETINGS + 1));
+    let close = End::CloseAt(town.now_ms() / 60_000 + weeks * 7 * 24 * 60);
+    mia.conversation.set_end(close).await.unwrap();
+    let agreed = |event: &Event| matches!(event, Event::ClosesAt { .. }).then_some(());
+    ali.until("a date", agreed).await;
     let words = town.words_of(&ali).await;
     for client in [&ali.client, &mia.client, &bert.client] {
         client.close().await;
@@ -93,6 +100,13 @@ async fn peer_mentoring() {
     for meeting in 1..=MEETINGS {
         town.days(14).await;
         let mia = town.opens_with(&mias, "Ali").await;
+        if meeting == MEETINGS {
+            let soon = |event: &Event| match event {
+                Event::ClosesSoon { minutes } => Some(minutes.div_ceil(24 * 60)),
+                _ => None,
+            };
+            assert_eq!(mia.until("two weeks", soon).await, 14);
+        }
         let ali = town.comes_back(&library(), &words).await;
         let (asked, answer) = (format!("Number {meeting}"), format!("How was {meeting}?"));
         ali.says(&asked).await;
@@ -108,11 +122,23 @@ async fn peer_mentoring() {
         hears_away(&mia).await;
         mia.client.close().await;
     }
-    // The term is over. To go needs no reason, and takes nothing from the other mentee.
+    town.days(13).await;
     let mia = town.opens_with(&mias, "Ali").await;
     let ali = town.comes_back(&library(), &words).await;
     ali.says("Thank you for the term.").await;
     hears_until(&mia, "Thank you for the term.").await;
+    let ending = ali.conversation.ending().await.unwrap();
+    assert!(ending.is_some_and(|ending| ending.closes && ending.minutes_left > 0));
+    // The term is over: the room closes by itself. It can be read, and to go needs no reason, and takes
+    // nothing from the other mentee.
+    town.days(1).await;
+    let closed = |event: &Event| (*event == Event::Closed).then_some(());
+    for person in [&mia, &ali] {
+        person.until("the end of the term", closed).await;
+        let refused = person.conversation.send("One more thing.").await;
+        assert_eq!(refused.unwrap_err().kind(), ErrorKind::NotAllowed);
+    }
+    assert_eq!(kept(&ali).await, ["Thank you for the term."]);
     ali.conversation.leave().await.unwrap();
     ali.until_standing(Standing::Left).await;
     let gone = |event: &Event| matches!(event, Event::Left { .. }).then_some(());

@@ -222,6 +222,26 @@ async fn ptsd_peers_with_consented_supervision() {
         let third = members.iter().find(|one| one.leaf == leaf).unwrap();
         assert!(!third.facilitates && !third.is_host);
     }
+    // A clinician gets a summary, as the veteran has edited it and not before: what the peer writes to
+    // the clinician is read by the veteran first, in the chat of the two.
+    let (clinic, clinician) = town
+        .two_more((&peer, "Peer"), (&town.phone(), "Clinician"))
+        .await;
+    let review = clinic.conversation.review_in(&chat.conversation).await;
+    review.unwrap();
+    clinic.says("Startles at noises; drinks again.").await;
+    let draft = |event: &Event| match event {
+        Event::Draft { id, text, .. } => Some((*id, text.0.clone())),
+        _ => None,
+    };
+    let (id, text) = vet.until("a summary", draft).await;
+    assert_eq!(text, "Startles at noises; drinks again.");
+    assert!(kept(&clinician).await.is_empty());
+    let edited = Some("Startles at noises.");
+    let released = vet.conversation.release_draft(id, edited).await;
+    released.unwrap();
+    hears_until(&clinician, "Startles at noises.").await;
+    assert_eq!(kept(&clinician).await, ["Startles at noises."]);
     // Nor does the team's room hold a word of either.
     assert!(kept(&doctor).await.is_empty());
 }

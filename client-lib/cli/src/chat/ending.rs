@@ -23,11 +23,17 @@ const REMINDERS: [(&str, &str); 3] = [
     ),
 ];
 
+const MINUTES_A_DAY: u32 = 1_440;
+
+const HAS_CLOSED: &str = "This room has closed, as was agreed. You can read what was said for as long as \
+                          you like; /leave takes it off this device.";
+
 impl Chat<'_> {
     /// Whatever is typed behind a stroke and is of how a talk is held; whether it was.
     pub(super) async fn typed_of_talk(&mut self, word: &str, rest: &str) -> Result<bool, Failure> {
         match word {
             "/end" => self.end(rest).await?,
+            "/close" => self.close(rest).await,
             "/more-time" => self.more_time(rest).await?,
             "/nudge" => self.nudge().await,
             _ => return self.typed_of_floor(word, rest).await,
@@ -56,6 +62,19 @@ impl Chat<'_> {
         Ok(())
     }
 
+    /// Says on which day the room closes.
+    async fn close(&self, days: &str) {
+        let days = days.parse::<u32>().ok().filter(|days| *days > 0);
+        let Some(minutes) = days.and_then(|days| days.checked_mul(MINUTES_A_DAY)) else {
+            self.note(
+                "In how many days? /close 84 closes this room in twelve weeks: it can only be read then. \
+                 /end never keeps it open.",
+            );
+            return;
+        };
+        self.done(self.conversation.set_end(End::CloseAfter(minutes)).await);
+    }
+
     async fn more_time(&self, minutes: &str) -> Result<(), Failure> {
         match minutes.parse() {
             Ok(minutes) if minutes > 0 => {
@@ -76,9 +95,12 @@ impl Chat<'_> {
     async fn show_end(&self) -> Result<(), Failure> {
         let ending = self.conversation.ending().await?;
         let left = ending.map(|ending| ending.minutes_left);
+        let closes = ending.is_some_and(|ending| ending.closes);
         self.output
-            .object(&json!({"type": "ending", "minutes_left": left}));
+            .object(&json!({"type": "ending", "minutes_left": left, "closes": closes}));
         match left {
+            Some(0) if closes => self.note(HAS_CLOSED),
+            Some(left) if closes => self.note(&closes_in(left)),
             None => self.note("This talk has no time limit."),
             Some(0) => self.note("The time that was agreed on is over."),
             Some(left) => self.note(&format!("You have {} left together.", about(left))),
@@ -114,6 +136,23 @@ impl Chat<'_> {
                 if !may_extend {
                     self.note(way_back(has_words));
                 }
+            }
+            Event::ClosesAt { by, minute } => {
+                let by = self.name(*by);
+                self.output
+                    .object(&json!({"type": "closes_at", "by": by, "minute": minute}));
+                let ending = self.conversation.ending().await?;
+                let left = ending.map_or(0, |ending| ending.minutes_left);
+                self.note(&format!("{by} says: {}", closes_in(left)));
+            }
+            Event::ClosesSoon { minutes } => {
+                self.output
+                    .object(&json!({"type": "closes_soon", "minutes_left": minutes}));
+                self.note(&closes_in(*minutes));
+            }
+            Event::Closed => {
+                self.output.object(&json!({"type": "closed"}));
+                self.note(HAS_CLOSED);
             }
             Event::Quiet { step, .. } => self.quiet(*step),
             event => return Ok(self.told_of_floor(event)),
@@ -169,6 +208,13 @@ impl Chat<'_> {
     }
 }
 
+fn closes_in(minutes: u64) -> String {
+    format!(
+        "This room closes in {}. What was said can still be read then, and nothing more is said.",
+        about(minutes)
+    )
+}
+
 fn about(minutes: u64) -> String {
     match minutes {
         1 => "about a minute".to_owned(),
@@ -214,6 +260,7 @@ mod tests {
         assert!(over(true).contains("/more-time"));
         // Words that somebody does not have are no way back.
         assert!(!over(false).contains("words") && way_back(false).contains("there are none yet"));
+        assert!(closes_in(20_160).starts_with("This room closes in about 14 days."));
         assert_eq!(about(1), "about a minute");
         assert_eq!(about(600), "about 10 hours");
         assert_eq!(about(20_160), "about 14 days");

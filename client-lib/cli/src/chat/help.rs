@@ -74,7 +74,7 @@ impl For {
     }
 }
 
-const LINES: [(For, &str, &str); 43] = [
+const LINES: [(For, &str, &str); 44] = [
     (
         For::Waiting,
         "/crisis",
@@ -95,7 +95,11 @@ const LINES: [(For, &str, &str); 43] = [
         "/members",
         "who is here and can read what you write",
     ),
-    (For::Inside, "/attach FILE", "send a file"),
+    (
+        For::Inside,
+        "/attach FILE",
+        "send a file; with words, as a picture needs: /attach FILE -- WORDS",
+    ),
     (
         For::Inside,
         "/save NUMBER [FILE]",
@@ -143,6 +147,11 @@ const LINES: [(For, &str, &str); 43] = [
         "when this talk ends; alone what is left; /end never",
     ),
     (For::Holds, "/more-time MINUTES", "give more time"),
+    (
+        For::Holds,
+        "/close DAYS",
+        "in how many days this room closes: it can only be read then",
+    ),
     (
         For::Theirs,
         "/nudge",

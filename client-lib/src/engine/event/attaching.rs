@@ -11,7 +11,8 @@ pub struct NewAttachment {
     pub name: String,
     /// As in [`Attachment::media_type`](crate::Attachment::media_type).
     pub media_type: String,
-    /// What is said with it; at most [`TEXT_BYTES_MAX`](crate::TEXT_BYTES_MAX) bytes, may be empty.
+    /// What is said with it; at most [`TEXT_BYTES_MAX`](crate::TEXT_BYTES_MAX) bytes. May be empty, but
+    /// of a picture (`image/…`) it says what that shows, for who does not see it.
     pub text: String,
     /// The message it answers.
     pub reply_to: Option<MessageId>,

@@ -11,7 +11,13 @@ fn of_time(room: &mut Room, name: &str) -> Vec<Event> {
     let is_of_time = |event: &Event| {
         matches!(
             event,
-            Event::EndsAt { .. } | Event::EndsSoon { .. } | Event::TimeIsOver | Event::Quiet { .. }
+            Event::EndsAt { .. }
+                | Event::EndsSoon { .. }
+                | Event::TimeIsOver
+                | Event::ClosesAt { .. }
+                | Event::ClosesSoon { .. }
+                | Event::Closed
+                | Event::Quiet { .. }
         )
     };
     events.into_iter().filter(is_of_time).collect()
@@ -163,6 +169,98 @@ fn without_a_line_the_clock_speaks_once_that_is_known_and_with_one_the_log_goes_
     let effects = room.engine("Cay").not_reached(ErrorKind::Unreachable, now);
     room.device("Cay").take(effects);
     assert_eq!(of_time(&mut room, "Cay"), [Event::TimeIsOver]);
+}
+
+const DAYS: u64 = 24 * 60;
+
+#[test]
+fn a_room_that_closes_says_so_two_weeks_before_and_nothing_more_is_said_in_it_then() {
+    let mut room = Room::new(&["Ann", "Ben", "Cay"]);
+    let (ann, at) = (room.leaf("Ann"), this_minute(&room) + 30 * DAYS);
+    end(&mut room, "Ann", End::CloseAt(at));
+    let set = Event::ClosesAt {
+        by: ann,
+        minute: at,
+    };
+    assert_eq!(of_time(&mut room, "Cay"), [set]);
+    let begun = room.now.wall_ms % 60_000 / 1_000;
+    pass(&mut room, 16 * DAYS * MINUTE - begun - 1, 1);
+    assert_eq!(of_time(&mut room, "Cay"), []);
+    pass(&mut room, 1, 1);
+    let soon = |minutes| Event::ClosesSoon { minutes };
+    assert_eq!(of_time(&mut room, "Cay"), [soon(14 * DAYS)]);
+    restart(&mut room, "Cay");
+    pass(&mut room, 14 * DAYS * MINUTE - 1, 1);
+    assert_eq!(of_time(&mut room, "Cay"), [soon(1)]);
+    room.say("Cay", "Goodbye.");
+    room.settle();
+    pass(&mut room, 1, 1);
+    assert_eq!(of_time(&mut room, "Cay"), [Event::Closed]);
+    restart(&mut room, "Cay");
+    pass(&mut room, DAYS * MINUTE, 1);
+    assert_eq!(of_time(&mut room, "Cay"), []);
+    for name in ["Ann", "Ben", "Cay"] {
+        let (now, text) = (room.now, "one more".to_owned());
+        let reply_to = None;
+        let send = Command::Send { text, reply_to };
+        let (refused, _) = room.engine(name).command(send, now);
+        assert_eq!(refused.unwrap_err().kind(), ErrorKind::NotAllowed, "{name}");
+    }
+    assert_eq!(room.texts("Ben"), ["Goodbye."]);
+    let ending = room.of("Cay").engine.ending().unwrap();
+    assert_eq!((ending.closes, ending.minutes_left), (true, 0));
+    // Who holds it can open it again.
+    end(&mut room, "Ann", End::Never);
+    room.say("Cay", "Hello again.");
+    room.settle();
+    assert_eq!(room.texts("Ben"), ["Goodbye.", "Hello again."]);
+}
+
+#[test]
+fn a_room_closes_by_the_word_of_who_holds_it_at_a_time_to_come_and_for_newcomers_alike() {
+    let mut room = Room::new(&["Ann", "Ben", "Cay"]);
+    let (now, this) = (room.now, this_minute(&room));
+    for (name, at, kind) in [
+        ("Cay", this + 9, ErrorKind::NotAllowed),
+        ("Ann", this, ErrorKind::Invalid),
+    ] {
+        let close = Command::End(End::CloseAt(at));
+        let (refused, _) = room.engine(name).command(close, now);
+        assert_eq!(refused.unwrap_err().kind(), kind, "{name}");
+    }
+    let body = crate::content::ContentBody::Closes(this + 9);
+    room.engine("Cay").queue(body, now).unwrap();
+    room.settle();
+    assert_eq!(room.of("Ben").engine.ending(), None);
+    let mut room = Room::new(&["Ann", "Ben"]);
+    let at = this_minute(&room) + 60;
+    end(&mut room, "Ann", End::CloseAfter(60));
+    room.join("Cay");
+    room.settle();
+    let ending = room.of("Cay").engine.ending().unwrap();
+    assert_eq!((ending.closes, ending.minute), (true, at));
+    end(&mut room, "Ann", End::Later(5));
+    let ending = room.of("Cay").engine.ending().unwrap();
+    assert_eq!((ending.closes, ending.minute), (true, at + 5));
+    // A talk that merely ends is another thing at the same minute.
+    end(&mut room, "Ann", End::At(at));
+    assert!(!room.of("Cay").engine.ending().unwrap().closes);
+}
+
+#[test]
+fn a_chat_that_is_somebodys_is_closed_by_nobody() {
+    let mut room = room_of_cay();
+    let (now, at) = (room.now, this_minute(&room) + 9);
+    let close = Command::End(End::CloseAt(at));
+    let (refused, _) = room.engine("Ann").command(close, now);
+    assert_eq!(refused.unwrap_err().kind(), ErrorKind::NotAllowed);
+    let body = crate::content::ContentBody::Closes(1);
+    room.engine("Ann").queue(body, now).unwrap();
+    room.settle();
+    assert_eq!(room.of("Cay").engine.ending(), None);
+    room.say("Cay", "I still speak.");
+    room.settle();
+    assert_eq!(room.texts("Ann"), ["I still speak."]);
 }
 
 fn quiet(step: u8) -> Event {

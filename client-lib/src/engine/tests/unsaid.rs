@@ -39,6 +39,12 @@ fn a_stop_that_the_relay_refuses_is_told_and_the_talk_goes_on() {
     room.settle();
     let told = refused_for_good(&mut room, "Vic", Command::Stop);
     assert_eq!(told, [Unsaid::Stop]);
+    // What is said again for who came since is nobody's doing.
+    let (now, before) = (room.now, room.of("Mia").events.len());
+    room.engine("Mia").queue_floor(now).unwrap();
+    refuse_next(&mut room, "Mia");
+    let unsaid = |event: &Event| matches!(event, Event::Unsaid(_));
+    assert!(!room.of("Mia").events[before..].iter().any(unsaid));
     room.say("Bo", "and so on");
     room.settle();
     assert_eq!(room.texts("Mia"), ["and so on"]);

@@ -37,6 +37,7 @@ pub(super) fn of_talk() -> Vec<(&'static str, ContentBody)> {
     let release = |text| ContentBody::Release(Box::new(Release { of: id, text }));
     vec![
         ("until", ContentBody::Until(29_923_245)),
+        ("closes", ContentBody::Closes(29_923_245)),
         ("floor, open", floor(None, false)),
         ("floor, a turn", floor(Some(leaf), false)),
         ("floor, stopped and said again", floor(None, true)),
