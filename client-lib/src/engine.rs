@@ -119,6 +119,7 @@ mod taking;
 mod talk;
 #[cfg(test)]
 mod tests;
+mod ticket_back;
 mod tidying;
 mod transfers;
 mod unsaid;

@@ -8,6 +8,7 @@ mod codec;
 mod facts;
 mod follower;
 mod group;
+mod kept;
 #[cfg(test)]
 pub(crate) mod outside;
 #[cfg(test)]
@@ -21,6 +22,7 @@ pub(crate) use follower::Follower;
 #[cfg(test)]
 pub(crate) use group::ExternalJoin;
 pub(crate) use group::{Group, Incoming, Plan, StagedOut};
+pub(crate) use kept::PackageKeys;
 #[cfg(test)]
 pub(crate) use provider::State;
 pub(crate) use provider::Values;

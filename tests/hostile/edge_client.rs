@@ -192,6 +192,10 @@ const CONTENT: &[(&str, Rows)] = &[
                 "LINES_MAX",
                 By(&["the_most_conversations_fit_into_one_append"]),
             ),
+            (
+                "TICKETS_MAX",
+                By(&["the_most_conversations_fit_into_one_append"]),
+            ),
             ("LOG_BYTES_MAX", LOGS),
         ],
     ),

@@ -256,6 +256,7 @@ async fn both_backups_are_written_for_the_same_reasons_and_each_in_its_own_time(
     let world = World::start().await;
     let (ann, ben, _) = ann_and_ben(&world).await;
     ben.client.decoy_backed_up().await.unwrap();
+    pass(Duration::from_secs(60)).await;
     let mut apart = 0;
     for _ in 0..4 {
         ann.conversation.command(Command::Rotate).await.unwrap();

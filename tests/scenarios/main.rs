@@ -30,6 +30,7 @@ mod removal;
 mod review;
 mod safe_word;
 mod talk;
+mod waiting_back;
 mod wire;
 
 /// What the terminal says.

@@ -118,7 +118,7 @@ pub(crate) async fn come_back(arguments: WordsUseArgs, output: &Output) -> Resul
     output.words(&format!("You are back in {inside} conversations."));
     if outside > 0 {
         output.words(&format!(
-            "{outside} more wait for somebody's yes, or need a new link: see `sotto chat`."
+            "{outside} more wait for an answer or for somebody's yes, or need a new link: see `sotto chat`."
         ));
     }
     output.words("The backup is written anew from here, which may take half a minute…");
@@ -160,6 +160,9 @@ async fn safe_word(arguments: &WordsUseArgs, output: &Output) -> Result<Option<S
 
 /// Whether one has a place in it again before patience ends.
 async fn is_back(conversation: &Conversation, device: &DeviceArgs) -> Result<bool, Failure> {
+    if conversation.has_ticket().await? {
+        return Ok(false);
+    }
     let ready = timeout(device.patience(), device::until_in_or_asked(conversation)).await;
     if matches!(ready, Ok(Err(_)) | Err(_)) {
         return Ok(false);

@@ -25,13 +25,13 @@ use crate::engine::Engine;
 use crate::error::{Error, ErrorKind, Result};
 use crate::link::RelayAddress;
 use crate::log::Ask;
-use crate::people::backup::{Backup, BackupKeys, LINES_MAX, Master};
+use crate::people::backup::{Backup, BackupKeys, LINES_MAX, List, Master, TICKETS_MAX};
 use crate::people::safe::SafeMaster;
-use crate::people::{BackupLine, ReturnWords, SafeWord};
+use crate::people::{ReturnWords, SafeWord};
 use crate::random;
 use crate::vault::{Batch, Key, Space, Vault};
 use decoy::keep_decoy;
-use keeping::{Lists, VISIT_MAX, keep_up};
+use keeping::{InVault, Lists, VISIT_MAX, keep_up};
 
 pub(super) use keeping::{Kept, Stored};
 
@@ -67,13 +67,27 @@ pub(super) struct Seat {
 }
 
 /// Tells both tasks that what a backup holds has changed.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(super) struct Changed {
     own: Arc<Notify>,
     decoy: Arc<Notify>,
+    standing: watch::Receiver<BackupStanding>,
 }
 
 impl Changed {
+    pub(super) fn new(standing: watch::Receiver<BackupStanding>) -> Self {
+        Self {
+            own: Arc::default(),
+            decoy: Arc::default(),
+            standing,
+        }
+    }
+
+    /// Whether the relay has everything, so that words bring it back.
+    pub(super) fn is_kept(&self) -> bool {
+        *self.standing.borrow() == BackupStanding::Kept
+    }
+
     pub(super) fn tell(&self) {
         self.own.notify_one();
         self.decoy.notify_one();
@@ -96,9 +110,10 @@ struct Running {
 impl Default for Seat {
     fn default() -> Self {
         let absent = || watch::Sender::new(BackupStanding::Absent);
+        let own = absent();
         Self {
-            changed: Changed::default(),
-            own: absent(),
+            changed: Changed::new(own.subscribe()),
+            own,
             decoy: absent(),
             running: Mutex::default(),
         }
@@ -158,7 +173,8 @@ impl Client {
     /// The conversations are kept when this returns, and go on by themselves from there: watch their
     /// events. One whose keys were renewed since the backup was written asks at its door, where a
     /// facilitator must say yes; where no door is known it is [`Event::Refused`](crate::Event::Refused), and needs
-    /// a new link.
+    /// a new link. A ticket or a letter that waits is one of them ([`Conversation::has_ticket`]): it keeps
+    /// its place, and its answer is found, also one that came meanwhile.
     ///
     /// # Errors
     /// [`ErrorKind::Refused`] if nothing is kept under these words on this relay;
@@ -205,10 +221,18 @@ impl Client {
         kept.stands_at(opened.fence);
         let (mut engines, mut batch) = (Vec::new(), Batch::default());
         for line in backup.lines {
-            if here.iter().any(|one| one.log == line.log) {
+            if here.lines.iter().any(|one| one.log == line.log) {
                 continue;
             }
             let (engine, mut effects) = Engine::come_back(line, &safe, now)?;
+            batch.then(core::mem::take(&mut effects.store));
+            engines.push((engine, effects));
+        }
+        for line in backup.tickets {
+            if here.tickets.iter().any(|one| one.inbox == line.inbox) {
+                continue;
+            }
+            let (engine, mut effects) = Engine::come_back_to_ticket(line, now)?;
             batch.then(core::mem::take(&mut effects.store));
             engines.push((engine, effects));
         }
@@ -343,11 +367,11 @@ impl Client {
         Errand::begin(&*self.0.dialer, &self.0.clock, relay).await
     }
 
-    /// The lines of all conversations of the vault.
-    async fn lines(&self) -> Result<Vec<BackupLine>> {
+    /// The lines of everything in the vault.
+    async fn lines(&self) -> Result<List> {
         let vault = self.0.vault.clone();
         let lines = on_disk(move || vault.with(|vault| lines_of(vault))).await?;
-        Ok(lines.into_iter().map(|(_, line)| line).collect())
+        Ok(lines.list())
     }
 
     /// What the two backups are to hold.
@@ -462,22 +486,27 @@ async fn slowly<T: Send + 'static>(
     on_disk(stretch).await
 }
 
-/// As many conversations as a backup holds, each by its space.
-fn lines_of(vault: &mut dyn Vault) -> Result<Vec<(Space, BackupLine)>> {
-    let mut lines = Vec::new();
+/// As many as a backup holds.
+fn lines_of(vault: &mut dyn Vault) -> Result<InVault> {
+    let mut found = InVault::default();
     for space in vault.spaces()? {
-        if lines.len() == LINES_MAX {
-            break;
-        }
         if let Some(line) = vault.get(&Key::new(space, Engine::LINE))? {
-            let damaged = |_| {
-                let what = "a value of the vault cannot be read";
-                Error::new(ErrorKind::VaultDamaged, what)
-            };
-            lines.push((space, sotto_protocol::cbor::decode(&line).map_err(damaged)?));
+            found.lines.push((space, line_in(&line)?));
+        }
+        if let Some(line) = vault.get(&Key::new(space, Engine::TICKET))? {
+            found.tickets.push((space, line_in(&line)?));
         }
     }
-    Ok(lines)
+    found.lines.truncate(LINES_MAX);
+    found.tickets.truncate(TICKETS_MAX);
+    Ok(found)
+}
+
+fn line_in<T: serde::de::DeserializeOwned + serde::Serialize>(value: &[u8]) -> Result<T> {
+    sotto_protocol::cbor::decode(value).map_err(|_| {
+        let what = "a value of the vault cannot be read";
+        Error::new(ErrorKind::VaultDamaged, what)
+    })
 }
 
 fn refused(what: &'static str) -> Error {

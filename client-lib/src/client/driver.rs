@@ -258,7 +258,11 @@ impl Driver {
             ..
         } = run;
         if line.is_some() || sending.is_some() {
-            outgoing.extend(self.engine.last_word(self.clock.now()));
+            // The answer to a letter is found by who comes back with words.
+            let stays = self.engine.is_letter() && self.backup.is_kept();
+            if !stays {
+                outgoing.extend(self.engine.last_word(self.clock.now()));
+            }
         }
         let mut erased = self.erased.clone();
         drop(self);
@@ -592,6 +596,7 @@ mod tests {
 
     use tokio::sync::oneshot::error::TryRecvError;
 
+    use super::super::backup::BackupStanding;
     use super::super::clock::Wall;
     use super::super::conversation;
     use super::*;
@@ -621,7 +626,7 @@ mod tests {
             vault,
             dialer: Arc::new(Nowhere),
             clock: Clock::start(Wall(Arc::new(move || UNIX_EPOCH + noon))),
-            backup: Changed::default(),
+            backup: Changed::new(watch::channel(BackupStanding::Absent).1),
             carry: Arc::default(),
             stop: CancellationToken::new(),
             vanish: CancellationToken::new(),

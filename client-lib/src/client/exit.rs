@@ -16,7 +16,8 @@ impl Client {
     ///
     /// The others see that one is away ([`Event::Away`](crate::Event::Away)), as after
     /// [`Conversation::step_away`](crate::Conversation::step_away), if a line stands that takes it at
-    /// once; else they see nothing. A ticket that waits in a desk's queue is taken back the same way.
+    /// once; else they see nothing. A ticket that waits in a desk's queue is taken back the same way, and
+    /// so is a letter whose answer no return words would find.
     /// The backup stays at the relay as it was written last ([`Client::backup_standing`]): return words
     /// bring one back.
     ///

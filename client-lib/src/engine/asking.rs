@@ -149,6 +149,23 @@ impl Asking {
         })
     }
 
+    /// One that lies there already.
+    #[cfg(feature = "native")]
+    pub(super) fn at(owner: [u8; 32], place: u64, is_letter: bool) -> Self {
+        Self {
+            owner,
+            ticket: Ticket::default(),
+            is_letter,
+            rating: None,
+            closes_ms: None,
+            was_open: false,
+            pace: None,
+            card: None,
+            seq: Some(place),
+            leaving: None,
+        }
+    }
+
     /// A rating: a letter that nobody comes back for.
     pub(super) fn rating(rating: Rating) -> Result<Self> {
         Ok(Self {
@@ -164,6 +181,15 @@ impl Asking {
     /// The public owner key of the ticket's entry.
     pub(super) fn owner(&self) -> PublicKey {
         public_key(&StaticSecret::from(self.owner))
+    }
+
+    pub(super) const fn owner_key(&self) -> &[u8; 32] {
+        &self.owner
+    }
+
+    /// Where a ticket lies for whose answer somebody is to come back.
+    pub(super) fn place_kept(&self) -> Option<u64> {
+        self.seq.filter(|_| self.waits() && !self.is_rating())
     }
 
     pub(super) const fn is_letter(&self) -> bool {
@@ -338,7 +364,7 @@ impl Engine {
     }
 
     /// Whether what we knock with waits among a desk's letters.
-    pub(super) fn is_letter(&self) -> bool {
+    pub(crate) fn is_letter(&self) -> bool {
         self.asking().is_some_and(Asking::is_letter)
     }
 
@@ -544,8 +570,13 @@ impl Engine {
         now: Now,
     ) -> Result<()> {
         self.beside.place_at_ms = now.steady_ms.saturating_add(PLACE_EVERY_MS);
-        let Ok(Answer::Page(page)) = result else {
-            return Ok(());
+        let page = match result {
+            Ok(Answer::Page(page)) => page,
+            // Whoever came back to it on another device has read it there.
+            Err(denied) if is_gone(denied) && self.waits_for_answer() => {
+                return self.is_unanswered();
+            }
+            _ => return Ok(()),
         };
         let Some(knocking) = self.beside.knocking.as_ref() else {
             return Ok(());
@@ -560,8 +591,11 @@ impl Engine {
         if page.more || is_whole || !self.waits_for_answer() {
             return Ok(());
         }
-        let asking = knocking.asking.as_ref();
-        if !asking.is_some_and(Asking::is_leaving) {
+        self.is_unanswered()
+    }
+
+    fn is_unanswered(&mut self) -> Result<()> {
+        if !self.asking().is_some_and(Asking::is_leaving) {
             self.tell(Event::Unanswered);
         }
         self.set_outcome(Outcome::No);
@@ -597,6 +631,7 @@ impl Engine {
             asking.leaving = Some((retry, day));
             asking.ticket = Ticket::default();
         }
+        self.drop_ticket();
         let root = self
             .beside
             .knocking

@@ -563,6 +563,7 @@ impl Engine {
     pub(super) fn forget_beside(&mut self) {
         self.drop_beside(saved::DOOR);
         self.drop_beside(saved::KNOCKING);
+        self.drop_beside(saved::TICKET);
         for name in [saved::TAKING, saved::DESK, saved::OFFICE, saved::PAST] {
             self.drop_beside(name);
         }

@@ -70,7 +70,7 @@ pub(super) struct Knocking {
     pub(super) own: [u8; 32],
     /// Secret grant key that the knock hands out.
     #[serde(with = "serde_bytes")]
-    append: [u8; 32],
+    pub(super) append: [u8; 32],
     /// HPKE secret key that answers are sealed to.
     #[serde(with = "serde_bytes")]
     pub(super) reply: [u8; 32],
@@ -78,12 +78,15 @@ pub(super) struct Knocking {
     /// The KeyPackage's secrets; gone once it was used.
     pub(super) values: Vec<(ByteString, ByteString)>,
     /// Which leaf was ours before.
-    was: Option<Return>,
+    pub(super) was: Option<Return>,
     /// Shown at the door, and inside once we are in.
     pub(super) badge: Option<HeldBadge>,
     /// The door is a desk's queue, and the knock a ticket in it.
     pub(super) asking: Option<Asking>,
     pub(super) is_sent: bool,
+    /// A ticket that one came back to: another device may have its keys as well.
+    #[serde(default)]
+    pub(super) is_back: bool,
     pub(super) mark: Mark,
     pub(super) outcome: Outcome,
 }
@@ -209,6 +212,7 @@ impl Engine {
             badge: None,
             asking: None,
             is_sent: false,
+            is_back: false,
             mark: Mark::start(&inbox),
             outcome: Outcome::Open,
         })
@@ -380,6 +384,7 @@ impl Engine {
             self.rating_is_over();
             return Ok(());
         }
+        self.keep_ticket()?;
         self.keep_knocking()
     }
 
@@ -433,6 +438,9 @@ impl Engine {
             knocking.outcome = outcome;
             knocking.values = Vec::new();
         }
+        if self.asking().is_some() {
+            self.drop_ticket();
+        }
     }
 
     /// A Welcome: for our KeyPackage, into a conversation that the link's founder vouches for, or
@@ -475,7 +483,10 @@ impl Engine {
         if is_asked {
             self.saved.founder = by;
         }
-        let badge = knocking.badge.clone();
+        let (badge, is_back) = (knocking.badge.clone(), knocking.is_back);
+        if is_back {
+            return self.come_in_after(welcome, &group, by);
+        }
         self.enter(welcome, group, policy, by)?;
         if let Some(badge) = badge {
             self.show_badge(badge, now)?;
@@ -558,6 +569,9 @@ impl Engine {
             self.session.close(&knocking.door);
         }
         self.drop_beside(saved::KNOCKING);
+        if knocking.is_back && knocking.outcome == Outcome::Yes {
+            self.begin_the_way_back();
+        }
         if knocking.outcome == Outcome::No {
             let is_leaving = knocking.asking.as_ref().is_some_and(Asking::is_leaving);
             self.end(if is_leaving {

@@ -319,6 +319,7 @@ impl Engine {
         }
         self.out.store.delete(Key::new(self.space, saved::FLIGHT));
         self.out.store.delete(Key::new(self.space, saved::LINE));
+        self.out.store.delete(Key::new(self.space, saved::TICKET));
         self.out.store.delete(Key::new(self.space, saved::BADGES));
         self.out.store.delete(Key::new(self.space, saved::SAFE));
         self.out.store.delete(Key::new(self.space, saved::DRAFTS));

@@ -15,6 +15,7 @@
 //! | `badges` | [`Badging`](super::badging::Badging): who is trusted, and what members have shown |
 //! | `drafts` | [`Drafts`](super::draft::Drafts): words that somebody reads before they go out |
 //! | `line` | [`BackupLine`](crate::people::BackupLine), what a backup holds of this |
+//! | `ticket` | [`TicketLine`](crate::people::TicketLine), what a backup holds of a ticket that waits |
 //! | `door` | [`Door`](super::door::Door), on its keeper's device |
 //! | `knock/` and a leaf | [`KeptKnock`](super::door::KeptKnock), until it is answered |
 //! | `knocking` | [`Knocking`](super::knocking::Knocking), until our own knock is answered |
@@ -68,6 +69,7 @@ pub(super) const BADGES: &[u8] = b"badges";
 pub(super) const SAFE: &[u8] = b"safe";
 pub(super) const DRAFTS: &[u8] = b"drafts";
 pub(super) const LINE: &[u8] = b"line";
+pub(super) const TICKET: &[u8] = b"ticket";
 pub(super) const DOOR: &[u8] = b"door";
 pub(super) const KNOCK: &[u8] = b"knock/";
 pub(super) const KNOCKING: &[u8] = b"knocking";

@@ -25,7 +25,7 @@ use sotto_protocol::size_class::SizeClass;
 use x25519_dalek::StaticSecret;
 use zeroize::{Zeroize as _, Zeroizing};
 
-use super::{BackupLine, ReturnWords};
+use super::{BackupLine, ReturnWords, TicketLine};
 use crate::error::{Error, ErrorKind, Result};
 use crate::seal::derive::Source;
 use crate::seal::letter::{self, Letters, Read};
@@ -38,6 +38,8 @@ const PASSES: u32 = 3;
 const FLOOR: SizeClass = SizeClass::K16;
 /// Conversations in one backup: so many fit into a run of entries, whatever is in their lines.
 pub(crate) const LINES_MAX: usize = 800;
+/// Tickets and letters in one backup: more than anybody waits with at a time.
+pub(crate) const TICKETS_MAX: usize = 8;
 /// Bytes of a backup's log: the last backup, the next one while both are there, and room.
 const LOG_BYTES_MAX: u64 = 4 << 20;
 
@@ -189,12 +191,13 @@ impl BackupKeys {
 pub(crate) struct Shape(Vec<SizeClass>);
 
 impl Shape {
-    pub(crate) fn of(lines: &[BackupLine]) -> Result<Self> {
+    pub(crate) fn of(lines: &[BackupLine], tickets: &[TicketLine]) -> Result<Self> {
         let longest = Longest {
             count: u64::MAX,
             lines,
             minute: u64::MAX,
             writer: serde_bytes::ByteArray::new([0; 16]),
+            tickets,
         };
         let too_long = || Error::new(ErrorKind::TooLarge, "a backup is longer than a run");
         let bytes = sotto_protocol::cbor::encode(&longest)
@@ -216,6 +219,7 @@ struct Longest<'a> {
     lines: &'a [BackupLine],
     minute: u64,
     writer: serde_bytes::ByteArray<16>,
+    tickets: &'a [TicketLine],
 }
 
 /// What a keeper of a backup may do with its log.
@@ -237,6 +241,9 @@ pub(crate) struct Backup {
     /// Drawn by a device when it begins to keep the backup, so that it knows its own.
     #[serde(with = "serde_bytes")]
     pub(crate) writer: [u8; 16],
+    /// Tickets and letters that nobody answered yet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) tickets: Vec<TicketLine>,
 }
 
 impl core::fmt::Debug for Backup {
@@ -251,13 +258,23 @@ impl Backup {
         let is_sound = |line: &BackupLine| {
             (1..=3).contains(&line.secrets.len()) && crate::content::name_is_fit(&line.name)
         };
-        self.lines.len() <= LINES_MAX && self.lines.iter().all(is_sound)
+        let named = |ticket: &TicketLine| crate::content::name_is_fit(&ticket.name);
+        let is_short = self.lines.len() <= LINES_MAX && self.tickets.len() <= TICKETS_MAX;
+        is_short && self.lines.iter().all(is_sound) && self.tickets.iter().all(named)
     }
 }
 
+/// What one of the two backups is to hold.
+#[derive(Default)]
+pub(crate) struct List {
+    pub(crate) lines: Vec<BackupLine>,
+    pub(crate) tickets: Vec<TicketLine>,
+}
+
 /// What tells whether both backups still say what they should; means nothing beyond this device.
-pub(crate) fn digest_of(own: &[BackupLine], decoy: &[BackupLine]) -> Result<[u8; 32]> {
-    let bytes = sotto_protocol::cbor::encode(&(own, decoy))
+pub(crate) fn digest_of(own: &List, decoy: &List) -> Result<[u8; 32]> {
+    let lists = (&own.lines, &own.tickets, &decoy.lines, &decoy.tickets);
+    let bytes = sotto_protocol::cbor::encode(&lists)
         .map_err(|_| Error::new(ErrorKind::Internal, "a backup cannot be encoded"))?;
     Ok(Sha256::digest(Zeroizing::new(bytes).as_slice()).into())
 }
@@ -313,6 +330,29 @@ pub(crate) mod tests {
                 .collect(),
             minute: 28_000_000,
             writer: [0x3a; 16],
+            tickets: Vec::new(),
+        }
+    }
+
+    pub(crate) fn ticket(byte: u8, letter: bool) -> TicketLine {
+        let from = line(byte, false);
+        TicketLine {
+            own: [0x41; 32],
+            init: [0x42; 32],
+            leaf: [0x43; 32],
+            name: from.name,
+            seed: [0x44; 32],
+            inbox: LogId::new([byte; 32]),
+            owner: [0x45; 32],
+            place: 7,
+            queue: LogId::new([0x46; 32]),
+            relay: from.relay,
+            reply: [0x47; 32],
+            suite: Suite::Hybrid,
+            letter,
+            manage: [0x48; 32],
+            trusts: OrganisationId::new([0x3e; 32]),
+            package: vec![0x49; 8],
         }
     }
 
@@ -330,9 +370,25 @@ pub(crate) mod tests {
             line.name = "n".repeat(crate::NAME_BYTES_MAX);
             line.secrets = vec![ConversationSecret::new([0x39; 32]); 3];
         }
+        let relay = |url: &str| RelayAddress {
+            url: url.into(),
+            ..line(0, false).relay
+        };
+        let longest = || TicketLine {
+            name: "n".repeat(crate::NAME_BYTES_MAX),
+            place: u64::MAX,
+            relay: relay(&format!("wss://{}", "x".repeat(250))),
+            package: vec![0x49; 3_072],
+            ..ticket(1, true)
+        };
         Backup {
             count: u64::MAX,
             minute: u64::MAX,
+            tickets: if lines == 0 {
+                Vec::new()
+            } else {
+                vec![longest(); TICKETS_MAX]
+            },
             ..backup
         }
     }
@@ -342,7 +398,7 @@ pub(crate) mod tests {
     }
 
     fn entries_of(backup: &Backup) -> Result<Vec<Vec<u8>>> {
-        let shape = Shape::of(&backup.lines)?;
+        let shape = Shape::of(&backup.lines, &backup.tickets)?;
         Ok(keys().seal(backup, &shape).unwrap())
     }
 
@@ -370,6 +426,15 @@ pub(crate) mod tests {
         assert_eq!(newest(&keys(), &sealed), Some(most));
         let one_more = entries_of(&backup(LINES_MAX + 1)).unwrap();
         assert_eq!(newest(&keys(), &one_more), None, "more than may be in it");
+        let waiting = |count: usize| {
+            let tickets = vec![ticket(1, false); count];
+            let waits = Backup {
+                tickets,
+                ..backup(1)
+            };
+            newest(&keys(), &entries_of(&waits).unwrap()) == Some(waits)
+        };
+        assert!(waiting(TICKETS_MAX) && !waiting(TICKETS_MAX + 1));
         // The bound is no smaller than it has to be by much.
         assert!(entries_of(&fullest(LINES_MAX + LINES_MAX / 5)).is_err());
     }
@@ -378,7 +443,7 @@ pub(crate) mod tests {
     fn a_list_goes_as_a_longer_one_does_whatever_is_in_it() {
         for lines in [0, 24, 25, 60, 120, 300, LINES_MAX] {
             let all = fullest(lines);
-            let shape = Shape::of(&all.lines).unwrap();
+            let shape = Shape::of(&all.lines, &all.tickets).unwrap();
             let lengths = |backup: &Backup| {
                 let sealed = keys().seal(backup, &shape).unwrap();
                 assert_eq!(newest(&keys(), &sealed).as_ref(), Some(backup));

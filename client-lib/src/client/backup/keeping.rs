@@ -22,8 +22,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::jitter::Jitter;
 use crate::link::RelayAddress;
 use crate::log::{Ask, NewLog};
-use crate::people::backup::{Backup, BackupKeys, Master, Shape, digest_of};
-use crate::people::{BackupLine, ReturnWords};
+use crate::people::backup::{Backup, BackupKeys, List, Master, Shape, digest_of};
+use crate::people::{BackupLine, ReturnWords, TicketLine};
 use crate::random;
 use crate::time::Now;
 use crate::vault::{Batch, Key, Row, Space};
@@ -169,26 +169,28 @@ impl Stored {
 /// What the two backups are to hold, and what tells whether it is what they held last. A change of
 /// either is one of both: they are written anew for the same reasons.
 pub(super) struct Lists {
-    own: Vec<BackupLine>,
-    decoy: Vec<BackupLine>,
+    own: List,
+    decoy: List,
     shape: Shape,
     digest: [u8; 32],
 }
 
 impl Lists {
-    pub(super) fn new(lines: Vec<(Space, BackupLine)>, shown: &BTreeSet<Space>) -> Result<Self> {
-        let is_shown = |(space, _): &&(Space, BackupLine)| shown.contains(space);
-        let decoy: Vec<_> = lines.iter().filter(is_shown).map(second).collect();
-        let own: Vec<_> = lines.into_iter().map(|(_, line)| line).collect();
+    pub(super) fn new(vault: InVault, shown: &BTreeSet<Space>) -> Result<Self> {
+        let decoy = List {
+            lines: only(&vault.lines, shown),
+            tickets: only(&vault.tickets, shown),
+        };
+        let own = vault.list();
         Ok(Self {
-            shape: Shape::of(&own)?,
+            shape: Shape::of(&own.lines, &own.tickets)?,
             digest: digest_of(&own, &decoy)?,
             own,
             decoy,
         })
     }
 
-    fn of(self, side: Side) -> Vec<BackupLine> {
+    fn of(self, side: Side) -> List {
         match side {
             Side::Own => self.own,
             Side::Decoy => self.decoy,
@@ -196,8 +198,27 @@ impl Lists {
     }
 }
 
-fn second((_, line): &(Space, BackupLine)) -> BackupLine {
-    line.clone()
+/// Those of these spaces.
+fn only<T: Clone>(lines: &[(Space, T)], shown: &BTreeSet<Space>) -> Vec<T> {
+    let is_shown = |(space, _): &&(Space, T)| shown.contains(space);
+    let lines = lines.iter().filter(is_shown);
+    lines.map(|(_, line)| line.clone()).collect()
+}
+
+/// The lines in a vault, each by its space.
+#[derive(Default)]
+pub(super) struct InVault {
+    pub(super) lines: Vec<(Space, BackupLine)>,
+    pub(super) tickets: Vec<(Space, TicketLine)>,
+}
+
+impl InVault {
+    pub(super) fn list(self) -> List {
+        List {
+            lines: self.lines.into_iter().map(|(_, line)| line).collect(),
+            tickets: self.tickets.into_iter().map(|(_, line)| line).collect(),
+        }
+    }
 }
 
 /// What a visit to the relay found.
@@ -287,9 +308,11 @@ impl Client {
             kept.fence = opened.fence;
         }
         let shape = lists.shape.clone();
+        let list = lists.of(side);
         let backup = Backup {
             count: kept.count,
-            lines: lists.of(side),
+            lines: list.lines,
+            tickets: list.tickets,
             minute: now.wall_ms / 60_000,
             writer: kept.writer,
         };

@@ -22,7 +22,7 @@ use crate::engine::handing::HandedDoor;
 use crate::link::{DoorKeys, DoorLink, InboxLink, Link, LinkBody, RelayAddress, RoomLink};
 use crate::mls::{LeafId, LeafKey, Suite};
 use crate::people::backup::Backup;
-use crate::people::backup::tests::backup;
+use crate::people::backup::tests::{backup, ticket};
 use crate::people::{SafeCheck, SafeTry};
 use crate::policy::{Facilitator, Policy};
 use crate::seal::letter::tests::write_under;
@@ -608,8 +608,13 @@ fn desks() -> Vec<Sample> {
 fn backups() -> Vec<Sample> {
     let takes = |bytes: &[u8]| cbor::decode::<Backup>(bytes).is_ok_and(|backup| backup.is_sound());
     let named = |name, backup: &Backup| sample("backup.json", "Backup", name, backup, takes);
+    let waits = Backup {
+        tickets: vec![ticket(5, false), ticket(6, true)],
+        ..backup(0)
+    };
     vec![
         named("backup-empty", &backup(0)),
         named("backup-two", &backup(2)),
+        named("backup, one waits", &waits),
     ]
 }

@@ -91,7 +91,7 @@ fn seal(keys: &BackupKeys, backup: &Backup) -> Vec<u8> {
         out.fill(NONCE);
         Ok(())
     };
-    let shape = Shape::of(&backup.lines).unwrap();
+    let shape = Shape::of(&backup.lines, &backup.tickets).unwrap();
     keys.seal_drawing(backup, &shape, &mut draw)
         .unwrap()
         .remove(0)
