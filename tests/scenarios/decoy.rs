@@ -111,7 +111,6 @@ async fn decoy_words_lead_to_what_may_be_seen_and_to_nothing_else() {
     ben.client.show_by_decoy(id, true).await.unwrap();
     ben.client.show_by_decoy(chat, false).await.unwrap();
     assert_eq!(ben.client.shown_by_decoy().await.unwrap(), [id]);
-    pass(Duration::from_secs(1)).await;
     assert_eq!(decoy_words_of(&ben.client).await, decoy);
     let none = world.device().await.0.show_by_decoy(id, true).await;
     assert_eq!(none.unwrap_err().kind(), ErrorKind::Invalid);

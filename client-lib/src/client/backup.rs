@@ -125,6 +125,19 @@ impl Seat {
         self.changed.clone()
     }
 
+    /// Until both were looked at, neither is known to hold all that it should.
+    fn are_due(&self) {
+        for standing in [&self.own, &self.decoy] {
+            standing.send_if_modified(|standing| {
+                let is_kept = *standing == BackupStanding::Kept;
+                if is_kept {
+                    *standing = BackupStanding::Due;
+                }
+                is_kept
+            });
+        }
+    }
+
     const fn standing(&self, side: Side) -> &watch::Sender<BackupStanding> {
         match side {
             Side::Own => &self.own,
@@ -278,7 +291,9 @@ impl Client {
             return Err(no_backup());
         };
         let stored = self.stored_backup(space).await?;
-        for kept in stored.own.iter().chain(&stored.decoy) {
+        // What was erased is found gone at its next visit, and then given up here: the decoy goes first, so
+        // that whoever is cut off half-way still has what the return words open.
+        for kept in stored.decoy.iter().chain(&stored.own) {
             timeout(VISIT_MAX, self.erase(kept))
                 .await
                 .unwrap_or_else(|_| Err(too_slow()))?;

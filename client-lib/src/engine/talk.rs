@@ -143,7 +143,7 @@ impl Engine {
     }
 
     fn heard(&mut self, author: LeafId, content: Content, at: At, now: Now) -> Result<()> {
-        self.heard_from(author, now);
+        self.heard_from(author, matches!(content.body, ContentBody::Away), now);
         let Content {
             id, body, minute, ..
         } = content;
@@ -207,9 +207,12 @@ impl Engine {
         }
     }
 
-    fn heard_from(&mut self, author: LeafId, now: Now) {
+    fn heard_from(&mut self, author: LeafId, is_away: bool, now: Now) {
         if author != self.key.id() {
-            self.member_here(author);
+            // Away said twice, as by an app and then by a quick exit, is away.
+            if !is_away {
+                self.member_here(author);
+            }
             self.heard_at(author, now);
             self.saved.awaits_author = false;
             if self.saved.stage == Stage::Waiting {

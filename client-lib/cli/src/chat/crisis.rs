@@ -25,10 +25,18 @@ impl Chat<'_> {
             self.call(&asks).await?;
         }
         let mut resources = self.conversation.resources().await?;
-        if let Some(team) = self.team.as_ref().filter(|_| resources.is_empty()) {
+        let mut is_unheard = kind != ConversationKind::Theirs;
+        // What somebody asked elsewhere has nothing to do with the team they are in.
+        let is_ours = matches!(
+            kind,
+            ConversationKind::Ours | ConversationKind::Ticket | ConversationKind::Letter
+        );
+        let team = self.team.as_ref().filter(|_| !is_ours);
+        if let Some(team) = team.filter(|_| resources.is_empty()) {
             resources = team.resources().await?;
             if let Some(address) = team.desk_address().await?.filter(|_| resources.is_empty()) {
-                // A supporter's device has no card of its own.
+                // A supporter's device has no card of its own, and the relay sees that one is read.
+                is_unheard = false;
                 let visit = timeout(self.patience, self.client.visit(&address)).await;
                 if let Ok(Ok(visit)) = visit {
                     resources = visit.card().resources().to_vec();
@@ -36,7 +44,7 @@ impl Chat<'_> {
             }
         }
         show(&resources, self.output);
-        if kind != ConversationKind::Theirs {
+        if is_unheard {
             self.output.words(UNHEARD);
         }
         Ok(())

@@ -244,7 +244,7 @@ const LINES: [(For, &str, &str); 44] = [
     (
         For::All,
         "/x",
-        "gone at once: all on this device is erased; return words still work",
+        "gone at once: all on this device is erased; return words, if you made some, still work",
     ),
     (
         For::All,

@@ -111,6 +111,8 @@ impl Client {
             })
         })
         .await?;
+        // Whoever waits for it from now on waits for a backup that was written after this.
+        self.0.backup.are_due();
         self.0.backup.changed().tell();
         Ok(())
     }

@@ -616,3 +616,21 @@ fn a_list_of_facilitators_that_hangs_on_nobody_is_not_sound() {
     let twice = policy(vec![vouch(0, 0), vouch(0, 0)]);
     assert_eq!(judge(&twice, vec![]), Err(Forbidden::BadPolicy));
 }
+
+#[test]
+fn who_says_away_twice_is_away_and_was_not_here_between() {
+    let mut room = Room::new(&["Ann", "Ben"]);
+    let leaf = room.leaf("Ben");
+    for _ in 0..2 {
+        let now = room.now;
+        let away = crate::content::ContentBody::Away;
+        room.engine("Ben").queue(away, now).unwrap();
+        room.settle();
+    }
+    let of_away = |event: &&Event| matches!(event, Event::Away { .. } | Event::Back { .. });
+    let told: Vec<_> = room.of("Ann").events.iter().filter(of_away).collect();
+    assert_eq!(told, [&Event::Away { leaf }]);
+    room.say("Ben", "here");
+    room.settle();
+    assert!(room.has("Ann", |event| *event == Event::Back { leaf }));
+}
