@@ -35,6 +35,7 @@
 //! | `holding` | giving way at the fence while a Commit is refused |
 //! | `commits` | Commits that stand in the log, rotation, removal |
 //! | `sending` | the outbox and the one append that is on its way |
+//! | `unsaid` | what the relay will never take, as its author hears it |
 //! | `returning` | a state that may be a copy, and the way back in |
 //! | `away` | away for longer than the log keeps what one needs to follow it |
 //! | `changes` | Commits, snapshots and farewells of ours |
@@ -43,6 +44,7 @@
 //! | `message` | what was said, as an app is told of it |
 //! | `talk` | what was said, and which of it counts |
 //! | `parting` | that one is away, and the last word before all is erased |
+//! | `held` | how a talk is held: who says so, and where each part of it lives |
 //! | `ending`, `quiet` | when a talk ends, and who in it has gone quiet |
 //! | `draft` | words that somebody else reads before they go out |
 //! | `floor`, `agreement` | who may speak, and what all agreed on |
@@ -90,6 +92,7 @@ mod floor;
 mod gone;
 mod handing;
 mod heads;
+mod held;
 mod holding;
 mod inbox;
 mod inviting;

@@ -170,7 +170,8 @@ impl Client {
     /// [`ErrorKind::Conflict`] if this client keeps a backup already; the vault's kinds.
     ///
     /// # Cancel safety
-    /// Cancelled, a backup may be kept whose words nobody knows: [`Client::end_backup`].
+    /// Cancelled, a backup may be kept whose words were shown to nobody: [`Client::return_words`] shows
+    /// them, [`Client::end_backup`] ends it.
     pub async fn back_up(&self, relay: &RelayAddress) -> Result<ReturnWords> {
         self.without_backup()?;
         let (kept, words) = self.new_backup(relay).await?;

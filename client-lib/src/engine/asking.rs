@@ -135,8 +135,13 @@ impl fmt::Debug for Asking {
 
 impl Asking {
     pub(super) fn new(ticket: Ticket, is_letter: bool) -> Result<Self> {
-        Ok(Self {
-            owner: random::array().map_err(no_randomness)?,
+        let owner = random::array().map_err(no_randomness)?;
+        Ok(Self::of(owner, ticket, is_letter))
+    }
+
+    const fn of(owner: [u8; 32], ticket: Ticket, is_letter: bool) -> Self {
+        Self {
+            owner,
             ticket,
             is_letter,
             rating: None,
@@ -146,23 +151,15 @@ impl Asking {
             card: None,
             seq: None,
             leaving: None,
-        })
+        }
     }
 
     /// One that lies there already.
     #[cfg(feature = "native")]
     pub(super) fn at(owner: [u8; 32], place: u64, is_letter: bool) -> Self {
         Self {
-            owner,
-            ticket: Ticket::default(),
-            is_letter,
-            rating: None,
-            closes_ms: None,
-            was_open: false,
-            pace: None,
-            card: None,
             seq: Some(place),
-            leaving: None,
+            ..Self::of(owner, Ticket::default(), is_letter)
         }
     }
 

@@ -5,9 +5,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::held::is_words;
 use super::saved::Stage;
 use super::{Command, Engine, Event, Reply};
-use crate::content::{ContentBody, MessageId};
+use crate::content::ContentBody;
 use crate::error::{Error, ErrorKind, Result};
 use crate::mls::LeafId;
 use crate::time::Now;
@@ -113,53 +114,6 @@ impl Ends {
 }
 
 impl Engine {
-    pub(super) fn obey_of_talk(&mut self, command: Command, now: Now) -> Result<Reply> {
-        match command {
-            Command::End(end) => self.set_end(end, now),
-            command => self.obey_of_floor(command, now),
-        }
-    }
-
-    /// Something was said of how the talk is held.
-    pub(super) fn heard_of_talk(
-        &mut self,
-        author: LeafId,
-        id: MessageId,
-        body: ContentBody,
-        now: Now,
-    ) -> Result<()> {
-        match body {
-            ContentBody::Agreement(proposed) => {
-                return self.agreement_said(author, id, *proposed, now);
-            }
-            ContentBody::Until(minute) => self.until_said(author, minute, false),
-            ContentBody::Closes(minute) => self.until_said(author, minute, true),
-            ContentBody::Floor(said) => self.floor_said(author, said),
-            ContentBody::Stop => self.stop_said(author),
-            ContentBody::GoOn => self.go_on_said(author),
-            ContentBody::Agree(of) => self.agree_said(author, of),
-            ContentBody::Draft(draft) => self.draft_said(author, *draft),
-            ContentBody::Release(release) => self.draft_released(author, *release),
-            ContentBody::SendBack(back) => self.draft_sent_back(author, *back),
-            _ => {}
-        }
-        Ok(())
-    }
-
-    /// Says again how the talk is held, for who came since.
-    pub(super) fn queue_talk(&mut self, now: Now) -> Result<()> {
-        self.queue_floor(now)?;
-        self.queue_agreement(now)?;
-        self.queue_end(now)
-    }
-
-    /// Whether this leaf holds the talk: it facilitates, and is not the one whom the talk is for.
-    pub(super) fn holds_talk(&self, leaf: &LeafId) -> bool {
-        self.policy
-            .as_ref()
-            .is_some_and(|policy| policy.is_facilitator(leaf) && !policy.hosts.contains(leaf))
-    }
-
     /// When the talk ends, if somebody said so.
     #[must_use]
     pub fn ending(&self) -> Option<Ending> {
@@ -198,7 +152,7 @@ impl Engine {
         ))
     }
 
-    fn set_end(&mut self, end: End, now: Now) -> Result<Reply> {
+    pub(super) fn set_end(&mut self, end: End, now: Now) -> Result<Reply> {
         if !self.holds_talk(&self.key.id()) {
             return Err(Error::new(
                 ErrorKind::NotAllowed,
@@ -253,7 +207,7 @@ impl Engine {
     }
 
     /// Says it again, for who came since.
-    fn queue_end(&mut self, now: Now) -> Result<()> {
+    pub(super) fn queue_end(&mut self, now: Now) -> Result<()> {
         match self.saved.ends {
             Some(ends) if self.holds_talk(&self.key.id()) => self.queue(ends.body(), now).map(drop),
             _ => Ok(()),
@@ -261,7 +215,7 @@ impl Engine {
     }
 
     /// A member says when the talk ends, or the room closes; 0 is never.
-    fn until_said(&mut self, by: LeafId, minute: u64, closes: bool) {
+    pub(super) fn until_said(&mut self, by: LeafId, minute: u64, closes: bool) {
         let known = self.saved.ends.as_ref();
         let known = known.map_or((0, false), |ends| (ends.minute, ends.closes));
         if closes && self.is_somebodys() {
@@ -316,18 +270,4 @@ impl Engine {
         }
         due_ms.map(|due_ms| now.steady_ms.saturating_add(due_ms.saturating_sub(wall_ms)))
     }
-}
-
-/// Whether a command says something that others read.
-pub(super) const fn is_words(command: &Command) -> bool {
-    matches!(
-        command,
-        Command::Send { .. }
-            | Command::Edit { .. }
-            | Command::React { .. }
-            | Command::Rename(_)
-            | Command::Call { .. }
-            | Command::Propose { .. }
-            | Command::Attach(super::Attaching::Begin(_))
-    )
 }

@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::ending::is_words;
+use super::held::is_words;
 use super::{Command, Engine, Event, Reply};
 use crate::content::{ContentBody, FloorSaid, MessageId, ROSTER_MAX};
 use crate::error::{Error, ErrorKind, Result};

@@ -105,6 +105,14 @@ impl core::fmt::Debug for Knocking {
 }
 
 impl Knocking {
+    /// What is kept of our KeyPackage.
+    pub(super) fn package(&self) -> Values {
+        let values = self.values.iter();
+        values
+            .map(|(key, value)| (key.0.clone(), value.0.clone()))
+            .collect()
+    }
+
     pub(super) const fn inbox(&self) -> LogId {
         self.inbox
     }
@@ -449,13 +457,11 @@ impl Engine {
         let Some(knocking) = &self.beside.knocking else {
             return Ok(());
         };
-        let values: Values = knocking
-            .values
-            .iter()
-            .map(|(key, value)| (key.0.clone(), value.0.clone()))
-            .collect();
-        let opened =
-            Group::from_welcome(values, welcome.welcome.as_slice(), welcome.tree.as_slice());
+        let opened = Group::from_welcome(
+            knocking.package(),
+            welcome.welcome.as_slice(),
+            welcome.tree.as_slice(),
+        );
         let Ok((group, by)) = opened else {
             return Ok(());
         };

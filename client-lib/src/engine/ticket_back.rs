@@ -12,7 +12,7 @@ use super::knocking::Outcome;
 use super::saved::{self, WayBack};
 use super::{Engine, internal};
 use crate::error::Result;
-use crate::mls::{Group, LeafId, PackageKeys, Values};
+use crate::mls::{Group, LeafId, PackageKeys};
 use crate::people::{BackupLine, TicketLine};
 use crate::seal::letter::WelcomeBody;
 use crate::vault::Key;
@@ -30,12 +30,7 @@ impl Engine {
         let Some(trusts) = self.badging.trusted_first() else {
             return Ok(());
         };
-        let values: Values = knocking
-            .values
-            .iter()
-            .map(|(key, value)| (key.0.clone(), value.0.clone()))
-            .collect();
-        let keys = PackageKeys::of(&values)?;
+        let keys = PackageKeys::of(&knocking.package())?;
         let line = TicketLine {
             own: knocking.own,
             init: *keys.init,

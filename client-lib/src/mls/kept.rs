@@ -55,7 +55,7 @@ fn bytes(kept: &mut Value, name: &str) -> Result<Zeroizing<[u8; 32]>, MlsError> 
 }
 
 /// The list of bytes of the key with this name, however deep it stands.
-fn key<'a>(kept: &'a mut Value, name: &str) -> Result<&'a mut Value, MlsError> {
+pub(super) fn key<'a>(kept: &'a mut Value, name: &str) -> Result<&'a mut Value, MlsError> {
     let found = find(kept, name).and_then(list);
     found.ok_or(MlsError::Internal)
 }

@@ -35,7 +35,7 @@ const DECOY: &[u8] = b"decoy";
 /// follow on a rotation by the second, and several changes are one.
 const AFTER_CHANGE_MS: u64 = 10_000;
 /// Without any change it is written anew after so long, and up to twice as long: then it never
-/// expires, and a rewriting says nothing of a change.
+/// expires, and not every rewriting is of a change.
 const ANEW_MS: u64 = 7 * 24 * 60 * 60 * 1_000;
 /// After a failure; doubled with each, up to about an hour.
 const AFTER_FAILURE_MS: u64 = 30_000;
@@ -111,8 +111,8 @@ impl Kept {
         Ok(())
     }
 
-    /// Whether it is written once more after the first time, as it is after a return that led to
-    /// something: that led into conversations, whose lines change with it.
+    /// Whether it is written once more after the first time: the one of the return words always is, as
+    /// coming back into conversations changes their lines, and a return that led into none shall not show.
     fn is_wanted_again(&self, side: Side) -> bool {
         side == Side::Own && self.count == 1
     }

@@ -10,9 +10,9 @@ pub enum DutyMode {
     /// Who waits is shown, and can be answered.
     #[default]
     Takes,
-    /// Nobody new: what was begun is brought to its end.
+    /// Nobody new, and nobody who waits is told of: what was begun is brought to its end.
     Finishing,
-    /// Nobody new for a while, and nobody who waits is told of.
+    /// The same for a while.
     Break,
 }
 
